@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+#include "cell.h"
+
+#include <errno.h>
+
+#include "handle.h"
+
+/*
+ * What the bytes of a cell mean, and letting a cell go. Everything read here was written by somebody else and is
+ * checked against the geometry before it is used.
+ */
+
+/* The cell's block, read once; true if it is one of ours. */
+bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref *ret)
+{
+	struct sqi_ref ref;
+	uint64_t v;
+
+	if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+		return false;
+	v = sqi_peek(&c->data[1]);
+	ref.gen = sqi_peek(&c->data[0]);
+	ref.index = v >> 32;
+	ref.len = v & UINT32_MAX;
+	if (!sqi_block_valid(h, &ref))
+		return false;
+	*ret = ref;
+	return true;
+}
+
+/* Where the message lies and how long it is. -EBADMSG: what the cell says cannot be. */
+int sqi_cell_view(const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len)
+{
+	uint64_t meta = sqi_peek(&c->meta);
+	struct sqi_ref ref;
+
+	if (meta & SQI_META_BLOCK) {
+		uint64_t cap;
+
+		if (!sqi_cell_block(h, c, &ref))
+			return -EBADMSG;
+		*ret_data = sqi_block_data(h, ref.index, &cap);
+		*ret_len = ref.len;
+		return 0;
+	}
+	if ((meta & 0xffff) > h->small)
+		return -EBADMSG;
+	*ret_data = &c->data[0];
+	*ret_len = meta & 0xffff;
+	return 0;
+}
+
+/* RELEASING is ours: free the block, then the cell. */
+static void release_block(struct sq *h, struct sqi_cell *c)
+{
+	struct sqi_ref ref;
+	uint64_t w;
+
+	if (sqi_cell_block(h, c, &ref))
+		sqi_block_free(h, &ref);
+	do
+		w = sqi_look(&c->word);
+	while (sqi_word_state(w) == SQI_RELEASING && sqi_word_owner(w) == h->owner &&
+		!sqi_cas(&c->word, w, sqi_word_free(w, 0)));
+}
+
+/* From this very word to FREE, by way of RELEASING if there is a block: that says whose duty its freeing is. */
+static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
+{
+	if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+		/* F1. Releases what was read of the cell; W1 acquires it. */
+		return sqi_cas(&c->word, w, sqi_word_free(w, more));
+	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_RELEASING, h->owner) + more * SQI_TURN_ONE))
+		return false;
+	release_block(h, c);
+	return true;
+}
+
+/*
+ * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE. False: the word had changed.
+ */
+bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w)
+{
+	struct sqi_cell *c = sqi_cell(h, pos);
+	unsigned more = sqi_word_state(w) == SQI_FULL;
+
+	if (!sqi_due_pinned(h, pos))
+		return release(h, c, w, more);
+	/* An overdue holder may still be reading: the cell waits until it lets go, and the last one frees it. */
+	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_PINNED, 0) + more * SQI_TURN_ONE))
+		return false;
+	sqi_cell_unpinned(h, pos);
+	return true;
+}
+
+/* A pin was taken off, or may have been: free the cell if it waited for that and none is left. */
+void sqi_cell_unpinned(struct sq *h, uint64_t pos)
+{
+	struct sqi_cell *c = sqi_cell(h, pos);
+
+	for (;;) {
+		uint64_t w = sqi_look(&c->word);
+
+		if (sqi_word_state(w) != SQI_PINNED || sqi_due_pinned(h, pos))
+			return;
+		if (release(h, c, w, 0)) {
+			sqi_wake(&h->head->went);
+			return;
+		}
+	}
+}
+
+/*
+ * What the cell says of its message cannot be. If it is still the same message, it is removed and reported, once.
+ * 0: it had changed, look again.
+ */
+int sqi_cell_damaged(struct sq *h, uint64_t pos, uint64_t w)
+{
+	unsigned more = sqi_word_state(w) == SQI_FULL;
+
+	if (!sqi_cas(&sqi_cell(h, pos)->word, w, sqi_word_free(w, more)))
+		return 0;
+	(void)sqi_add(&h->head->damaged, 1);
+	sqi_wake(&h->head->went);
+	return -EBADMSG;
+}

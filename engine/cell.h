@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_CELL_H
+#define SQI_CELL_H
+
+/*
+ * The bytes of a message in a cell. They are moved by relaxed atomic words, because a reader may copy while the
+ * cell changes hands: its copy counts only if its CAS of the cell's word then succeeds.
+ */
+
+#include <stddef.h>
+#include <string.h>
+
+#include "layout.h"
+#include "word.h"
+
+static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t len)
+{
+	const unsigned char *from = data;
+	uint64_t v = 0;
+	size_t i;
+
+	for (i = 0; i < len / 8; i++) {
+		memcpy(&v, from + i * 8, 8);
+		sqi_poke(&c->data[i], v);
+	}
+	if (len % 8) {
+		v = 0;
+		memcpy(&v, from + i * 8, len % 8);
+		sqi_poke(&c->data[i], v);
+	}
+}
+
+static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len)
+{
+	unsigned char *to = buf;
+	uint64_t v;
+	size_t i;
+
+	for (i = 0; i < len / 8; i++) {
+		v = sqi_peek(&c->data[i]);
+		memcpy(to + i * 8, &v, 8);
+	}
+	if (len % 8) {
+		v = sqi_peek(&c->data[i]);
+		memcpy(to + i * 8, &v, len % 8);
+	}
+}
+
+/* The position that the cell's message was put at: its id. */
+static inline uint64_t sqi_cell_id(uint64_t meta, uint64_t position, uint64_t mask, unsigned shift)
+{
+	return meta >> SQI_TURN_SHIFT << shift | (position & mask);
+}
+
+#endif

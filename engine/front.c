@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+
+#include "handle.h"
+
+/*
+ * Finding the first message of the ring, past writers that are late, and the end of a queue that was shut down.
+ * Called by get.c and lease.c, by any number of participants at once. Takes nothing itself.
+ */
+
+#define HINT_EVERY	16
+#define PATIENCE_PAUSES 64 /* with a writer, before looking whether a message waits behind it: about 1 us */
+
+/* Has the message of this position, if there ever was one, gone? */
+static bool consumed(const struct sq *h, uint64_t p)
+{
+	return sqi_word_ahead(sqi_look(&sqi_cell(h, p)->word), p >> h->shift) > 0;
+}
+
+/* Note that all positions below this one are consumed. */
+void sqi_passed(struct sq *h, uint64_t position)
+{
+	h->front = position;
+	if (position % HINT_EVERY == 0)
+		sqi_raise(&h->head->head, position);
+}
+
+/* Is there a message, or the end, behind the writer at p? Stops at the first cell that nobody claimed. */
+static bool waited_for(const struct sq *h, uint64_t p)
+{
+	for (uint64_t q = p + 1; q != p + h->mask + 1; q++) {
+		uint64_t w = sqi_look(&sqi_cell(h, q)->word);
+		int64_t ahead = sqi_word_ahead(w, q >> h->shift);
+
+		if (ahead > 0)
+			continue;
+		if (ahead < 0)
+			return false;
+		switch (sqi_word_state(w)) {
+		case SQI_WRITING:
+			break;
+		case SQI_FULL:
+		case SQI_SEALED:
+			return true;
+		default:
+			return false;
+		}
+	}
+	return false;
+}
+
+/*
+ * A writer stands at p. True: look at p again. False: the queue is empty, but for messages not yet committed.
+ *
+ * A revocation is paid for by the message behind it, which somebody then takes: without that, a writer and a consumer
+ * could chase each other round the ring for ever. When the queue is closed the writer cannot come again, and no
+ * payment is needed.
+ */
+static bool late(struct sq *h, uint64_t p, uint64_t w)
+{
+	struct sqi_cell *c = sqi_cell(h, p);
+
+	for (int i = 0; i < PATIENCE_PAUSES; i++) {
+		sqi_pause();
+		if (sqi_look(&c->word) != w)
+			return true;
+	}
+	if (!waited_for(h, p) && !sqi_look(&h->head->closed))
+		return sqi_look(&c->word) != w;
+	if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_VOID, sqi_word_owner(w)) + SQI_TURN_ONE))
+		(void)sqi_add(&h->head->revoked, 1);
+	return true;
+}
+
+/*
+ * The first message: its position and the word that says FULL. -EAGAIN: none. -EPIPE: none, and the end was sealed.
+ */
+int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	uint64_t p = h->front;
+	bool asked = false;
+
+	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
+		uint64_t w = sqi_look(&sqi_cell(h, p)->word), t = p >> h->shift;
+		int64_t ahead = sqi_word_ahead(w, t);
+
+		if (ahead == 0) {
+			switch (sqi_word_state(w)) {
+			case SQI_FULL:
+				h->front = p;
+				*ret_pos = p;
+				*ret_word = w;
+				return 0;
+			case SQI_WRITING:
+				if (late(h, p, w))
+					continue;
+				h->front = p;
+				return -EAGAIN;
+			case SQI_SEALED:
+				h->front = p;
+				return -EPIPE;
+			case SQI_FREE:
+			case SQI_TAKEN:
+			case SQI_BACK:
+			case SQI_VOID:
+			case SQI_RELEASING:
+			case SQI_PINNED:
+				h->front = p;
+				return -EAGAIN;
+			default:
+				return -EBADMSG;
+			}
+		}
+		if (ahead < 0)
+			return -EBADMSG;
+		/* The cell is d turns on: a producer was there, so all that lies d - 1 laps behind it is consumed. */
+		p += ahead == 1 ? 1 : (uint64_t)(ahead - 2) * (h->mask + 1) + 1;
+		if (!asked) {
+			uint64_t hint = sqi_peek(&h->head->head);
+
+			asked = true;
+			if ((int64_t)(hint - p) > 0 && consumed(h, hint - 1))
+				p = hint;
+		}
+	}
+	return -EBADMSG;
+}
+
+/* The queue is closed and its front is free: set the seal there. 0: look again. -EPIPE: sealed. -EAGAIN: no free cell. */
+static int seal(struct sq *h)
+{
+	uint64_t p = h->front, skipped = 0;
+
+	while (skipped <= h->mask) {
+		struct sqi_cell *c = sqi_cell(h, p);
+		uint64_t w = sqi_look(&c->word);
+
+		if (sqi_word_ahead(w, p >> h->shift) != 0)
+			return 0;
+		switch (sqi_word_state(w)) {
+		case SQI_SEALED:
+			return -EPIPE;
+		case SQI_FREE:
+			if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_SEALED, 0))) {
+				sqi_wake_all(&h->head->came);
+				return -EPIPE;
+			}
+			break;
+		case SQI_TAKEN:
+		case SQI_BACK:
+		case SQI_VOID:
+		case SQI_RELEASING:
+		case SQI_PINNED:
+			/* As a producer would. */
+			if (sqi_cas(&c->word, w, w + SQI_TURN_ONE)) {
+				p++;
+				skipped++;
+			}
+			break;
+		default:
+			return 0;
+		}
+	}
+	return -EAGAIN;
+}
+
+/*
+ * Nothing was found, and the queue is closed. -EPIPE: there is nothing and never will be. -EAGAIN: a lease of
+ * somebody else may still come back. 0: look again.
+ *
+ * Who holds leases himself is not kept waiting for others, who may be waiting for him.
+ */
+int sqi_drained(struct sq *h)
+{
+	int r = seal(h);
+
+	if (r == 0)
+		return 0;
+	for (uint64_t i = 0; i <= h->mask; i++) {
+		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+
+		switch (sqi_word_state(w)) {
+		case SQI_BACK:
+			sqi_back_announce(h, i);
+			return 0;
+		case SQI_TAKEN:
+			if (h->held == 0 && sqi_word_owner(w) != h->owner)
+				return -EAGAIN;
+			break;
+		default:
+			break;
+		}
+	}
+	return h->held == 0 ? r : -EPIPE;
+}

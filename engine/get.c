@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <string.h>
+
+#include "cell.h"
+#include "handle.h"
+
+/*
+ * Removing a message. Called by queue.c, by any number of participants at once.
+ *
+ * A message in a cell is copied first and taken then, by one CAS: there is no instruction at which it is in our hands and not yet
+ * ours, or ours and not yet copied. A message in a block is taken as a lease, copied, and acked.
+ */
+
+/* Copy the block's message and let it go. 0: it was taken from us, look again. */
+static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
+{
+	struct sq_lease lease;
+	int r = sqi_take(h, pos, w, &lease);
+
+	if (r <= 0)
+		return r;
+	if (lease.len > cap) {
+		/* It was shorter a moment ago, when it was nobody's. */
+		(void)sqi_give_back(h, &lease, false);
+		return -EBADMSG;
+	}
+	memcpy(buf, lease.data, lease.len);
+	if (sqi_finish(h, &lease) < 0)
+		return 0;
+	return (ssize_t)lease.len + 1;
+}
+
+ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
+{
+	for (;;) {
+		const void *data;
+		struct sqi_cell *c;
+		uint64_t p, w;
+		size_t len;
+		ssize_t r = sqi_next(h, &p, &w);
+
+		if (r < 0)
+			return r;
+		c = sqi_cell(h, p);
+		/* R1. The look at FULL acquired the message; the CAS below confirms that it was still there. */
+		if (sqi_cell_view(h, c, &data, &len) < 0) {
+			r = sqi_cell_damaged(h, p, w);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (len > cap) {
+			if (sqi_look(&c->word) != w)
+				continue;
+			return -EMSGSIZE;
+		}
+		if (data != &c->data[0]) {
+			r = get_block(h, p, w, buf, cap);
+			if (r < 0)
+				return r;
+			if (r == 0)
+				continue;
+		} else {
+			sqi_cell_read(c, buf, len);
+			if (!sqi_cell_release(h, p, w))
+				continue;
+			if (sqi_word_state(w) == SQI_FULL)
+				sqi_passed(h, p + 1);
+			else
+				sqi_back_taken(h, p);
+		}
+		sqi_count(&h->slot->gots);
+		sqi_wake(&h->head->went);
+		return (ssize_t)len;
+	}
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_HANDLE_H
+#define SQI_HANDLE_H
+
+/*
+ * A handle, as the engine's files see it, and what they offer each other. Everything here is private to one thread,
+ * but for what its pointers lead to. The shared parts are reached only through the accessors, which cannot leave
+ * the mapping whatever number they are given.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout.h"
+#include "sq.h"
+#include "word.h"
+
+/* One mapping of a segment, shared by all handles of this process on it. */
+struct sqi_map;
+
+/* A block in the hands of this handle. */
+struct sqi_ref {
+	uint64_t index; /* among all classes */
+	uint64_t gen;
+	uint64_t len; /* of the message in it */
+};
+
+/* A side of the queue to wait on. */
+struct sqi_side {
+	uint64_t ops;	  /* done since the last wait */
+	int64_t began_ns; /* the last wait */
+	unsigned hurried; /* waits in a row that came soon after another */
+};
+
+struct sq {
+	/* What every call needs. */
+	unsigned char *cells;
+	uint64_t mask;
+	uint64_t cell_size;
+	unsigned shift;
+	unsigned owner; /* slot number plus one */
+	uint32_t small;
+	bool forked;   /* in the child: refuse everything */
+	uint64_t tail; /* lower bounds of the positions, private */
+	uint64_t front;
+	uint64_t puts; /* as in the slot, which nobody else raises while we live */
+	uint64_t back_seen;
+	struct sqi_head *head;
+	struct sqi_slot *slot;
+
+	struct sqi_side producing, consuming;
+	uint64_t held; /* leases not yet settled, as far as this handle knows */
+	unsigned fuel; /* operations until the next look for the dead */
+
+	struct sqi_ref reserved; /* of a large reservation */
+	void *buffer;		 /* of a small one */
+	size_t reserved_cap;
+	enum { SQI_RESERVED_NONE, SQI_RESERVED_SMALL, SQI_RESERVED_BLOCK } reservation;
+
+	/* Where to look for a free block first, and allocations until that is set back. */
+	uint64_t cursor[SQI_CLASSES_MAX];
+	unsigned cursor_left;
+
+	unsigned char *base;
+	struct sqi_geometry g;
+	struct sqi_map *map;
+	uint64_t id; /* the participant's */
+	int fd;	     /* holds the lock that says it lives */
+	struct sq *dead_letters;
+	struct sq *next, **prev; /* all handles of the process */
+};
+
+/* A message on its way in: bytes to copy to a cell, or a block already filled. */
+struct sqi_message {
+	const void *data; /* NULL: in the block */
+	size_t len;
+	struct sqi_ref block;
+};
+
+static inline struct sqi_cell *sqi_cell(const struct sq *h, uint64_t position)
+{
+	return (struct sqi_cell *)(h->cells + (position & h->mask) * h->cell_size);
+}
+
+static inline struct sqi_slot *sqi_slot(const struct sq *h, unsigned number)
+{
+	return (struct sqi_slot *)(h->base + h->g.slots) + number;
+}
+
+static inline sqi_u64 *sqi_bitmap(const struct sq *h)
+{
+	return (sqi_u64 *)(h->base + h->g.bitmap);
+}
+
+/* NULL in a queue without a lease time. */
+static inline struct sqi_due *sqi_due(const struct sq *h, uint64_t position)
+{
+	return h->g.in.lease_ms ? (struct sqi_due *)(h->base + h->g.leases) + (position & h->mask) : NULL;
+}
+
+static inline struct sqi_block *sqi_block(const struct sq *h, uint64_t index)
+{
+	return (struct sqi_block *)(h->base + h->g.block_words) + index;
+}
+
+static inline struct sqi_entry *sqi_entry(const struct sq *h, uint64_t index)
+{
+	return (struct sqi_entry *)(h->base + h->g.journal) + index;
+}
+
+/* put.c */
+int sqi_put_try(struct sq *h, const struct sqi_message *m);
+int sqi_tail(const struct sq *h, uint64_t *ret_pos);
+
+/* front.c: finding the first message, and the end */
+int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
+void sqi_passed(struct sq *h, uint64_t position);
+int sqi_drained(struct sq *h);
+
+/* next.c: which message comes next */
+int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
+
+/* get.c */
+ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap);
+
+/* lease.c */
+int sqi_lease_try(struct sq *h, struct sq_lease *ret);
+int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret);
+int sqi_finish(struct sq *h, const struct sq_lease *lease);
+int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly);
+
+/* cell.c: what a cell holds, and letting go of it */
+int sqi_cell_view(const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len);
+bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref *ret);
+bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w);
+void sqi_cell_unpinned(struct sq *h, uint64_t pos);
+int sqi_cell_damaged(struct sq *h, uint64_t pos, uint64_t w);
+
+/* back.c: messages waiting for redelivery */
+void sqi_back_announce(struct sq *h, uint64_t pos);
+void sqi_back_defer(struct sq *h, uint64_t pos);
+bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word);
+void sqi_back_taken(struct sq *h, uint64_t pos);
+void sqi_back_sweep(struct sq *h);
+
+/* due.c: lease times */
+void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
+bool sqi_due_touch(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
+void sqi_due_sweep(struct sq *h);
+bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos);
+void sqi_due_unpin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner);
+void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
+
+/* arena.c */
+int sqi_block_get(struct sq *h, size_t len, struct sqi_ref *ret);
+void sqi_block_free(struct sq *h, const struct sqi_ref *ref);
+bool sqi_block_valid(const struct sq *h, const struct sqi_ref *ref);
+void *sqi_block_data(const struct sq *h, uint64_t index, uint64_t *ret_cap);
+void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
+void sqi_block_count(const struct sq *h, uint64_t *ret_free);
+
+/* party.c */
+int sqi_join_party(struct sq *h);
+void sqi_leave_party(struct sq *h);
+bool sqi_is_dead(const struct sq *h, uint64_t id);
+
+/* recover.c */
+int sqi_rescue(struct sq *h);
+void sqi_rescue_now_and_then(struct sq *h);
+void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
+
+/* journal.c */
+void sqi_journal_fold(struct sq *h, struct sqi_slot *slot, uint64_t dead);
+
+/* wait.c */
+void sqi_wake_slow(sqi_u32 *event, bool all);
+int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeout,
+	int (*attempt)(struct sq *h, void *arg), void *arg);
+int64_t sqi_now_ns(void);
+
+/* map.c */
+int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino);
+void sqi_unmap_handle(struct sq *h);
+
+/* Is an overdue holder perhaps still reading the message of this cell? */
+static inline bool sqi_due_pinned(const struct sq *h, uint64_t pos)
+{
+	return h->g.in.lease_ms && sqi_due_pinned_slow(h, pos);
+}
+
+/* Something came, or went: wake one who sleeps for it. */
+static inline void sqi_wake(sqi_u32 *event)
+{
+	/* After the seq_cst CAS that made the news: either we see the sleeper's bit, or it sees the news. */
+	if (sqi_look32(event) & 1)
+		sqi_wake_slow(event, false);
+}
+
+/* Wake all of them. */
+static inline void sqi_wake_all(sqi_u32 *event)
+{
+	if (sqi_look32(event) & 1)
+		sqi_wake_slow(event, true);
+}
+
+#endif

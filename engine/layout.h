@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_LAYOUT_H
+#define SQI_LAYOUT_H
+
+/*
+ * The bytes of a segment, all in host order, and where each part begins.
+ *
+ *	head | slots | journal | back bitmap | leases | block words | cells | block data
+ *
+ * The head's description is written once, before the segment has a name. Whoever opens it computes the whole
+ * geometry again from the few inputs and compares, and from then on uses only that private copy: no offset, count or
+ * length that others could change is ever followed.
+ *
+ * A word has one kind of writer; words with different writers lie in different cache lines.
+ *
+ * Changing anything here: raise SQI_LAYOUT_VERSION. tests/unit/test_layout.c knows the numbers too.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomic.h"
+#include "sq.h"
+
+#define SQI_MAGIC	   "sq-ring\n"
+#define SQI_LAYOUT_VERSION 1
+#define SQI_LINE	   64
+#define SQI_PAGE	   4096
+#define SQI_CLASSES_MAX	   12 /* 256 bytes, and four times that, and so on, to 1 GiB */
+#define SQI_CLASS_MIN	   256
+#define SQI_DLQ_MAX	   (SQ_NAME_MAX * 2 + 2)
+#define SQI_LOCK_BASE	   ((uint64_t)1 << 40) /* locked bytes lie beyond any segment's end */
+
+/* What a segment is made from; the rest follows. */
+struct sqi_inputs {
+	uint64_t max_message;
+	uint64_t block_memory;
+	uint64_t lease_ms; /* 0: until death */
+	uint32_t capacity_log2;
+	uint32_t small; /* as asked, rounded up to what the cell holds */
+	uint32_t participants;
+	uint32_t max_attempts;
+	uint32_t flags;
+	uint32_t unused;
+	char dead_letter[SQI_DLQ_MAX + 6];
+};
+
+struct sqi_class {
+	uint64_t size;	/* bytes of a block */
+	uint64_t first; /* index of its first block among all */
+	uint64_t count;
+	uint64_t data; /* offset of its first block's bytes */
+};
+
+struct sqi_geometry {
+	struct sqi_inputs in;
+	uint64_t capacity;
+	uint64_t cell_size;
+	uint64_t slots, journal, bitmap, leases, block_words, cells; /* offsets */
+	uint64_t blocks;					     /* count, all classes */
+	uint64_t total;						     /* bytes */
+	uint32_t classes;
+	struct sqi_class class[SQI_CLASSES_MAX];
+};
+
+struct sqi_head {
+	/* Never written after creation. */
+	char magic[8];
+	uint32_t version;
+	uint32_t head_size;
+	uint64_t fingerprint; /* of all that must agree, sizes of structures included */
+	uint64_t total;
+	struct sqi_inputs in;
+
+	/* Read by all, written seldom. */
+	_Alignas(SQI_LINE) sqi_u64 closed; /* 0, 1 draining, 2 immediate */
+	sqi_u64 back_seq;		   /* raised when a cell became BACK */
+
+	/* Hints: lower bounds of the positions, published now and then. */
+	_Alignas(SQI_LINE) sqi_u64 tail;
+	_Alignas(SQI_LINE) sqi_u64 head;
+
+	/* Eventcounts: bit 0 says that somebody may sleep. */
+	_Alignas(SQI_LINE) sqi_u32 came;
+	_Alignas(SQI_LINE) sqi_u32 went;
+
+	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
+	sqi_u64 rescue_ms;		    /* no look for the dead before this moment */
+	sqi_u64 joins;			    /* participants that ever joined */
+	uint64_t created_s;		    /* CLOCK_REALTIME */
+
+	/* Totals that belong to no participant. */
+	_Alignas(SQI_LINE) sqi_u64 overdue;
+	sqi_u64 reclaimed;
+	sqi_u64 revoked;
+	sqi_u64 dead_letters;
+	sqi_u64 damaged;
+};
+
+/* A participant. Counters go on from one tenant to the next. */
+struct sqi_slot {
+	/* The producing half; the intent is what recovery reads after a death. */
+	_Alignas(SQI_LINE) sqi_u64 id; /* 0: nobody */
+	sqi_u64 puts;
+	sqi_u64 intent_pos;  /* the claimed position ... */
+	sqi_u64 intent_base; /* ... of the put that makes `puts` this plus one; in doubt while they are equal */
+	sqi_u64 decision;    /* id << 2, then | 2 | committed */
+	sqi_u64 journal;     /* index of the bound journal entry plus one */
+	sqi_u64 journal_seq; /* its count when bound, and `puts` then */
+	sqi_u64 journal_puts;
+
+	/* The consuming half. */
+	_Alignas(SQI_LINE) sqi_u64 gots;
+	sqi_u64 leases;
+	sqi_u64 acks;
+	sqi_u64 nacks;
+	sqi_u64 redelivered;
+	sqi_u64 pid; /* for people to see; nothing depends on it */
+	sqi_u64 unused[2];
+};
+
+/* A durable count of puts under a key. */
+struct sqi_entry {
+	sqi_u64 key;
+	sqi_u64 who; /* the participant's id, 0 for none */
+	sqi_u64 seq;
+	sqi_u64 unused;
+};
+
+/* Of a cell in a queue with a lease time. */
+struct sqi_due {
+	sqi_u64 deadline; /* ms << 20 | tag; ms 0: ended */
+	sqi_u64 pins;	  /* four owners of 12 bits, tag 16: overdue holders that may still read */
+};
+
+/* Of a block: generation << 16 | owner << 4 | held; home is the position of the cell that will refer to it. */
+struct sqi_block {
+	sqi_u64 word;
+	sqi_u64 home;
+};
+
+/*
+ * A cell is cell_size bytes: its word, its meta word and the message's bytes, or three words about its block.
+ * meta: turn of the message << 24 | block << 16 | length, if inline
+ */
+struct sqi_cell {
+	sqi_u64 word;
+	sqi_u64 meta;
+	sqi_u64 data[]; /* a block's: [0] generation, [1] index << 32 | length */
+};
+
+#define SQI_META_BLOCK ((uint64_t)1 << 16)
+
+_Static_assert(sizeof(struct sqi_inputs) == 184, "layout");
+_Static_assert(offsetof(struct sqi_head, in) == 32, "layout");
+_Static_assert(offsetof(struct sqi_head, closed) == 256, "layout");
+_Static_assert(offsetof(struct sqi_head, came) == 448, "layout");
+_Static_assert(sizeof(struct sqi_head) == 704, "layout");
+_Static_assert(sizeof(struct sqi_head) <= SQI_PAGE, "layout");
+_Static_assert(sizeof(struct sqi_slot) == 128, "layout");
+_Static_assert(sizeof(struct sqi_entry) == 32, "layout");
+_Static_assert(sizeof(struct sqi_due) == 16, "layout");
+_Static_assert(sizeof(struct sqi_block) == 16, "layout");
+_Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");
+
+/* sqi_inputs_init(): defaults filled in and limits checked. 0 or -EINVAL. */
+int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config);
+
+/* sqi_geometry_init(): the whole from the inputs. 0, or -EINVAL if they are none that sqi_inputs_init() makes. */
+int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in);
+
+/* sqi_fingerprint(): of a geometry and of this build's structures. */
+uint64_t sqi_fingerprint(const struct sqi_geometry *g);
+
+/* sqi_head_check(): NULL, or what is wrong with this head of a segment of `size` bytes. *ret is written if NULL. */
+const char *sqi_head_check(struct sqi_geometry *ret, const void *head, uint64_t size);
+
+#endif

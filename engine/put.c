@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+
+#include "cell.h"
+#include "handle.h"
+
+/*
+ * Appending a message: claim the first free cell, fill it, commit it. Called by queue.c, by any number of
+ * participants at once.
+ *
+ * Invariant: a producer moves past a position only when it has been claimed or skipped by somebody. So a position that is
+ * free has nothing behind it, and the first message is always at the first position not yet consumed.
+ */
+
+#define HINT_EVERY 16 /* positions between two publications of a hint */
+
+/* Has anybody claimed or skipped this position? */
+static bool passed(const struct sq *h, uint64_t p)
+{
+	uint64_t w = sqi_look(&sqi_cell(h, p)->word);
+	int64_t ahead = sqi_word_ahead(w, p >> h->shift);
+
+	return ahead > 0 || (ahead == 0 && (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING));
+}
+
+/* The first position that nobody has claimed. */
+int sqi_tail(const struct sq *h, uint64_t *ret_pos)
+{
+	uint64_t p = h->tail;
+
+	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
+		int64_t ahead;
+
+		if (!passed(h, p)) {
+			*ret_pos = p;
+			return 0;
+		}
+		ahead = sqi_word_ahead(sqi_look(&sqi_cell(h, p)->word), p >> h->shift);
+		p += ahead > 1 ? (uint64_t)(ahead - 1) * (h->mask + 1) + 1 : 1;
+	}
+	return -EBADMSG;
+}
+
+/* Claim the first free cell. -EAGAIN: full. */
+static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	uint64_t p = h->tail, skipped = 0;
+	bool asked = false;
+
+	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
+		struct sqi_cell *c = sqi_cell(h, p);
+		uint64_t w = sqi_look(&c->word), t = p >> h->shift;
+		int64_t ahead = sqi_word_ahead(w, t);
+
+		if (ahead == 0) {
+			uint64_t mine;
+
+			switch (sqi_word_state(w)) {
+			case SQI_FREE:
+				/* W1. Acquires from whoever freed the cell: what it read there, it has read. */
+				mine = sqi_word(SQI_WRITING, h->owner, 0, t);
+				if (!sqi_cas(&c->word, w, mine))
+					continue;
+				*ret_pos = p;
+				*ret_word = mine;
+				h->tail = p + 1;
+				if ((p + 1) % HINT_EVERY == 0)
+					sqi_raise(&h->head->tail, p + 1);
+				return 0;
+			case SQI_WRITING:
+			case SQI_FULL:
+				p++;
+				break;
+			case SQI_SEALED:
+				return -EPIPE;
+			case SQI_TAKEN:
+			case SQI_BACK:
+			case SQI_VOID:
+			case SQI_RELEASING:
+			case SQI_PINNED:
+				if (!sqi_cas(&c->word, w, w + SQI_TURN_ONE))
+					continue;
+				p++;
+				/* A whole lap of cells that are not free: full. */
+				if (skipped++ == h->mask) {
+					h->tail = p;
+					return -EAGAIN;
+				}
+				continue;
+			default:
+				return -EBADMSG;
+			}
+		} else if (ahead > 0) {
+			p += (uint64_t)(ahead - 1) * (h->mask + 1) + 1;
+		} else if (ahead == -1 &&
+			   (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING)) {
+			h->tail = p;
+			return -EAGAIN;
+		} else {
+			return -EBADMSG;
+		}
+		if (!asked) {
+			/* Others went by. The hint may be stale, or damaged: it must lie ahead, just behind a passed position. */
+			uint64_t hint = sqi_peek(&h->head->tail);
+
+			asked = true;
+			if ((int64_t)(hint - p) > 0 && passed(h, hint - 1))
+				p = hint;
+		}
+	}
+	return -EBADMSG;
+}
+
+/* Our claim was revoked: let the cell go. */
+static int give_up(struct sqi_cell *c, unsigned owner)
+{
+	for (;;) {
+		uint64_t w = sqi_look(&c->word);
+
+		if (sqi_word_state(w) != SQI_VOID || sqi_word_owner(w) != owner)
+			return -EBADMSG;
+		/* Only skips can get in between: they raise the turn. */
+		if (sqi_cas(&c->word, w, sqi_word_free(w, 0)))
+			return 0;
+	}
+}
+
+/*
+ * One try. -EAGAIN: full. The block of a message that has one is still the caller's after an error.
+ *
+ * Between claim and commit there is the copy of one small message and nothing that could wait.
+ */
+int sqi_put_try(struct sq *h, const struct sqi_message *m)
+{
+	for (;;) {
+		struct sqi_cell *c;
+		uint64_t p, w;
+		int r;
+
+		if (sqi_look(&h->head->closed))
+			return -EPIPE;
+		r = claim(h, &p, &w);
+		if (r < 0)
+			return r;
+		c = sqi_cell(h, p);
+		if (m->data || m->len == 0) {
+			sqi_poke(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | m->len);
+			sqi_cell_write(c, m->data, m->len);
+		} else {
+			sqi_poke(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | SQI_META_BLOCK);
+			sqi_poke(&c->data[0], m->block.gen);
+			sqi_poke(&c->data[1], m->block.index << 32 | m->block.len);
+			/* Before the commit: whoever finds us dead must find the cell that speaks for the block. */
+			sqi_post(&sqi_block(h, m->block.index)->home, p);
+		}
+		/* From here to the count the put is in doubt, for whoever finds us dead. */
+		sqi_post(&h->slot->intent_pos, p);
+		sqi_post(&h->slot->intent_base, h->puts);
+		/* W2. Releases the message; R1 and R2 acquire it. */
+		if (sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> h->shift))) {
+			sqi_post(&h->slot->puts, ++h->puts);
+			sqi_wake(&h->head->came);
+			return 0;
+		}
+		/* Late: a consumer went by. Not in doubt any more, and only then let go of the evidence. */
+		sqi_post(&h->slot->intent_base, ~(uint64_t)0);
+		r = give_up(c, h->owner);
+		if (r < 0)
+			return r;
+		sqi_wake(&h->head->went);
+	}
+}

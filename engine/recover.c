@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+#include "handle.h"
+
+/*
+ * What death leaves behind. Anyone may run this at any time, several at once, and die in it: every step is a CAS that
+ * only one of them makes, and the slot is released last, so that what a dead recoverer left undone is done by
+ * the next. Nobody waits for it: it reclaims, and progress never depends on it.
+ *
+ * A slow recoverer must not rob the slot's next tenant. So: read the word, then read that the slot still bears the dead
+ * id, then CAS that very word. If the id was still there after the word was read, the word was of the dead.
+ */
+
+#define RESCUE_EVERY_MS	  25
+#define RESCUE_SHARE	  20 /* a pass may take 1/20 of the time */
+#define RESCUE_MS_MAX	  60000
+#define SWEEP_EVERY_MS	  1000
+#define FUEL		  4096 /* operations between two looks at the clock */
+#define DECIDED		  2
+#define COMMITTED	  1
+
+/*
+ * Did the put in hand happen? It is in doubt if the intent was set and the count not yet raised. Then the cell knows: if it
+ * is not being written by the dead, the commit had come first. The cell is evidence, so the verdict is recorded before any recoverer
+ * lets it go; the record bears the dead one's id, so that a slow one cannot write it for another.
+ */
+static void decide(struct sq *h, struct sqi_slot *slot, unsigned owner, uint64_t dead)
+{
+	uint64_t decision = sqi_look(&slot->decision), puts, base, w;
+
+	if (decision >> 2 != dead)
+		return; /* it died before it could put anything, or we are late */
+	base = sqi_look(&slot->intent_base);
+	puts = sqi_look(&slot->puts);
+	if (!(decision & DECIDED)) {
+		uint64_t verdict = DECIDED;
+
+		if (puts != base)
+			return;
+		w = sqi_look(&sqi_cell(h, sqi_look(&slot->intent_pos))->word);
+		if (sqi_word_owner(w) != owner ||
+			(sqi_word_state(w) != SQI_WRITING && sqi_word_state(w) != SQI_VOID))
+			verdict |= COMMITTED;
+		if (sqi_look(&slot->id) != dead)
+			return;
+		if (sqi_cas(&slot->decision, decision, decision | verdict))
+			decision |= verdict;
+		else
+			decision = sqi_look(&slot->decision);
+	}
+	if (sqi_look(&slot->id) == dead && decision >> 2 == dead && (decision & COMMITTED))
+		(void)sqi_cas(&slot->puts, base, base + 1);
+}
+
+/* What the dead held of this cell goes free, or back. False: the slot has another tenant. */
+static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
+{
+	struct sqi_cell *c = sqi_cell(h, pos);
+
+	for (;;) {
+		uint64_t w = sqi_look(&c->word), to;
+		struct sqi_ref ref;
+		bool block;
+
+		if (sqi_word_owner(w) != owner)
+			return true;
+		block = sqi_word_state(w) == SQI_RELEASING && sqi_cell_block(h, c, &ref);
+		switch (sqi_word_state(w)) {
+		case SQI_WRITING:
+			to = sqi_word_free(w, 1);
+			break;
+		case SQI_VOID:
+		case SQI_RELEASING:
+			to = sqi_word_free(w, 0);
+			break;
+		case SQI_TAKEN:
+			to = sqi_word_to(w, SQI_BACK, 0) + SQI_TURN_ONE;
+			break;
+		default:
+			return true;
+		}
+		if (sqi_look(&slot->id) != dead)
+			return false;
+		if (block)
+			sqi_block_free(h, &ref); /* by generation: twice is once */
+		if (!sqi_cas(&c->word, w, to))
+			continue; /* skipped, or another recoverer was faster */
+		if (sqi_word_state(to) == SQI_BACK) {
+			(void)sqi_add(&h->head->reclaimed, 1);
+			sqi_back_announce(h, pos);
+		}
+		return true;
+	}
+}
+
+/* Give back all that this participant held: one found dead, or ourselves on leaving. */
+void sqi_reap(struct sq *h, unsigned number, uint64_t dead)
+{
+	struct sqi_slot *slot = sqi_slot(h, number);
+	unsigned owner = number + 1;
+
+	decide(h, slot, owner, dead);
+	for (uint64_t i = 0; i <= h->mask; i++)
+		if (!reap_cell(h, i, owner, slot, dead))
+			return;
+	sqi_due_unpin_all(h, owner, slot, dead);
+	sqi_block_reclaim(h, owner, slot, dead);
+	/* Some message may have come back from the dead's hands without the news of it. */
+	sqi_back_sweep(h);
+	sqi_journal_fold(h, slot, dead);
+	if (sqi_cas(&slot->id, dead, 0)) {
+		sqi_wake_all(&h->head->came);
+		sqi_wake_all(&h->head->went);
+	}
+}
+
+/* Reap all the dead. How many there were. */
+int sqi_rescue(struct sq *h)
+{
+	int found = 0;
+
+	for (unsigned n = 0; n < h->g.in.participants; n++) {
+		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
+
+		if (id != 0 && sqi_is_dead(h, id)) {
+			sqi_reap(h, n, id);
+			found++;
+		}
+	}
+	return found;
+}
+
+static uint64_t now_ms(void)
+{
+	return (uint64_t)(sqi_now_ns() / 1000000);
+}
+
+/* The same at a bearable rate, whoever and however many call, and the other things that are looked after in passing. */
+void sqi_rescue_now_and_then(struct sq *h)
+{
+	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), took;
+
+	if (due > now && due - now <= RESCUE_MS_MAX)
+		return;
+	if (!sqi_cas(&h->head->rescue_ms, due, now + RESCUE_EVERY_MS))
+		return;
+	(void)sqi_rescue(h);
+	sqi_due_sweep(h);
+	if (due / SWEEP_EVERY_MS != now / SWEEP_EVERY_MS)
+		sqi_back_sweep(h);
+	took = (now_ms() - now) * RESCUE_SHARE;
+	if (took > RESCUE_EVERY_MS)
+		(void)sqi_cas(&h->head->rescue_ms, now + RESCUE_EVERY_MS,
+			now + (took < RESCUE_MS_MAX ? took : RESCUE_MS_MAX));
+}

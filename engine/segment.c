@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+#include "segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "name.h"
+
+/*
+ * A segment comes into being under a temporary name, is given all its memory and its description, and is then
+ * linked to its own name: it is there whole or not at all. The file's maker holds a lock on it meanwhile, so
+ * that a sweep can tell a slow one from a killed one.
+ */
+
+#define TEMPORARY     "sq.tmp-"
+#define MAKE_TRIES    8
+#define DEFAULT_MODE  0600
+#define TEMPORARY_MAX (sizeof(SQI_DIR) + sizeof(TEMPORARY) + 20)
+
+static int lock_file(int fd)
+{
+	struct flock all = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)SQI_LOCK_BASE, .l_len = 1};
+
+	return fcntl(fd, F_OFD_SETLK, &all) == 0 ? 0 : -errno;
+}
+
+/* posix_fallocate() returns its error, and may be interrupted. */
+static int allocate(int fd, uint64_t size)
+{
+	int r;
+
+	do
+		r = posix_fallocate(fd, 0, (off_t)size);
+	while (r == EINTR);
+	return -r;
+}
+
+/* Refuse before taking anything: what is not there would be taken from others first. */
+static int check_room(uint64_t size)
+{
+	struct statvfs vfs;
+
+	if (statvfs(SQI_DIR, &vfs) < 0)
+		return -errno;
+	return (uint64_t)vfs.f_bavail * vfs.f_frsize < size ? -ENOSPC : 0;
+}
+
+static int fill(int fd, const struct sqi_geometry *g, uint32_t mode)
+{
+	struct sqi_head head;
+	struct timespec now;
+	int r = lock_file(fd);
+
+	if (r < 0)
+		return r;
+	r = allocate(fd, g->total);
+	if (r < 0)
+		return r;
+	memset(&head, 0, sizeof(head));
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	memcpy(head.magic, SQI_MAGIC, sizeof(head.magic));
+	head.version = SQI_LAYOUT_VERSION;
+	head.head_size = sizeof(head);
+	head.fingerprint = sqi_fingerprint(g);
+	head.total = g->total;
+	head.in = g->in;
+	head.created_s = (uint64_t)now.tv_sec;
+	if (pwrite(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
+		return errno ? -errno : -EIO;
+	return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+static int make(const char *path, const struct sqi_geometry *g, uint32_t mode)
+{
+	char temporary[TEMPORARY_MAX];
+	uint64_t nonce;
+	int fd, r;
+
+	if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+		return -errno;
+	(void)snprintf(temporary, sizeof(temporary), SQI_DIR "/" TEMPORARY "%016llx",
+		(unsigned long long)nonce);
+	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	r = fill(fd, g, mode);
+	if (r == 0 && link(temporary, path) < 0)
+		r = errno == ENOENT ? -EAGAIN : -errno; /* ENOENT: swept before we had locked it */
+	(void)unlink(temporary);
+	(void)close(fd);
+	return r;
+}
+
+int sq_size(const struct sq_config *config, uint64_t *ret)
+{
+	struct sqi_inputs in;
+	struct sqi_geometry g;
+	int r;
+
+	if (!ret)
+		return -EINVAL;
+	r = sqi_inputs_init(&in, config);
+	if (r == 0)
+		r = sqi_geometry_init(&g, &in);
+	if (r == 0)
+		*ret = g.total;
+	return r;
+}
+
+int sq_create(const char *name, const struct sq_config *config)
+{
+	char path[SQI_PATH_MAX], other[SQI_PATH_MAX];
+	struct sqi_inputs in;
+	struct sqi_geometry g;
+	int r = sqi_name_path(path, name);
+
+	if (r == 0)
+		r = sqi_inputs_init(&in, config);
+	if (r == 0)
+		r = sqi_geometry_init(&g, &in);
+	if (r < 0)
+		return r;
+	if (in.max_attempts && (sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0))
+		return -EINVAL;
+	if (access(path, F_OK) == 0)
+		return -EEXIST;
+	r = check_room(g.total);
+	for (int i = 0; r == 0 && i < MAKE_TRIES; i++) {
+		r = make(path, &g, config && config->mode ? config->mode : DEFAULT_MODE);
+		if (r != -EAGAIN)
+			return r;
+		r = 0;
+	}
+	return r < 0 ? r : -EAGAIN;
+}
+
+int sq_unlink(const char *name)
+{
+	char path[SQI_PATH_MAX];
+	int r = sqi_name_path(path, name);
+
+	if (r < 0)
+		return r;
+	if (unlink(path) == 0)
+		return 0;
+	return errno == EPERM ? -EACCES : -errno; /* somebody else's, in a sticky directory */
+}
+
+int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why, const char *name)
+{
+	_Alignas(struct sqi_head) char head[sizeof(struct sqi_head)] = {0};
+	char path[SQI_PATH_MAX];
+	const char *why = NULL;
+	struct stat st;
+	int fd, r = sqi_name_path(path, name);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
+		return errno == EPERM ? -EACCES : -errno;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		why = "not a file of shared memory";
+	else if (pread(fd, head, sizeof(head), 0) < 0)
+		why = "unreadable";
+	else
+		why = sqi_head_check(ret, head, (uint64_t)st.st_size);
+	if (why) {
+		if (fd >= 0)
+			(void)close(fd);
+		*ret_why = why;
+		return -EPROTO;
+	}
+	*ret_st = st;
+	*ret_fd = fd;
+	return 0;
+}
+
+const char *sq_check(const char *name)
+{
+	struct sqi_geometry g;
+	const char *why = NULL;
+	struct stat st;
+	int fd = -1;
+
+	if (sqi_segment_open(&fd, &g, &st, &why, name) == 0)
+		(void)close(fd);
+	return why;
+}
+
+int sq_list(const char *prefix, int (*f)(const char *name, void *data), void *data)
+{
+	char own[SQ_NAME_MAX + 1];
+	const struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	if (!f)
+		return -EINVAL;
+	if (!prefix) {
+		r = sq_prefix(own, sizeof(own));
+		if (r < 0)
+			return r;
+		prefix = own;
+	}
+	dir = opendir(SQI_DIR);
+	if (!dir)
+		return -errno;
+	while (r == 0 && (entry = readdir(dir))) {
+		const char *name;
+
+		if (!sqi_name_of(&name, entry->d_name))
+			continue;
+		if (strcmp(prefix, "*") != 0 && (strncmp(name, prefix, strlen(prefix)) != 0 ||
+							name[strlen(prefix)] != '.'))
+			continue;
+		r = f(name, data);
+	}
+	(void)closedir(dir);
+	return r;
+}
+
+int sq_sweep(void)
+{
+	DIR *dir = opendir(SQI_DIR);
+	const struct dirent *entry;
+	int removed = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		int fd;
+
+		if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) != 0)
+			continue;
+		fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd < 0)
+			continue; /* gone, or not ours to remove */
+		if (lock_file(fd) == 0 && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+			removed++;
+		(void)close(fd);
+	}
+	(void)closedir(dir);
+	return removed;
+}

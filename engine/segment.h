@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_SEGMENT_H
+#define SQI_SEGMENT_H
+
+#include <sys/stat.h>
+
+#include "layout.h"
+
+/* The file behind a queue: made, opened and looked through, but not mapped. */
+
+/* sqi_segment_open(): a descriptor of the queue's object, checked. -ENOENT, -EACCES, -EPROTO and *ret_why, ... */
+int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why, const char *name);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_WORD_H
+#define SQI_WORD_H
+
+/*
+ * The word of a cell: who has the message in it. Every step of a message's life is one compare-and-swap of
+ * this word, so there is no instruction at which ownership is unknown.
+ *
+ *	 63                        24 23      16 15          4 3     0
+ *	+----------------------------+----------+-------------+-------+
+ *	|            turn            | attempts |    owner    | state |
+ *	+----------------------------+----------+-------------+-------+
+ *
+ * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the message.
+ * Position p lives in cell p mod N, its turn is p / N, modulo 2^40.
+ *
+ *	 FREE@t --claim--> WRITING@t(o) --commit--> FULL@t ----get----------------------> FREE@t+1
+ *	                    | revoke                   |
+ *	                    | (a message is behind it, | lease, get of a block
+ *	                    |  or the queue is closed) v
+ *	                    v                       TAKEN@t+1(o) --ack, small--> FREE@x
+ *	                  VOID@t+1(o)                  |      \
+ *	                    | o notices, or is dead    |       `-ack, block--> RELEASING@x(o)
+ *	                    v                          |                         | o frees the block
+ *	                  FREE@t+1                     | nack, overdue, dead     v
+ *	                                               v                       FREE@x
+ *	                                            BACK@x+1 --lease--> TAKEN@x+1(o), attempts + 1
+ *	                                                     `--get---> FREE@x+1
+ *
+ *	 FREE@t --a consumer, the queue closed and empty--> SEALED@t: nothing will ever come behind this
+ *	 TAKEN@x, BACK@x --done, but an overdue holder may still read--> PINNED@x --> FREE@x
+ *
+ * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the cell can next be
+ * claimed. Any cell that is not free when a producer's position reaches it (TAKEN, BACK, VOID, RELEASING,
+ * PINNED) is skipped: the producer raises its turn by one and goes on, so the ring flows round it.
+ *
+ * The ABA argument: a word's turn never goes down, and within one turn the states of a cell only go
+ * BACK, TAKEN, (RELEASING or PINNED), FREE, WRITING, then FULL, VOID or SEALED, never backwards. So a word
+ * that compares equal is the same word, and nothing happened in between.
+ */
+
+#include <stdint.h>
+
+enum sqi_state {
+	SQI_FREE = 0, /* fresh memory is a ring of free cells */
+	SQI_WRITING,
+	SQI_FULL,
+	SQI_TAKEN,
+	SQI_BACK,
+	SQI_VOID,
+	SQI_RELEASING,
+	SQI_PINNED,
+	SQI_SEALED,
+};
+
+#define SQI_OWNER_SHIFT	   4
+#define SQI_ATTEMPTS_SHIFT 16
+#define SQI_TURN_SHIFT	   24
+#define SQI_TURN_BITS	   40
+#define SQI_TURN_ONE	   ((uint64_t)1 << SQI_TURN_SHIFT)
+#define SQI_TURN_MASK	   (~(uint64_t)0 << SQI_TURN_SHIFT)
+
+static inline uint64_t sqi_word(enum sqi_state state, unsigned owner, unsigned attempts, uint64_t turn)
+{
+	return (uint64_t)state | (uint64_t)owner << SQI_OWNER_SHIFT |
+	       (uint64_t)attempts << SQI_ATTEMPTS_SHIFT | turn << SQI_TURN_SHIFT;
+}
+
+static inline enum sqi_state sqi_word_state(uint64_t w)
+{
+	return (enum sqi_state)(w & 15);
+}
+
+static inline unsigned sqi_word_owner(uint64_t w)
+{
+	return w >> SQI_OWNER_SHIFT & 0xfff;
+}
+
+static inline unsigned sqi_word_attempts(uint64_t w)
+{
+	return w >> SQI_ATTEMPTS_SHIFT & 0xff;
+}
+
+static inline uint64_t sqi_word_turn(uint64_t w)
+{
+	return w >> SQI_TURN_SHIFT;
+}
+
+/* How far the word's turn is above `turn`, which may be given with more than 40 bits. */
+static inline int64_t sqi_word_ahead(uint64_t w, uint64_t turn)
+{
+	return (int64_t)((w & SQI_TURN_MASK) - (turn << SQI_TURN_SHIFT)) >> SQI_TURN_SHIFT;
+}
+
+/* The same word in another state and with another owner. */
+static inline uint64_t sqi_word_to(uint64_t w, enum sqi_state state, unsigned owner)
+{
+	return (w & ~(uint64_t)0xffff) | sqi_word(state, owner, 0, 0);
+}
+
+/* A free cell, claimable at the word's turn plus `more`. */
+static inline uint64_t sqi_word_free(uint64_t w, unsigned more)
+{
+	return (w & SQI_TURN_MASK) + more * SQI_TURN_ONE;
+}
+
+/* One more attempt. 255 is followed by 128, so that two leases in a row never count the same. */
+static inline unsigned sqi_attempts_next(unsigned attempts)
+{
+	return attempts < 255 ? attempts + 1 : 128;
+}
+
+#endif
