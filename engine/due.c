@@ -77,16 +77,19 @@ static unsigned pin_at(uint64_t pins, int i)
 	return pins >> (16 + 12 * i) & 0xfff;
 }
 
-/* False: there is no room, or the message has gone. */
-static bool pin(struct sqi_due *due, uint64_t turn, unsigned owner)
+/* False: there is no room, or the message of this turn has gone. */
+static bool pin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner)
 {
+	struct sqi_due *due = sqi_due(h, pos);
+
 	for (;;) {
 		uint64_t old = sqi_look(&due->pins), pins = old;
 		int room = -1;
 
-		if ((int16_t)(turn - old) < 0)
+		/* After the look at the pins: if the message goes now and another is pinned, our CAS fails. */
+		if (sqi_peek(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT != turn)
 			return false;
-		if ((int16_t)(turn - old) > 0)
+		if ((uint16_t)old != (uint16_t)turn)
 			pins = turn & 0xffff; /* of an earlier message: nobody's any more */
 		for (int i = 0; i < PINS; i++) {
 			if (pin_at(pins, i) == owner)
@@ -157,13 +160,12 @@ void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot
 /* The lease that this word speaks of is overdue: end it. */
 static void end(struct sq *h, uint64_t pos, uint64_t w, uint64_t turn, uint64_t deadline)
 {
-	struct sqi_due *due = sqi_due(h, pos);
 	struct sqi_cell *c = sqi_cell(h, pos);
 	unsigned owner = sqi_word_owner(w), attempts = sqi_word_attempts(w);
 
-	if (!pin(due, turn, owner))
+	if (!pin(h, pos, turn, owner))
 		return;
-	if (deadline >> TAG_BITS && !sqi_cas(&due->deadline, deadline, tag_in(deadline))) {
+	if (deadline >> TAG_BITS && !sqi_cas(&sqi_due(h, pos)->deadline, deadline, tag_in(deadline))) {
 		sqi_due_unpin(h, pos, turn, owner);
 		return;
 	}

@@ -25,6 +25,38 @@ void sqi_passed(struct sq *h, uint64_t position)
 		sqi_raise(&h->head->head, position);
 }
 
+/*
+ * Others went by: where to go on looking. The hints may be stale, or damaged: they count only just behind a consumed
+ * position. A producer that reached a position had found the one a lap before it consumed, and all before that.
+ */
+static uint64_t catch_up(const struct sq *h, uint64_t p)
+{
+	uint64_t hint = sqi_peek(&h->head->head), tail = sqi_peek(&h->head->tail) - (h->mask + 1);
+
+	if ((int64_t)(hint - p) > 0 && consumed(h, hint - 1))
+		p = hint;
+	if ((int64_t)(tail - p) > 0 && consumed(h, tail - 1))
+		p = tail;
+	return p;
+}
+
+/* The hints were of no use, and a whole lap was passed: the first position, by all the words, that is not consumed. */
+static uint64_t survey(const struct sq *h, uint64_t p)
+{
+	uint64_t first = p + ((uint64_t)1 << 62);
+
+	for (uint64_t i = 0; i <= h->mask; i++) {
+		uint64_t at = p + i;
+		int64_t ahead = sqi_word_ahead(sqi_look(&sqi_cell(h, at)->word), at >> h->shift);
+
+		/* Words only go up, so what was consumed stays consumed while we look at the others. */
+		at += ahead > 0 ? (uint64_t)ahead << h->shift : 0;
+		if ((int64_t)(at - first) < 0)
+			first = at;
+	}
+	return first;
+}
+
 /* Is there a message, or the end, behind the writer at p? Stops at the first cell that nobody claimed. */
 static bool waited_for(const struct sq *h, uint64_t p)
 {
@@ -78,9 +110,9 @@ static bool late(struct sq *h, uint64_t p, uint64_t w)
 int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t p = h->front;
-	bool asked = false;
+	uint64_t walked = 0;
 
-	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
+	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
 		uint64_t w = sqi_look(&sqi_cell(h, p)->word), t = p >> h->shift;
 		int64_t ahead = sqi_word_ahead(w, t);
 
@@ -113,15 +145,11 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		}
 		if (ahead < 0)
 			return -EBADMSG;
-		/* The cell is d turns on: a producer was there, so all that lies d - 1 laps behind it is consumed. */
-		p += ahead == 1 ? 1 : (uint64_t)(ahead - 2) * (h->mask + 1) + 1;
-		if (!asked) {
-			uint64_t hint = sqi_peek(&h->head->head);
-
-			asked = true;
-			if ((int64_t)(hint - p) > 0 && consumed(h, hint - 1))
-				p = hint;
-		}
+		p++;
+		if (walked++ == 0)
+			p = catch_up(h, p);
+		else if (walked % (h->mask + 1) == 0)
+			p = survey(h, p);
 	}
 	return -EBADMSG;
 }

@@ -183,6 +183,15 @@ int64_t sqi_now_ns(void);
 int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino);
 void sqi_unmap_handle(struct sq *h);
 
+/*
+ * No walk along the ring is longer than this while its memory is whole: a lap to see that the hints are of no use,
+ * another behind a survey, and steps lost to others, each of which is somebody's progress.
+ */
+static inline uint64_t sqi_steps_max(const struct sq *h)
+{
+	return 4 * h->mask + (1 << 22);
+}
+
 /* Is an overdue holder perhaps still reading the message of this cell? */
 static inline bool sqi_due_pinned(const struct sq *h, uint64_t pos)
 {

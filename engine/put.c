@@ -23,89 +23,112 @@ static bool passed(const struct sq *h, uint64_t p)
 	return ahead > 0 || (ahead == 0 && (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING));
 }
 
+/*
+ * Others went by: where to go on looking. The hint may be stale, or damaged: it counts only if it lies ahead, just behind a
+ * passed position. One word alone would tell nothing: a redelivery raises its turn before the ring's end comes there.
+ */
+static uint64_t catch_up(const struct sq *h, uint64_t p)
+{
+	uint64_t hint = sqi_peek(&h->head->tail);
+
+	return (int64_t)(hint - p) > 0 && passed(h, hint - 1) ? hint : p;
+}
+
+/* The hint was of no use, and a whole lap was passed: the first position, by all the words, that nobody has claimed. */
+static uint64_t survey(const struct sq *h, uint64_t p)
+{
+	uint64_t first = p + ((uint64_t)1 << 62);
+
+	for (uint64_t i = 0; i <= h->mask; i++) {
+		uint64_t at = p + i, w = sqi_look(&sqi_cell(h, at)->word);
+		int64_t ahead = sqi_word_ahead(w, at >> h->shift);
+
+		ahead += sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING;
+		/* Words only go up, so what was passed stays passed while we look at the others. */
+		at += ahead > 0 ? (uint64_t)ahead << h->shift : 0;
+		if ((int64_t)(at - first) < 0)
+			first = at;
+	}
+	return first;
+}
+
 /* The first position that nobody has claimed. */
 int sqi_tail(const struct sq *h, uint64_t *ret_pos)
 {
-	uint64_t p = h->tail;
+	uint64_t p = catch_up(h, h->tail);
 
-	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
-		int64_t ahead;
-
+	for (uint64_t steps = 1; steps < sqi_steps_max(h); steps++, p++) {
 		if (!passed(h, p)) {
 			*ret_pos = p;
 			return 0;
 		}
-		ahead = sqi_word_ahead(sqi_look(&sqi_cell(h, p)->word), p >> h->shift);
-		p += ahead > 1 ? (uint64_t)(ahead - 1) * (h->mask + 1) + 1 : 1;
+		if (steps % (h->mask + 1) == 0)
+			p = survey(h, p);
 	}
 	return -EBADMSG;
+}
+
+static void publish(struct sq *h, uint64_t p)
+{
+	h->tail = p;
+	if (p % HINT_EVERY == 0)
+		sqi_raise(&h->head->tail, p);
 }
 
 /* Claim the first free cell. -EAGAIN: full. */
 static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t p = h->tail, skipped = 0;
-	bool asked = false;
+	uint64_t walked = 0;
 
-	for (uint64_t steps = 2 * h->mask + (1 << 22); steps > 0; steps--) {
+	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
 		struct sqi_cell *c = sqi_cell(h, p);
-		uint64_t w = sqi_look(&c->word), t = p >> h->shift;
+		uint64_t w = sqi_look(&c->word), t = p >> h->shift, mine;
 		int64_t ahead = sqi_word_ahead(w, t);
+		enum sqi_state state = sqi_word_state(w);
 
-		if (ahead == 0) {
-			uint64_t mine;
-
-			switch (sqi_word_state(w)) {
-			case SQI_FREE:
-				/* W1. Acquires from whoever freed the cell: what it read there, it has read. */
-				mine = sqi_word(SQI_WRITING, h->owner, 0, t);
-				if (!sqi_cas(&c->word, w, mine))
-					continue;
-				*ret_pos = p;
-				*ret_word = mine;
-				h->tail = p + 1;
-				if ((p + 1) % HINT_EVERY == 0)
-					sqi_raise(&h->head->tail, p + 1);
-				return 0;
-			case SQI_WRITING:
-			case SQI_FULL:
-				p++;
-				break;
-			case SQI_SEALED:
-				return -EPIPE;
-			case SQI_TAKEN:
-			case SQI_BACK:
-			case SQI_VOID:
-			case SQI_RELEASING:
-			case SQI_PINNED:
-				if (!sqi_cas(&c->word, w, w + SQI_TURN_ONE))
-					continue;
-				p++;
-				/* A whole lap of cells that are not free: full. */
-				if (skipped++ == h->mask) {
-					h->tail = p;
-					return -EAGAIN;
-				}
-				continue;
-			default:
-				return -EBADMSG;
-			}
-		} else if (ahead > 0) {
-			p += (uint64_t)(ahead - 1) * (h->mask + 1) + 1;
-		} else if (ahead == -1 &&
-			   (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING)) {
+		if (ahead == -1 && (state == SQI_FULL || state == SQI_WRITING)) {
 			h->tail = p;
 			return -EAGAIN;
-		} else {
-			return -EBADMSG;
 		}
-		if (!asked) {
-			/* Others went by. The hint may be stale, or damaged: it must lie ahead, just behind a passed position. */
-			uint64_t hint = sqi_peek(&h->head->tail);
-
-			asked = true;
-			if ((int64_t)(hint - p) > 0 && passed(h, hint - 1))
-				p = hint;
+		if (ahead < 0)
+			return -EBADMSG;
+		if (ahead > 0 || state == SQI_WRITING || state == SQI_FULL) {
+			p++;
+			if (walked++ == 0)
+				p = catch_up(h, p);
+			else if (walked % (h->mask + 1) == 0)
+				p = survey(h, p);
+			continue;
+		}
+		switch (state) {
+		case SQI_FREE:
+			/* W1. Acquires from whoever freed the cell: what it read there, it has read. */
+			mine = sqi_word(SQI_WRITING, h->owner, 0, t);
+			if (!sqi_cas(&c->word, w, mine))
+				break;
+			publish(h, p + 1);
+			*ret_pos = p;
+			*ret_word = mine;
+			return 0;
+		case SQI_TAKEN:
+		case SQI_BACK:
+		case SQI_VOID:
+		case SQI_RELEASING:
+		case SQI_PINNED:
+			if (!sqi_cas(&c->word, w, w + SQI_TURN_ONE))
+				break;
+			publish(h, ++p);
+			/* A whole lap of cells that are not free: full. */
+			if (skipped++ == h->mask) {
+				sqi_raise(&h->head->tail, p);
+				return -EAGAIN;
+			}
+			break;
+		case SQI_SEALED:
+			return -EPIPE;
+		default:
+			return -EBADMSG;
 		}
 	}
 	return -EBADMSG;
