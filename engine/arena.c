@@ -4,20 +4,22 @@
 #include "handle.h"
 
 /*
- * Blocks: memory for the messages that do not fit in a cell. Called by queue.c (allocate), cell.c and recover.c (free).
+ * Blocks: memory for the messages that do not fit in a cell. Called by queue.c (allocate), cell.c
+ * and recover.c (free).
  *
  *	FREE@g --allocate--> HELD@g(o) --free--> FREE@g+1
  *
- * Each step is one CAS of the block's word. The generation never goes down, so a reference {index, generation} of
- * an earlier message frees nothing. Who allocated it stays the block's owner on record while a cell refers to
- * it; when that participant is dead, the block is reclaimed unless the cell at `home` still speaks for it.
+ * Each step is one CAS of the block's word. The generation never goes down, so a reference {index,
+ * generation} of an earlier message frees nothing. Who allocated it stays the block's owner on
+ * record while a cell refers to it; when that participant is dead, the block is reclaimed unless
+ * the cell at `home` still speaks for it.
  */
 
-#define HELD	    1
+#define HELD        1
 #define GEN_SHIFT   16
-#define GEN_ONE	    ((uint64_t)1 << GEN_SHIFT)
+#define GEN_ONE     ((uint64_t)1 << GEN_SHIFT)
 #define GEN_MASK    (~(uint64_t)0 << GEN_SHIFT)
-#define SWEEP_EVERY 64 /* allocations until the search begins at the first block again: few blocks, warm in cache */
+#define SWEEP_EVERY 64 /* allocations; then from the first block again: few, and warm in cache */
 
 static unsigned owner_of(uint64_t w)
 {
@@ -112,15 +114,17 @@ static bool spoken_for(const struct sq *h, uint64_t index, uint64_t w)
 	case SQI_BACK:
 	case SQI_RELEASING:
 	case SQI_PINNED:
-		return sqi_cell_block(h, c, &ref) && ref.index == index && ref.gen == w >> GEN_SHIFT;
+		return sqi_cell_block(h, c, &ref) && ref.index == index &&
+		       ref.gen == w >> GEN_SHIFT;
 	default:
 		return false;
 	}
 }
 
 /*
- * This participant is gone: free the blocks it held that no message is in. Its cells were let go before, so a cell it was
- * still writing does not count; and a message that leaves while we look frees its block first, and our CAS fails.
+ * This participant is gone: free the blocks it held that no message is in. Its cells were let go
+ * before, so a cell it was still writing does not count; and a message that leaves while we look
+ * frees its block first, and our CAS fails.
  */
 void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
 {

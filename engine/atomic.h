@@ -3,12 +3,12 @@
 #define SQI_ATOMIC_H
 
 /*
- * Every access to memory that another process may write goes through these, so that a test can put a
- * step between any two of them (SQ_STEP) and so that each has one documented order:
+ * Every access to memory that another process may write goes through these, so that a test can put
+ * a step between any two of them (SQ_STEP) and so that each has one documented order:
  *
- *	look, cas, add, swap    sequentially consistent: words that decide who owns what, and the wake words
- *	peek, poke              relaxed: payload, hints and one's own counters; the reason stands with each use
- *	post                    release: one's own words that are read after one's death
+ *	look, cas, add, swap  sequentially consistent: words that decide who owns what, wake words
+ *	peek, poke            relaxed: payload, hints, one's own counters; each use says why
+ *	post                  release: one's own words that are read after one's death
  *
  * On x86 look, peek, poke and post are plain moves.
  */
@@ -25,7 +25,8 @@ typedef _Atomic uint64_t sqi_u64;
 typedef _Atomic uint32_t sqi_u32;
 
 _Static_assert(sizeof(sqi_u64) == 8 && sizeof(sqi_u32) == 4, "atomics have no hidden parts");
-_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in a word would not be shared between processes");
+_Static_assert(
+	ATOMIC_LLONG_LOCK_FREE == 2, "a lock in a word would not be shared between processes");
 
 static inline uint64_t sqi_look(const sqi_u64 *p)
 {

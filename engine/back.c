@@ -2,11 +2,13 @@
 #include "handle.h"
 
 /*
- * Messages that wait for redelivery lie outside the ring's order, in whatever cell they were. One bit a cell says
- * where to look, and a counter says that there is something to look for, so that nobody searches in vain.
+ * Messages that wait for redelivery lie outside the ring's order, in whatever cell they were. One
+ * bit a cell says where to look, and a counter says that there is something to look for, so that
+ * nobody searches in vain.
  *
- * The bits are hints, the words decide: who finds a bit without a BACK clears it, and looks at the word once more, for
- * the bit may have been set again in between. A bit that its setter was stopped or killed before setting is found by the sweep.
+ * The bits are hints, the words decide: who finds a bit without a BACK clears it, and looks at the
+ * word once more, for the bit may have been set again in between. A bit that its setter was stopped
+ * or killed before setting is found by the sweep.
  */
 
 static void set(struct sq *h, uint64_t index)

@@ -6,8 +6,8 @@
 #include "handle.h"
 
 /*
- * What the bytes of a cell mean, and letting a cell go. Everything read here was written by somebody else and is
- * checked against the geometry before it is used.
+ * What the bytes of a cell mean, and letting a cell go. Everything read here was written by
+ * somebody else and is checked against the geometry before it is used.
  */
 
 /* The cell's block, read once; true if it is one of ours. */
@@ -29,7 +29,8 @@ bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref
 }
 
 /* Where the message lies and how long it is. -EBADMSG: what the cell says cannot be. */
-int sqi_cell_view(const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len)
+int sqi_cell_view(
+	const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len)
 {
 	uint64_t meta = sqi_peek(&c->meta);
 	struct sqi_ref ref;
@@ -64,7 +65,10 @@ static void release_block(struct sq *h, struct sqi_cell *c)
 		!sqi_cas(&c->word, w, sqi_word_free(w, 0)));
 }
 
-/* From this very word to FREE, by way of RELEASING if there is a block: that says whose duty its freeing is. */
+/*
+ * From this very word to FREE, by way of RELEASING if there is a block: that says whose duty its
+ * freeing is.
+ */
 static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
 {
 	if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
@@ -77,7 +81,8 @@ static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
 }
 
 /*
- * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE. False: the word had changed.
+ * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE. False: the word had
+ * changed.
  */
 bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w)
 {
@@ -86,7 +91,10 @@ bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w)
 
 	if (!sqi_due_pinned(h, pos))
 		return release(h, c, w, more);
-	/* An overdue holder may still be reading: the cell waits until it lets go, and the last one frees it. */
+	/*
+	 * An overdue holder may still be reading: the cell waits until it lets go, and the last one
+	 * frees it.
+	 */
 	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_PINNED, 0) + more * SQI_TURN_ONE))
 		return false;
 	sqi_cell_unpinned(h, pos);
@@ -111,8 +119,8 @@ void sqi_cell_unpinned(struct sq *h, uint64_t pos)
 }
 
 /*
- * What the cell says of its message cannot be. If it is still the same message, it is removed and reported, once.
- * 0: it had changed, look again.
+ * What the cell says of its message cannot be. If it is still the same message, it is removed and
+ * reported, once. 0: it had changed, look again.
  */
 int sqi_cell_damaged(struct sq *h, uint64_t pos, uint64_t w)
 {

@@ -3,8 +3,9 @@
 #define SQI_CELL_H
 
 /*
- * The bytes of a message in a cell. They are moved by relaxed atomic words, because a reader may copy while the
- * cell changes hands: its copy counts only if its CAS of the cell's word then succeeds.
+ * The bytes of a message in a cell. They are moved by relaxed atomic words, because a reader may
+ * copy while the cell changes hands: its copy counts only if its CAS of the cell's word then
+ * succeeds.
  */
 
 #include <stddef.h>

@@ -6,21 +6,23 @@
 /*
  * Lease times. Only in queues that have one: two words beside each cell.
  *
- * deadline: when the lease of this {message, attempt} ends. Written by the lessee after it took the message; whoever
- * comes across a taken cell whose deadline is of another lease writes it for him. To end a lease, one CAS sets
- * its time to 0: that decides against a touch that comes at the same moment. Then the word goes from TAKEN to BACK.
+ * deadline: when the lease of this {message, attempt} ends. Written by the lessee after it took the
+ * message; whoever comes across a taken cell whose deadline is of another lease writes it for him.
+ * To end a lease, one CAS sets its time to 0: that decides against a touch that comes at the same
+ * moment. Then the word goes from TAKEN to BACK.
  *
- * pins: the overdue holders of this message, which may still be reading. While there are any, its memory is not used again: in the end
- * the cell goes to PINNED, and who takes the last pin off frees it. A pin is set before the lease's end can be
- * seen in the word. It comes off when its holder learns of the end, closes, or dies. A message with four of them
- * is not taken from its fifth holder.
+ * pins: the overdue holders of this message, which may still be reading. While there are any, its
+ * memory is not used again: in the end the cell goes to PINNED, and who takes the last pin off
+ * frees it. A pin is set before the lease's end can be seen in the word. It comes off when its
+ * holder learns of the end, closes, or dies. A message with four of them is not taken from its
+ * fifth holder.
  *
  *	deadline: ms << 20 | low 12 bits of the message's turn << 8 | attempts
- *	pins:     owner << 52 | owner << 40 | owner << 28 | owner << 16 | low 16 bits of the message's turn
+ *	pins:     four owners of 12 bits << 16 | low 16 bits of the message's turn
  */
 
 #define TAG_BITS 20
-#define PINS	 4
+#define PINS     4
 
 static uint64_t tag_of(uint64_t turn, unsigned attempts)
 {
@@ -47,11 +49,14 @@ void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts)
 	struct sqi_due *due = sqi_due(h, pos);
 
 	if (due) {
-		/* A CAS, and not tried again: if it fails, somebody has done it for us. */
-		uint64_t old = sqi_look(&due->deadline), tag = tag_of(turn, attempts);
+		/*
+		 * Whatever is there, also if it bears our tag: that may be of a lease 4096 turns
+		 * ago. A CAS, and not tried again: if it fails, somebody has just done it for us,
+		 * or will.
+		 */
+		uint64_t old = sqi_look(&due->deadline);
 
-		if (tag_in(old) != tag)
-			(void)sqi_cas(&due->deadline, old, deadline_from_now(h, tag));
+		(void)sqi_cas(&due->deadline, old, deadline_from_now(h, tag_of(turn, attempts)));
 	}
 }
 
@@ -86,7 +91,10 @@ static bool pin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner)
 		uint64_t old = sqi_look(&due->pins), pins = old;
 		int room = -1;
 
-		/* After the look at the pins: if the message goes now and another is pinned, our CAS fails. */
+		/*
+		 * After the look at the pins: if the message goes now and another is pinned, our
+		 * CAS fails.
+		 */
 		if (sqi_peek(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT != turn)
 			return false;
 		if ((uint16_t)old != (uint16_t)turn)
@@ -149,7 +157,9 @@ void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot
 			pins = sqi_look(&due->pins);
 			if (without(pins, owner) == pins)
 				break;
-			/* After the look at the pins: they are not yet of the slot's next tenant. */
+			/*
+			 * After the look at the pins: they are not yet of the slot's next tenant.
+			 */
 			if (sqi_look(&slot->id) != dead)
 				return;
 		} while (!sqi_cas(&due->pins, pins, without(pins, owner)));
@@ -165,12 +175,13 @@ static void end(struct sq *h, uint64_t pos, uint64_t w, uint64_t turn, uint64_t 
 
 	if (!pin(h, pos, turn, owner))
 		return;
-	if (deadline >> TAG_BITS && !sqi_cas(&sqi_due(h, pos)->deadline, deadline, tag_in(deadline))) {
+	if (deadline >> TAG_BITS &&
+		!sqi_cas(&sqi_due(h, pos)->deadline, deadline, tag_in(deadline))) {
 		sqi_due_unpin(h, pos, turn, owner);
 		return;
 	}
 	for (;;) {
-		if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_BACK, 0) + SQI_TURN_ONE)) {
+		if (sqi_cas(&c->word, w, sqi_word_back(w))) {
 			(void)sqi_add(&h->head->overdue, 1);
 			sqi_back_announce(h, pos);
 			return;

@@ -4,12 +4,13 @@
 #include "handle.h"
 
 /*
- * Finding the first message of the ring, past writers that are late, and the end of a queue that was shut down.
- * Called by get.c and lease.c, by any number of participants at once. Takes nothing itself.
+ * Finding the first message of the ring, past writers that are late, and the end of a queue that
+ * was shut down. Called by get.c and lease.c, by any number of participants at once. Takes nothing
+ * itself.
  */
 
-#define HINT_EVERY	16
-#define PATIENCE_PAUSES 64 /* with a writer, before looking whether a message waits behind it: about 1 us */
+#define HINT_EVERY      16
+#define PATIENCE_PAUSES 64 /* with a writer, before looking behind it: about 1 us */
 
 /* Has the message of this position, if there ever was one, gone? */
 static bool consumed(const struct sq *h, uint64_t p)
@@ -26,8 +27,9 @@ void sqi_passed(struct sq *h, uint64_t position)
 }
 
 /*
- * Others went by: where to go on looking. The hints may be stale, or damaged: they count only just behind a consumed
- * position. A producer that reached a position had found the one a lap before it consumed, and all before that.
+ * Others went by: where to go on looking. The hints may be stale, or damaged: they count only just
+ * behind a consumed position. A producer that reached a position had found the one a lap before it
+ * consumed, and all before that.
  */
 static uint64_t catch_up(const struct sq *h, uint64_t p)
 {
@@ -40,24 +42,45 @@ static uint64_t catch_up(const struct sq *h, uint64_t p)
 	return p;
 }
 
-/* The hints were of no use, and a whole lap was passed: the first position, by all the words, that is not consumed. */
+/*
+ * The hints are of no use: the first position, by all the words, that is not consumed. p is any
+ * that is not 2^39 laps away.
+ */
 static uint64_t survey(const struct sq *h, uint64_t p)
 {
-	uint64_t first = p + ((uint64_t)1 << 62);
+	uint64_t first = p + INT64_MAX;
 
 	for (uint64_t i = 0; i <= h->mask; i++) {
 		uint64_t at = p + i;
 		int64_t ahead = sqi_word_ahead(sqi_look(&sqi_cell(h, at)->word), at >> h->shift);
 
-		/* Words only go up, so what was consumed stays consumed while we look at the others. */
-		at += ahead > 0 ? (uint64_t)ahead << h->shift : 0;
+		/*
+		 * Words only go up, so what was consumed stays consumed while we look at the
+		 * others.
+		 */
+		at += (uint64_t)ahead << h->shift;
 		if ((int64_t)(at - first) < 0)
 			first = at;
 	}
 	return first;
 }
 
-/* Is there a message, or the end, behind the writer at p? Stops at the first cell that nobody claimed. */
+/*
+ * Where to begin without any position of one's own, or with one so old that its turn has wrapped.
+ */
+uint64_t sqi_front_anew(const struct sq *h)
+{
+	uint64_t hint = sqi_peek(&h->head->head);
+
+	if (consumed(h, hint - 1))
+		return hint;
+	return survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift);
+}
+
+/*
+ * Is there a message, or the end, behind the writer at p? Stops at the first cell that nobody
+ * claimed.
+ */
 static bool waited_for(const struct sq *h, uint64_t p)
 {
 	for (uint64_t q = p + 1; q != p + h->mask + 1; q++) {
@@ -82,11 +105,12 @@ static bool waited_for(const struct sq *h, uint64_t p)
 }
 
 /*
- * A writer stands at p. True: look at p again. False: the queue is empty, but for messages not yet committed.
+ * A writer stands at p. True: look at p again. False: the queue is empty, but for messages not yet
+ * committed.
  *
- * A revocation is paid for by the message behind it, which somebody then takes: without that, a writer and a consumer
- * could chase each other round the ring for ever. When the queue is closed the writer cannot come again, and no
- * payment is needed.
+ * A revocation is paid for by the message behind it, which somebody then takes: without that, a
+ * writer and a consumer could chase each other round the ring for ever. When the queue is closed
+ * the writer cannot come again, and no payment is needed.
  */
 static bool late(struct sq *h, uint64_t p, uint64_t w)
 {
@@ -105,12 +129,14 @@ static bool late(struct sq *h, uint64_t p, uint64_t w)
 }
 
 /*
- * The first message: its position and the word that says FULL. -EAGAIN: none. -EPIPE: none, and the end was sealed.
+ * The first message: its position and the word that says FULL. -EAGAIN: none. -EPIPE: none, and the
+ * end was sealed.
  */
 int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t p = h->front;
 	uint64_t walked = 0;
+	bool anew = false;
 
 	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
 		uint64_t w = sqi_look(&sqi_cell(h, p)->word), t = p >> h->shift;
@@ -143,8 +169,13 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 				return -EBADMSG;
 			}
 		}
-		if (ahead < 0)
-			return -EBADMSG;
+		if (ahead < 0) {
+			if (anew)
+				return -EBADMSG;
+			anew = true;
+			p = sqi_front_anew(h);
+			continue;
+		}
 		p++;
 		if (walked++ == 0)
 			p = catch_up(h, p);
@@ -154,7 +185,10 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 	return -EBADMSG;
 }
 
-/* The queue is closed and its front is free: set the seal there. 0: look again. -EPIPE: sealed. -EAGAIN: no free cell. */
+/*
+ * The queue is closed and its front is free: set the seal there. 0: look again. -EPIPE: sealed.
+ * -EAGAIN: no free cell.
+ */
 static int seal(struct sq *h)
 {
 	uint64_t p = h->front, skipped = 0;
@@ -193,13 +227,14 @@ static int seal(struct sq *h)
 }
 
 /*
- * Nothing was found, and the queue is closed. -EPIPE: there is nothing and never will be. -EAGAIN: a lease of
- * somebody else may still come back. 0: look again.
+ * Nothing was found, and the queue is closed. -EPIPE: there is nothing and never will be. -EAGAIN:
+ * a lease of somebody else may still come back. 0: look again.
  *
  * Who holds leases himself is not kept waiting for others, who may be waiting for him.
  */
 int sqi_drained(struct sq *h)
 {
+	unsigned limit = h->g.in.max_attempts ? h->g.in.max_attempts : ~0u;
 	int r = seal(h);
 
 	if (r == 0)
@@ -209,8 +244,14 @@ int sqi_drained(struct sq *h)
 
 		switch (sqi_word_state(w)) {
 		case SQI_BACK:
-			sqi_back_announce(h, i);
-			return 0;
+			if (sqi_word_attempts(w) < limit) {
+				sqi_back_announce(h, i);
+				return 0;
+			}
+			/* A dead letter that there is no room for: it is still here. */
+			if (h->held == 0)
+				return -EAGAIN;
+			break;
 		case SQI_TAKEN:
 			if (h->held == 0 && sqi_word_owner(w) != h->owner)
 				return -EAGAIN;

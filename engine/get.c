@@ -8,8 +8,9 @@
 /*
  * Removing a message. Called by queue.c, by any number of participants at once.
  *
- * A message in a cell is copied first and taken then, by one CAS: there is no instruction at which it is in our hands and not yet
- * ours, or ours and not yet copied. A message in a block is taken as a lease, copied, and acked.
+ * A message in a cell is copied first and taken then, by one CAS: there is no instruction at which
+ * it is in our hands and not yet ours, or ours and not yet copied. A message in a block is taken as
+ * a lease, copied, and acked.
  */
 
 /* Copy the block's message and let it go. 0: it was taken from us, look again. */
@@ -43,7 +44,10 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 		if (r < 0)
 			return r;
 		c = sqi_cell(h, p);
-		/* R1. The look at FULL acquired the message; the CAS below confirms that it was still there. */
+		/*
+		 * R1. The look at FULL acquired the message; the CAS below confirms that it was
+		 * still there.
+		 */
 		if (sqi_cell_view(h, c, &data, &len) < 0) {
 			r = sqi_cell_damaged(h, p, w);
 			if (r < 0)
@@ -65,10 +69,12 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 			sqi_cell_read(c, buf, len);
 			if (!sqi_cell_release(h, p, w))
 				continue;
-			if (sqi_word_state(w) == SQI_FULL)
+			if (sqi_word_state(w) == SQI_FULL) {
 				sqi_passed(h, p + 1);
-			else
+			} else {
 				sqi_back_taken(h, p);
+				sqi_count(&h->slot->redelivered);
+			}
 		}
 		sqi_count(&h->slot->gots);
 		sqi_wake(&h->head->went);

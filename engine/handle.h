@@ -3,9 +3,9 @@
 #define SQI_HANDLE_H
 
 /*
- * A handle, as the engine's files see it, and what they offer each other. Everything here is private to one thread,
- * but for what its pointers lead to. The shared parts are reached only through the accessors, which cannot leave
- * the mapping whatever number they are given.
+ * A handle, as the engine's files see it, and what they offer each other. Everything here is
+ * private to one thread, but for what its pointers lead to. The shared parts are reached only
+ * through the accessors, which cannot leave the mapping whatever number they are given.
  */
 
 #include <stdbool.h>
@@ -28,7 +28,7 @@ struct sqi_ref {
 
 /* A side of the queue to wait on. */
 struct sqi_side {
-	uint64_t ops;	  /* done since the last wait */
+	uint64_t ops;     /* done since the last wait */
 	int64_t began_ns; /* the last wait */
 	unsigned hurried; /* waits in a row that came soon after another */
 };
@@ -51,10 +51,11 @@ struct sq {
 
 	struct sqi_side producing, consuming;
 	uint64_t held; /* leases not yet settled, as far as this handle knows */
+	int owed;      /* an error that sq_get_many() could not report yet */
 	unsigned fuel; /* operations until the next look for the dead */
 
 	struct sqi_ref reserved; /* of a large reservation */
-	void *buffer;		 /* of a small one */
+	void *buffer;            /* of a small one */
 	size_t reserved_cap;
 	enum { SQI_RESERVED_NONE, SQI_RESERVED_SMALL, SQI_RESERVED_BLOCK } reservation;
 
@@ -66,7 +67,7 @@ struct sq {
 	struct sqi_geometry g;
 	struct sqi_map *map;
 	uint64_t id; /* the participant's */
-	int fd;	     /* holds the lock that says it lives */
+	int fd;      /* holds the lock that says it lives */
 	struct sq *dead_letters;
 	struct sq *next, **prev; /* all handles of the process */
 };
@@ -96,7 +97,8 @@ static inline sqi_u64 *sqi_bitmap(const struct sq *h)
 /* NULL in a queue without a lease time. */
 static inline struct sqi_due *sqi_due(const struct sq *h, uint64_t position)
 {
-	return h->g.in.lease_ms ? (struct sqi_due *)(h->base + h->g.leases) + (position & h->mask) : NULL;
+	return h->g.in.lease_ms ? (struct sqi_due *)(h->base + h->g.leases) + (position & h->mask)
+				: NULL;
 }
 
 static inline struct sqi_block *sqi_block(const struct sq *h, uint64_t index)
@@ -112,9 +114,11 @@ static inline struct sqi_entry *sqi_entry(const struct sq *h, uint64_t index)
 /* put.c */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
 int sqi_tail(const struct sq *h, uint64_t *ret_pos);
+uint64_t sqi_tail_anew(const struct sq *h);
 
 /* front.c: finding the first message, and the end */
 int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
+uint64_t sqi_front_anew(const struct sq *h);
 void sqi_passed(struct sq *h, uint64_t position);
 int sqi_drained(struct sq *h);
 
@@ -131,7 +135,8 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease);
 int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly);
 
 /* cell.c: what a cell holds, and letting go of it */
-int sqi_cell_view(const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len);
+int sqi_cell_view(
+	const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len);
 bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref *ret);
 bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w);
 void sqi_cell_unpinned(struct sq *h, uint64_t pos);
@@ -180,12 +185,15 @@ int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeou
 int64_t sqi_now_ns(void);
 
 /* map.c */
+int sqi_map_lock(void);
+void sqi_map_unlock(void);
 int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino);
 void sqi_unmap_handle(struct sq *h);
 
 /*
- * No walk along the ring is longer than this while its memory is whole: a lap to see that the hints are of no use,
- * another behind a survey, and steps lost to others, each of which is somebody's progress.
+ * No walk along the ring is longer than this while its memory is whole: a lap to see that the hints
+ * are of no use, another behind a survey, and steps lost to others, each of which is somebody's
+ * progress.
  */
 static inline uint64_t sqi_steps_max(const struct sq *h)
 {
@@ -201,7 +209,10 @@ static inline bool sqi_due_pinned(const struct sq *h, uint64_t pos)
 /* Something came, or went: wake one who sleeps for it. */
 static inline void sqi_wake(sqi_u32 *event)
 {
-	/* After the seq_cst CAS that made the news: either we see the sleeper's bit, or it sees the news. */
+	/*
+	 * After the seq_cst CAS that made the news: either we see the sleeper's bit, or it sees the
+	 * news.
+	 */
 	if (sqi_look32(event) & 1)
 		sqi_wake_slow(event, false);
 }

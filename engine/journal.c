@@ -4,9 +4,10 @@
 #include "handle.h"
 
 /*
- * Durable counts of puts. An entry holds a key, the id of the participant bound to it, and the count when that one
- * was bound; the slot holds what is needed to add to it what has been put since. Folding the one into the other is one
- * CAS from the old count, so it happens once, whoever does it and however often.
+ * Durable counts of puts. An entry holds a key, the id of the participant bound to it, and the
+ * count when that one was bound; the slot holds what is needed to add to it what has been put
+ * since. Folding the one into the other is one CAS from the old count, so it happens once, whoever
+ * does it and however often.
  */
 
 /* What the slot's tenant has put under its key, with what was there before. */
@@ -77,7 +78,10 @@ int sq_bind(struct sq *h, uint64_t key, uint64_t *ret)
 		if (!sqi_is_dead(h, who))
 			return -EBUSY;
 		(void)sqi_rescue(h);
-		/* It has no slot any more: it died when its slot was already free, or before it had one. */
+		/*
+		 * It has no slot any more: it died when its slot was already free, or before it had
+		 * one.
+		 */
 		(void)sqi_cas(&e->who, who, 0);
 	}
 	seq = sqi_look(&e->seq);

@@ -7,16 +7,16 @@
 #include "name.h"
 
 /*
- * Pure arithmetic: from what was asked for to where each byte lies. Called by create, and by open, which believes
- * nothing in the segment but what comes out the same here.
+ * Pure arithmetic: from what was asked for to where each byte lies. Called by create, and by open,
+ * which believes nothing in the segment but what comes out the same here.
  */
 
 #define BLOCK_MEMORY_DEFAULT ((uint64_t)2 << 20)
 #define BLOCK_MEMORY_MAX     ((uint64_t)1 << 40)
-#define BLOCKS_MIN	     8	/* of a class: two for each of a few producers of the largest messages */
-#define BLOCKS_SPARE	     64 /* more than the ring has cells: those being filled or read */
-#define LEASE_MS_MAX	     ((uint64_t)1 << 40)
-#define CELL_META	     16
+#define BLOCKS_MIN           8  /* of a class: two each for a few producers of the largest */
+#define BLOCKS_SPARE         64 /* more than the ring has cells: those being filled or read */
+#define LEASE_MS_MAX         ((uint64_t)1 << 40)
+#define CELL_META            16
 
 static uint64_t round_up(uint64_t v, uint64_t to)
 {
@@ -32,7 +32,10 @@ static uint32_t log2_up(uint64_t v)
 	return n;
 }
 
-/* A cell is half a line, or whole lines: never more than one line is moved for a message that fits in one. */
+/*
+ * A cell is half a line, or whole lines: never more than one line is moved for a message that fits
+ * in one.
+ */
 static uint64_t cell_size(uint32_t small)
 {
 	return small <= 16 ? 32 : round_up(CELL_META + (uint64_t)small, SQI_LINE);
@@ -55,7 +58,10 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 		c->max_message > SQ_MESSAGE_MAX || c->participants > SQ_PARTICIPANTS_MAX ||
 		c->block_memory > BLOCK_MEMORY_MAX)
 		return -EINVAL;
-	/* Attempts that are counted out must lead somewhere: dropping a message is not ours to choose. */
+	/*
+	 * Attempts that are counted out must lead somewhere: dropping a message is not ours to
+	 * choose.
+	 */
 	if (!c->max_attempts != !(c->dead_letter && *c->dead_letter))
 		return -EINVAL;
 	lease_ms = (uint64_t)(c->lease_time / 1000000 + (c->lease_time % 1000000 > 0));

@@ -7,9 +7,9 @@
  *
  *	head | slots | journal | back bitmap | leases | block words | cells | block data
  *
- * The head's description is written once, before the segment has a name. Whoever opens it computes the whole
- * geometry again from the few inputs and compares, and from then on uses only that private copy: no offset, count or
- * length that others could change is ever followed.
+ * The head's description is written once, before the segment has a name. Whoever opens it computes
+ * the whole geometry again from the few inputs and compares, and from then on uses only that
+ * private copy: no offset, count or length that others could change is ever followed.
  *
  * A word has one kind of writer; words with different writers lie in different cache lines.
  *
@@ -23,14 +23,14 @@
 #include "atomic.h"
 #include "sq.h"
 
-#define SQI_MAGIC	   "sq-ring\n"
+#define SQI_MAGIC          "sq-ring\n"
 #define SQI_LAYOUT_VERSION 1
-#define SQI_LINE	   64
-#define SQI_PAGE	   4096
-#define SQI_CLASSES_MAX	   12 /* 256 bytes, and four times that, and so on, to 1 GiB */
-#define SQI_CLASS_MIN	   256
-#define SQI_DLQ_MAX	   (SQ_NAME_MAX * 2 + 2)
-#define SQI_LOCK_BASE	   ((uint64_t)1 << 40) /* locked bytes lie beyond any segment's end */
+#define SQI_LINE           64
+#define SQI_PAGE           4096
+#define SQI_CLASSES_MAX    12 /* 256 bytes, and four times that, and so on, to 1 GiB */
+#define SQI_CLASS_MIN      256
+#define SQI_DLQ_MAX        (SQ_NAME_MAX * 2 + 2)
+#define SQI_LOCK_BASE      ((uint64_t)1 << 40) /* locked bytes lie beyond any segment's end */
 
 /* What a segment is made from; the rest follows. */
 struct sqi_inputs {
@@ -47,7 +47,7 @@ struct sqi_inputs {
 };
 
 struct sqi_class {
-	uint64_t size;	/* bytes of a block */
+	uint64_t size;  /* bytes of a block */
 	uint64_t first; /* index of its first block among all */
 	uint64_t count;
 	uint64_t data; /* offset of its first block's bytes */
@@ -58,8 +58,8 @@ struct sqi_geometry {
 	uint64_t capacity;
 	uint64_t cell_size;
 	uint64_t slots, journal, bitmap, leases, block_words, cells; /* offsets */
-	uint64_t blocks;					     /* count, all classes */
-	uint64_t total;						     /* bytes */
+	uint64_t blocks;                                             /* count, all classes */
+	uint64_t total;                                              /* bytes */
 	uint32_t classes;
 	struct sqi_class class[SQI_CLASSES_MAX];
 };
@@ -75,7 +75,7 @@ struct sqi_head {
 
 	/* Read by all, written seldom. */
 	_Alignas(SQI_LINE) sqi_u64 closed; /* 0, 1 draining, 2 immediate */
-	sqi_u64 back_seq;		   /* raised when a cell became BACK */
+	sqi_u64 back_seq;                  /* raised when a cell became BACK */
 
 	/* Hints: lower bounds of the positions, published now and then. */
 	_Alignas(SQI_LINE) sqi_u64 tail;
@@ -86,9 +86,9 @@ struct sqi_head {
 	_Alignas(SQI_LINE) sqi_u32 went;
 
 	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
-	sqi_u64 rescue_ms;		    /* no look for the dead before this moment */
-	sqi_u64 joins;			    /* participants that ever joined */
-	uint64_t created_s;		    /* CLOCK_REALTIME */
+	sqi_u64 rescue_ms;                  /* no look for the dead before this moment */
+	sqi_u64 joins;                      /* participants that ever joined */
+	uint64_t created_s;                 /* CLOCK_REALTIME */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;
@@ -104,7 +104,7 @@ struct sqi_slot {
 	_Alignas(SQI_LINE) sqi_u64 id; /* 0: nobody */
 	sqi_u64 puts;
 	sqi_u64 intent_pos;  /* the claimed position ... */
-	sqi_u64 intent_base; /* ... of the put that makes `puts` this plus one; in doubt while they are equal */
+	sqi_u64 intent_base; /* ... and `puts` before it; in doubt while these are equal */
 	sqi_u64 decision;    /* id << 2, then | 2 | committed */
 	sqi_u64 journal;     /* index of the bound journal entry plus one */
 	sqi_u64 journal_seq; /* its count when bound, and `puts` then */
@@ -131,18 +131,21 @@ struct sqi_entry {
 /* Of a cell in a queue with a lease time. */
 struct sqi_due {
 	sqi_u64 deadline; /* ms << 20 | tag; ms 0: ended */
-	sqi_u64 pins;	  /* four owners of 12 bits, tag 16: overdue holders that may still read */
+	sqi_u64 pins;     /* four owners of 12 bits, tag 16: overdue holders that may still read */
 };
 
-/* Of a block: generation << 16 | owner << 4 | held; home is the position of the cell that will refer to it. */
+/*
+ * Of a block: generation << 16 | owner << 4 | held; home is the position of the cell that will
+ * refer to it.
+ */
 struct sqi_block {
 	sqi_u64 word;
 	sqi_u64 home;
 };
 
 /*
- * A cell is cell_size bytes: its word, its meta word and the message's bytes, or three words about its block.
- * meta: turn of the message << 24 | block << 16 | length, if inline
+ * A cell is cell_size bytes: its word, its meta word and the message's bytes, or three words about
+ * its block. meta: turn of the message << 24 | block << 16 | length, if inline
  */
 struct sqi_cell {
 	sqi_u64 word;
@@ -167,13 +170,19 @@ _Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");
 /* sqi_inputs_init(): defaults filled in and limits checked. 0 or -EINVAL. */
 int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config);
 
-/* sqi_geometry_init(): the whole from the inputs. 0, or -EINVAL if they are none that sqi_inputs_init() makes. */
+/*
+ * sqi_geometry_init(): the whole from the inputs. 0, or -EINVAL if they are none that
+ * sqi_inputs_init() makes.
+ */
 int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in);
 
 /* sqi_fingerprint(): of a geometry and of this build's structures. */
 uint64_t sqi_fingerprint(const struct sqi_geometry *g);
 
-/* sqi_head_check(): NULL, or what is wrong with this head of a segment of `size` bytes. *ret is written if NULL. */
+/*
+ * sqi_head_check(): NULL, or what is wrong with this head of a segment of `size` bytes. *ret is
+ * written if NULL.
+ */
 const char *sqi_head_check(struct sqi_geometry *ret, const void *head, uint64_t size);
 
 #endif

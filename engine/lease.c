@@ -7,11 +7,15 @@
 /*
  * Leases: take a message where it lies, and settle it later. Called by queue.c, get.c and next.c.
  *
- * The token of a lease is {cell, id, attempts} and the participant. A settling step reads the cell's word, compares all of
- * them, and CASes that very word: as words never come back, nothing has come between.
+ * The token of a lease is {cell, id, attempts} and the participant. A settling step reads the
+ * cell's word, compares all of them, and CASes that very word: as words never come back, nothing
+ * has come between.
  */
 
-/* Take the message that this word speaks of. 1: *ret is ours. 0: the word had changed. -EBADMSG: damaged, and dropped. */
+/*
+ * Take the message that this word speaks of. 1: *ret is ours. 0: the word had changed. -EBADMSG:
+ * damaged, and dropped.
+ */
 int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 {
 	struct sqi_cell *c = sqi_cell(h, pos);
@@ -99,6 +103,12 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease)
 			return stale(h, lease);
 	while (!sqi_cell_release(h, lease->id, w));
 	h->held--;
+	/*
+	 * A pin on a first lease can only be of one who found it overdue a moment too late, and
+	 * perhaps died then.
+	 */
+	if (lease->attempts == 1)
+		sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
 	sqi_wake(&h->head->went);
 	/* A drained queue's end is news to those who wait for messages. */
 	if (sqi_look(&h->head->closed))
@@ -114,8 +124,7 @@ int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly)
 	do
 		if (!holds(h, lease, &w))
 			return stale(h, lease);
-	while (!sqi_cas(&sqi_cell(h, lease->id)->word, w,
-		sqi_word_to(w, SQI_BACK, 0) + SQI_TURN_ONE));
+	while (!sqi_cas(&sqi_cell(h, lease->id)->word, w, sqi_word_back(w)));
 	h->held--;
 	if (quietly)
 		sqi_back_defer(h, lease->id);
@@ -163,8 +172,15 @@ int sq_touch(struct sq *h, const struct sq_lease *lease)
 	if (!holds(h, lease, &w))
 		return stale(h, lease);
 	if (sqi_due_touch(h, lease->id, lease->id >> h->shift, lease->attempts))
-		return 0;
-	/* Its end was decided already, though perhaps not carried out: do that, so that stale means stale. */
+		/*
+		 * It may have ended just before: then the deadline was another's, who now has some
+		 * more time.
+		 */
+		return holds(h, lease, &w) ? 0 : stale(h, lease);
+	/*
+	 * Its end was decided already, though perhaps not carried out: do that, so that stale means
+	 * stale.
+	 */
 	(void)sqi_give_back(h, lease, false);
 	return -ESTALE;
 }

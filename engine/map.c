@@ -8,11 +8,13 @@
 #include "handle.h"
 
 /*
- * The mappings of this process: one for each segment, however many handles. And the list of all handles, for the
- * one thing that concerns them all: fork. Called by queue.c from any thread; a mutex guards both lists.
+ * The mappings of this process: one for each segment, however many handles. And the list of all
+ * handles, for the one thing that concerns them all: fork. Called by queue.c from any thread; a
+ * mutex guards both lists.
  *
- * A child has neither the mapping (MADV_DONTFORK) nor, as soon as it runs, the descriptors: it must not keep the
- * parent's participants alive, nor act in their name. Its copies of the handles are marked, and good for sq_close() only.
+ * A child has neither the mapping (MADV_DONTFORK) nor, as soon as it runs, the descriptors: it must
+ * not keep the parent's participants alive, nor act in their name. Its copies of the handles are
+ * marked, and good for sq_close() only.
  */
 
 struct sqi_map {
@@ -72,44 +74,59 @@ static struct sqi_map *map_new(int fd, uint64_t dev, uint64_t ino, uint64_t len)
 		free(m);
 		return NULL;
 	}
-	(void)madvise(base, len, MADV_DONTFORK); /* a second line of defence: the handles are marked too */
+	/* A second line of defence: the handles are marked too. */
+	(void)madvise(base, len, MADV_DONTFORK);
 	*m = (struct sqi_map){.dev = dev, .ino = ino, .len = len, .base = base, .next = maps};
 	maps = m;
 	return m;
 }
 
-/* Map the segment of h->fd, of h->g.total bytes, or share the mapping there is; and list the handle. -ENOMEM. */
+/*
+ * Around the opening of a handle's descriptor and sqi_map_handle(): no fork comes in between. 0, or
+ * why not.
+ */
+int sqi_map_lock(void)
+{
+	(void)pthread_once(&once, init);
+	if (once_result == 0)
+		(void)pthread_mutex_lock(&lock);
+	return once_result;
+}
+
+void sqi_map_unlock(void)
+{
+	(void)pthread_mutex_unlock(&lock);
+}
+
+/*
+ * Map the segment of h->fd, of h->g.total bytes, or share the mapping there is; and list the
+ * handle. -ENOMEM: the descriptor is closed. The caller holds the lock.
+ */
 int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino)
 {
 	struct sqi_map *m;
-	int r = 0;
 
-	(void)pthread_once(&once, init);
-	if (once_result < 0)
-		return once_result;
-	(void)pthread_mutex_lock(&lock);
 	for (m = maps; m; m = m->next)
 		if (m->dev == dev && m->ino == ino && m->len == h->g.total)
 			break;
 	if (!m)
 		m = map_new(h->fd, dev, ino, h->g.total);
-	if (m) {
-		m->handles++;
-		h->map = m;
-		h->base = m->base;
-		h->next = handles;
-		h->prev = &handles;
-		if (handles)
-			handles->prev = &h->next;
-		handles = h;
-	} else {
-		r = -ENOMEM;
+	if (!m) {
+		(void)close(h->fd);
+		return -ENOMEM;
 	}
-	(void)pthread_mutex_unlock(&lock);
-	return r;
+	m->handles++;
+	h->map = m;
+	h->base = m->base;
+	h->next = handles;
+	h->prev = &handles;
+	if (handles)
+		handles->prev = &h->next;
+	handles = h;
+	return 0;
 }
 
-/* Undo that. The descriptor stays the caller's. */
+/* Undo that, and close the descriptor. */
 void sqi_unmap_handle(struct sq *h)
 {
 	struct sqi_map **at;
@@ -125,6 +142,8 @@ void sqi_unmap_handle(struct sq *h)
 		*at = h->map->next;
 		free(h->map);
 	}
+	(void)close(h->fd);
+	h->fd = -1;
 	h->map = NULL;
 	h->base = NULL;
 	(void)pthread_mutex_unlock(&lock);

@@ -10,7 +10,10 @@
 
 #define FILE_PREFIX "sq."
 
-/* The length of the leading valid characters, if they end at `end` and are neither none nor too many; else 0. */
+/*
+ * The length of the leading valid characters, if they end at `end` and are neither none nor too
+ * many; else 0.
+ */
 static size_t part(const char *s, char end)
 {
 	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
@@ -49,7 +52,8 @@ int sq_prefix(char *buf, size_t cap)
 		strlen(pw.pw_name) <= SQ_NAME_MAX) {
 		strcpy(name, pw.pw_name);
 		for (char *p = name; *p; p++)
-			if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", *p))
+			if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
+				    *p))
 				*p = '_';
 	} else {
 		/* A container's user without a name. */

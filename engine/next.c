@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "handle.h"
 
 /*
- * Which message comes next: one that waits for redelivery, else the first of the ring, else perhaps none for ever.
- * Messages that were tried too often are moved to the dead letters on the way. Called by get.c and lease.c.
+ * Which message comes next: one that waits for redelivery, else the first of the ring, else perhaps
+ * none for ever. Messages that were tried too often are moved to the dead letters on the way.
+ * Called by get.c and lease.c.
  */
 
-/* Move a message to the dead letters. 0: moved, or taken by somebody else. Else it stays, and why. */
+/*
+ * Move a message to the dead letters. 0: moved, or taken by somebody else. Else it stays, and why.
+ */
 static int bury(struct sq *h, uint64_t pos, uint64_t w)
 {
 	struct sq_lease lease;
+	struct stat st;
 	int r;
 
+	/* It may have been removed, and made again, since we opened it. */
+	if (h->dead_letters && (fstat(h->dead_letters->fd, &st) < 0 || st.st_nlink == 0)) {
+		sq_close(h->dead_letters);
+		h->dead_letters = NULL;
+	}
 	if (!h->dead_letters) {
 		r = sq_open(&h->dead_letters, h->g.in.dead_letter);
 		if (r < 0)
@@ -22,10 +32,16 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 	r = sqi_take(h, pos, w, &lease);
 	if (r <= 0)
 		return r;
-	/* A death between these two delivers it to both: at least once, as sq.h says of dead letters. */
+	/*
+	 * A death between these two delivers it to both: at least once, as sq.h says of dead
+	 * letters.
+	 */
 	r = sq_put(h->dead_letters, lease.data, lease.len, SQ_NOWAIT);
 	if (r < 0) {
-		/* Quietly: the next sweep will try again. Stale: somebody else has it now, which is as good. */
+		/*
+		 * Quietly: the next sweep will try again. Stale: somebody else has it now, which is
+		 * as good.
+		 */
 		(void)sqi_give_back(h, &lease, true);
 		return r;
 	}

@@ -8,14 +8,15 @@
 /*
  * Participants, and whether they live. Called by queue.c and recover.c.
  *
- * A participant's id is a number never used again in this segment, and a write lock on the byte of the object's
- * file at SQI_LOCK_BASE plus that number, held through an open file description of its own. The kernel drops the lock when the
- * last descriptor of it is gone, which is after the process's memory is gone. The lock is taken before the id is published,
- * so an id in a slot without its lock is dead, and stays so. No pid is involved: this is right across pid reuse, exec, and
- * containers that share the segment but not the pid namespace.
+ * A participant's id is a number never used again in this segment, and a write lock on the byte of
+ * the object's file at SQI_LOCK_BASE plus that number, held through an open file description of its
+ * own. The kernel drops the lock when the last descriptor of it is gone, which is after the
+ * process's memory is gone. The lock is taken before the id is published, so an id in a slot
+ * without its lock is dead, and stays so. No pid is involved: this is right across pid reuse, exec,
+ * and containers that share the segment but not the pid namespace.
  */
 
-#define ID_MAX	   ((uint64_t)1 << 60)
+#define ID_MAX     ((uint64_t)1 << 60)
 #define JOIN_TRIES 1000
 
 static struct flock byte_of(uint64_t id)
@@ -69,7 +70,10 @@ static bool take_slot(struct sq *h)
 			continue;
 		h->slot = slot;
 		h->owner = n + 1;
-		/* The former tenant's intent is void, and only then is there one of ours to decide about. */
+		/*
+		 * The former tenant's intent is void, and only then is there one of ours to decide
+		 * about.
+		 */
 		sqi_post(&slot->intent_base, ~(uint64_t)0);
 		sqi_post(&slot->journal, 0);
 		sqi_post(&slot->decision, h->id << 2);

@@ -5,11 +5,12 @@
 #include "handle.h"
 
 /*
- * Appending a message: claim the first free cell, fill it, commit it. Called by queue.c, by any number of
- * participants at once.
+ * Appending a message: claim the first free cell, fill it, commit it. Called by queue.c, by any
+ * number of participants at once.
  *
- * Invariant: a producer moves past a position only when it has been claimed or skipped by somebody. So a position that is
- * free has nothing behind it, and the first message is always at the first position not yet consumed.
+ * Invariant: a producer moves past a position only when it has been claimed or skipped by somebody.
+ * So a position that is free has nothing behind it, and the first message is always at the first
+ * position not yet consumed.
  */
 
 #define HINT_EVERY 16 /* positions between two publications of a hint */
@@ -20,12 +21,14 @@ static bool passed(const struct sq *h, uint64_t p)
 	uint64_t w = sqi_look(&sqi_cell(h, p)->word);
 	int64_t ahead = sqi_word_ahead(w, p >> h->shift);
 
-	return ahead > 0 || (ahead == 0 && (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING));
+	return ahead > 0 ||
+	       (ahead == 0 && (sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING));
 }
 
 /*
- * Others went by: where to go on looking. The hint may be stale, or damaged: it counts only if it lies ahead, just behind a
- * passed position. One word alone would tell nothing: a redelivery raises its turn before the ring's end comes there.
+ * Others went by: where to go on looking. The hint may be stale, or damaged: it counts only if it
+ * lies ahead, just behind a passed position. One word alone would tell nothing: a redelivery raises
+ * its turn before the ring's end comes there.
  */
 static uint64_t catch_up(const struct sq *h, uint64_t p)
 {
@@ -34,10 +37,13 @@ static uint64_t catch_up(const struct sq *h, uint64_t p)
 	return (int64_t)(hint - p) > 0 && passed(h, hint - 1) ? hint : p;
 }
 
-/* The hint was of no use, and a whole lap was passed: the first position, by all the words, that nobody has claimed. */
+/*
+ * The hint is of no use: the first position, by all the words, that nobody has claimed. p is any
+ * that is not 2^39 laps away.
+ */
 static uint64_t survey(const struct sq *h, uint64_t p)
 {
-	uint64_t first = p + ((uint64_t)1 << 62);
+	uint64_t first = p + INT64_MAX;
 
 	for (uint64_t i = 0; i <= h->mask; i++) {
 		uint64_t at = p + i, w = sqi_look(&sqi_cell(h, at)->word);
@@ -45,11 +51,23 @@ static uint64_t survey(const struct sq *h, uint64_t p)
 
 		ahead += sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING;
 		/* Words only go up, so what was passed stays passed while we look at the others. */
-		at += ahead > 0 ? (uint64_t)ahead << h->shift : 0;
+		at += (uint64_t)ahead << h->shift;
 		if ((int64_t)(at - first) < 0)
 			first = at;
 	}
 	return first;
+}
+
+/*
+ * Where to begin without any position of one's own, or with one so old that its turn has wrapped.
+ */
+uint64_t sqi_tail_anew(const struct sq *h)
+{
+	uint64_t hint = sqi_peek(&h->head->tail);
+
+	if (passed(h, hint - 1))
+		return hint;
+	return survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift);
 }
 
 /* The first position that nobody has claimed. */
@@ -80,6 +98,7 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t p = h->tail, skipped = 0;
 	uint64_t walked = 0;
+	bool anew = false;
 
 	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
 		struct sqi_cell *c = sqi_cell(h, p);
@@ -91,8 +110,13 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 			h->tail = p;
 			return -EAGAIN;
 		}
-		if (ahead < 0)
-			return -EBADMSG;
+		if (ahead < 0) {
+			if (anew)
+				return -EBADMSG;
+			anew = true;
+			p = sqi_tail_anew(h);
+			continue;
+		}
 		if (ahead > 0 || state == SQI_WRITING || state == SQI_FULL) {
 			p++;
 			if (walked++ == 0)
@@ -103,7 +127,10 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		}
 		switch (state) {
 		case SQI_FREE:
-			/* W1. Acquires from whoever freed the cell: what it read there, it has read. */
+			/*
+			 * W1. Acquires from whoever freed the cell: what it read there, it has
+			 * read.
+			 */
 			mine = sqi_word(SQI_WRITING, h->owner, 0, t);
 			if (!sqi_cas(&c->word, w, mine))
 				break;
@@ -173,7 +200,10 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			sqi_poke(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | SQI_META_BLOCK);
 			sqi_poke(&c->data[0], m->block.gen);
 			sqi_poke(&c->data[1], m->block.index << 32 | m->block.len);
-			/* Before the commit: whoever finds us dead must find the cell that speaks for the block. */
+			/*
+			 * Before the commit: whoever finds us dead must find the cell that speaks
+			 * for the block.
+			 */
 			sqi_post(&sqi_block(h, m->block.index)->home, p);
 		}
 		/* From here to the count the put is in doubt, for whoever finds us dead. */
@@ -185,7 +215,10 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			sqi_wake(&h->head->came);
 			return 0;
 		}
-		/* Late: a consumer went by. Not in doubt any more, and only then let go of the evidence. */
+		/*
+		 * Late: a consumer went by. Not in doubt any more, and only then let go of the
+		 * evidence.
+		 */
 		sqi_post(&h->slot->intent_base, ~(uint64_t)0);
 		r = give_up(c, h->owner);
 		if (r < 0)

@@ -2,14 +2,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "handle.h"
 #include "segment.h"
 
 /*
- * The public calls on a handle: arguments are checked here, time and blocking are dealt with here, and what is left is one
- * attempt in put.c, get.c or lease.c.
+ * The public calls on a handle: arguments are checked here, time and blocking are dealt with here,
+ * and what is left is one attempt in put.c, get.c or lease.c.
  */
 
 #define FUEL 4096 /* operations between two looks at the clock, for those who never wait */
@@ -24,7 +23,8 @@ static int handle_init(struct sq *h)
 	h->small = h->g.in.small;
 	h->fuel = FUEL;
 	h->back_seen = ~(uint64_t)0;
-	/* Any lower bound will do; position 0 is one, and the hints are checked where they are used. */
+	h->tail = sqi_tail_anew(h);
+	h->front = sqi_front_anew(h);
 	return sqi_join_party(h);
 }
 
@@ -40,12 +40,18 @@ int sq_open(struct sq **ret, const char *name)
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
-	r = sqi_segment_open(&h->fd, &h->g, &st, &why, name);
+	/*
+	 * No fork may come between the descriptor and the list of those that a child has to close.
+	 */
+	r = sqi_map_lock();
 	if (r < 0)
 		goto free_handle;
-	r = sqi_map_handle(h, st.st_dev, st.st_ino);
+	r = sqi_segment_open(&h->fd, &h->g, &st, &why, name);
+	if (r == 0)
+		r = sqi_map_handle(h, st.st_dev, st.st_ino);
+	sqi_map_unlock();
 	if (r < 0)
-		goto close_file;
+		goto free_handle;
 	r = handle_init(h);
 	if (r < 0)
 		goto unmap;
@@ -55,8 +61,6 @@ int sq_open(struct sq **ret, const char *name)
 
 unmap:
 	sqi_unmap_handle(h);
-close_file:
-	(void)close(h->fd);
 free_handle:
 	free(h);
 	return r;
@@ -70,7 +74,6 @@ void sq_close(struct sq *h)
 	if (!h->forked) {
 		sqi_leave_party(h);
 		sqi_unmap_handle(h);
-		(void)close(h->fd);
 	}
 	free(h->buffer);
 	free(h);
@@ -98,8 +101,12 @@ static int run(struct sq *h, struct sqi_side *side, sqi_u32 *event, int64_t time
 {
 	int r = attempt(h, arg);
 
-	if (r == -EAGAIN && timeout != SQ_NOWAIT)
-		r = sqi_wait(h, event, side, timeout, attempt, arg);
+	if (r == -EAGAIN) {
+		if (timeout != SQ_NOWAIT)
+			r = sqi_wait(h, event, side, timeout, attempt, arg);
+		else
+			sqi_rescue_now_and_then(h); /* for those who poll and never wait */
+	}
 	side->ops++;
 	used(h);
 	return r;
@@ -117,7 +124,9 @@ static int attempt_put_block(struct sq *h, void *arg)
 	int r;
 
 	if (m->block.len == 0) {
-		/* Not yet ours. Filled before there is a cell, so that no cell waits for the copy. */
+		/*
+		 * Not yet ours. Filled before there is a cell, so that no cell waits for the copy.
+		 */
 		if (sqi_look(&h->head->closed))
 			return -EPIPE;
 		r = sqi_block_get(h, m->len, &m->block);
@@ -176,6 +185,11 @@ ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
 		return r;
 	if (!buf && cap > 0)
 		return -EINVAL;
+	if (h->owed) {
+		r = h->owed;
+		h->owed = 0;
+		return r;
+	}
 	r = run(h, &h->consuming, &h->head->came, timeout, attempt_get, &get);
 	return r < 0 ? r : get.len;
 }
@@ -229,8 +243,13 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 	for (; done < n; done++) {
 		ssize_t len = sq_get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
 
+		if (len < 0 && done > 0) {
+			/* A damaged message is reported once, but not instead of what we have. */
+			h->owed = len == -EBADMSG ? -EBADMSG : 0;
+			return done;
+		}
 		if (len < 0)
-			return done > 0 ? done : (int)len;
+			return (int)len;
 		ret[done] = (struct iovec){.iov_base = at, .iov_len = (size_t)len};
 		/* Not past the end of buf, even by an addition of 0 to a null pointer. */
 		if (len > 0)
@@ -353,5 +372,9 @@ int sq_recover(struct sq *h)
 {
 	int r = check(h, SQ_NOWAIT);
 
-	return r < 0 ? r : sqi_rescue(h);
+	if (r < 0)
+		return r;
+	r = sqi_rescue(h);
+	sqi_due_sweep(h);
+	return r;
 }

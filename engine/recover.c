@@ -2,26 +2,29 @@
 #include "handle.h"
 
 /*
- * What death leaves behind. Anyone may run this at any time, several at once, and die in it: every step is a CAS that
- * only one of them makes, and the slot is released last, so that what a dead recoverer left undone is done by
- * the next. Nobody waits for it: it reclaims, and progress never depends on it.
+ * What death leaves behind. Anyone may run this at any time, several at once, and die in it: every
+ * step is a CAS that only one of them makes, and the slot is released last, so that what a dead
+ * recoverer left undone is done by the next. Nobody waits for it: it reclaims, and progress never
+ * depends on it.
  *
- * A slow recoverer must not rob the slot's next tenant. So: read the word, then read that the slot still bears the dead
- * id, then CAS that very word. If the id was still there after the word was read, the word was of the dead.
+ * A slow recoverer must not rob the slot's next tenant. So: read the word, then read that the slot
+ * still bears the dead id, then CAS that very word. If the id was still there after the word was
+ * read, the word was of the dead.
  */
 
-#define RESCUE_EVERY_MS	  25
-#define RESCUE_SHARE	  20 /* a pass may take 1/20 of the time */
-#define RESCUE_MS_MAX	  60000
-#define SWEEP_EVERY_MS	  1000
-#define FUEL		  4096 /* operations between two looks at the clock */
-#define DECIDED		  2
-#define COMMITTED	  1
+#define RESCUE_EVERY_MS 25
+#define RESCUE_SHARE    20 /* a pass may take 1/20 of the time */
+#define RESCUE_MS_MAX   60000
+#define SWEEP_EVERY_MS  1000
+#define FUEL            4096 /* operations between two looks at the clock */
+#define DECIDED         2
+#define COMMITTED       1
 
 /*
- * Did the put in hand happen? It is in doubt if the intent was set and the count not yet raised. Then the cell knows: if it
- * is not being written by the dead, the commit had come first. The cell is evidence, so the verdict is recorded before any recoverer
- * lets it go; the record bears the dead one's id, so that a slow one cannot write it for another.
+ * Did the put in hand happen? It is in doubt if the intent was set and the count not yet raised.
+ * Then the cell knows: if it is not being written by the dead, the commit had come first. The cell
+ * is evidence, so the verdict is recorded before any recoverer lets it go; the record bears the
+ * dead one's id, so that a slow one cannot write it for another.
  */
 static void decide(struct sq *h, struct sqi_slot *slot, unsigned owner, uint64_t dead)
 {
@@ -52,7 +55,8 @@ static void decide(struct sq *h, struct sqi_slot *slot, unsigned owner, uint64_t
 }
 
 /* What the dead held of this cell goes free, or back. False: the slot has another tenant. */
-static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
+static bool reap_cell(
+	struct sq *h, uint64_t pos, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
 {
 	struct sqi_cell *c = sqi_cell(h, pos);
 
@@ -64,6 +68,12 @@ static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct s
 		if (sqi_word_owner(w) != owner)
 			return true;
 		block = sqi_word_state(w) == SQI_RELEASING && sqi_cell_block(h, c, &ref);
+		/*
+		 * Another recoverer may have let the cell go meanwhile: then this would be the next
+		 * message's block.
+		 */
+		if (block && sqi_look(&c->word) != w)
+			continue;
 		switch (sqi_word_state(w)) {
 		case SQI_WRITING:
 			to = sqi_word_free(w, 1);
@@ -73,7 +83,7 @@ static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct s
 			to = sqi_word_free(w, 0);
 			break;
 		case SQI_TAKEN:
-			to = sqi_word_to(w, SQI_BACK, 0) + SQI_TURN_ONE;
+			to = sqi_word_back(w);
 			break;
 		default:
 			return true;
@@ -134,7 +144,10 @@ static uint64_t now_ms(void)
 	return (uint64_t)(sqi_now_ns() / 1000000);
 }
 
-/* The same at a bearable rate, whoever and however many call, and the other things that are looked after in passing. */
+/*
+ * The same at a bearable rate, whoever and however many call, and the other things that are looked
+ * after in passing.
+ */
 void sqi_rescue_now_and_then(struct sq *h)
 {
 	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), took;

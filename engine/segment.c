@@ -15,9 +15,9 @@
 #include "name.h"
 
 /*
- * A segment comes into being under a temporary name, is given all its memory and its description, and is then
- * linked to its own name: it is there whole or not at all. The file's maker holds a lock on it meanwhile, so
- * that a sweep can tell a slow one from a killed one.
+ * A segment comes into being under a temporary name, is given all its memory and its description,
+ * and is then linked to its own name: it is there whole or not at all. The file's maker holds a
+ * lock on it meanwhile, so that a sweep can tell a slow one from a killed one.
  */
 
 #define TEMPORARY     "sq.tmp-"
@@ -27,8 +27,10 @@
 
 static int lock_file(int fd)
 {
-	struct flock all = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)SQI_LOCK_BASE, .l_len = 1};
+	struct flock all = {.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)SQI_LOCK_BASE,
+		.l_len = 1};
 
 	return fcntl(fd, F_OFD_SETLK, &all) == 0 ? 0 : -errno;
 }
@@ -129,7 +131,8 @@ int sq_create(const char *name, const struct sq_config *config)
 		r = sqi_geometry_init(&g, &in);
 	if (r < 0)
 		return r;
-	if (in.max_attempts && (sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0))
+	if (in.max_attempts &&
+		(sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0))
 		return -EINVAL;
 	if (access(path, F_OK) == 0)
 		return -EEXIST;
@@ -155,7 +158,8 @@ int sq_unlink(const char *name)
 	return errno == EPERM ? -EACCES : -errno; /* somebody else's, in a sticky directory */
 }
 
-int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why, const char *name)
+int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
+	const char **ret_why, const char *name)
 {
 	_Alignas(struct sqi_head) char head[sizeof(struct sqi_head)] = {0};
 	char path[SQI_PATH_MAX];
@@ -220,8 +224,8 @@ int sq_list(const char *prefix, int (*f)(const char *name, void *data), void *da
 
 		if (!sqi_name_of(&name, entry->d_name))
 			continue;
-		if (strcmp(prefix, "*") != 0 && (strncmp(name, prefix, strlen(prefix)) != 0 ||
-							name[strlen(prefix)] != '.'))
+		if (strcmp(prefix, "*") != 0 &&
+			(strncmp(name, prefix, strlen(prefix)) != 0 || name[strlen(prefix)] != '.'))
 			continue;
 		r = f(name, data);
 	}
@@ -238,11 +242,14 @@ int sq_sweep(void)
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir))) {
+		const char *queue;
 		int fd;
 
-		if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) != 0)
+		if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) != 0 ||
+			sqi_name_of(&queue, entry->d_name))
 			continue;
-		fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		fd = openat(
+			dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		if (fd < 0)
 			continue; /* gone, or not ours to remove */
 		if (lock_file(fd) == 0 && unlinkat(dirfd(dir), entry->d_name, 0) == 0)

@@ -8,7 +8,11 @@
 
 /* The file behind a queue: made, opened and looked through, but not mapped. */
 
-/* sqi_segment_open(): a descriptor of the queue's object, checked. -ENOENT, -EACCES, -EPROTO and *ret_why, ... */
-int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why, const char *name);
+/*
+ * sqi_segment_open(): a descriptor of the queue's object, checked. -ENOENT, -EACCES, -EPROTO and
+ * *ret_why, ...
+ */
+int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
+	const char **ret_why, const char *name);
 
 #endif

@@ -7,9 +7,10 @@
  *
  * Overview
  *
- * A queue is a bounded ring in a POSIX shared-memory object. Any process that may open the object may
- * put messages in and take messages out; there is no server. Any of them may be stopped or killed at any
- * instruction: nothing that was put is lost, nothing is delivered twice, and nobody else waits for it.
+ * A queue is a bounded ring in a POSIX shared-memory object. Any process that may open the object
+ * may put messages in and take messages out; there is no server. Any of them may be stopped or
+ * killed at any instruction: nothing that was put is lost, nothing is delivered twice, and nobody
+ * else waits for it.
  *
  *	struct sq *q;
  *	sq_create("pq", NULL);
@@ -21,46 +22,50 @@
  *
  * Results
  *
- * Every function returns 0 or a count, or a negative errno value; `errno` itself is never used and its
- * value after a call means nothing. Output parameters (`ret...`) are written on success only. Errors
- * that any call on a handle may return, besides those listed with it:
+ * Every function returns 0 or a count, or a negative errno value; `errno` itself is never used and
+ * its value after a call means nothing. Output parameters (`ret...`) are written on success only.
+ * Errors that any call on a handle may return, besides those listed with it:
  *
  *	-EINVAL   a null pointer, a negative count, or a timeout below SQ_FOREVER
  *	-EBADF    the handle came through fork(): the child must open its own
  *	-EBADMSG  the segment's memory has been damaged by somebody; see Caveats
  *
  * Timeouts are nanoseconds: SQ_FOREVER, SQ_NOWAIT, or a span from now. A span that ran out is
- * -ETIMEDOUT; full or empty with SQ_NOWAIT is -EAGAIN. Blocked calls sleep in the kernel. Signals do not
- * end a blocked call: use a span, or sq_shutdown(), where it must end.
+ * -ETIMEDOUT; full or empty with SQ_NOWAIT is -EAGAIN. Blocked calls sleep in the kernel. Signals
+ * do not end a blocked call: use a span, or sq_shutdown(), where it must end.
  *
  * Threads
  *
- * A handle belongs to one thread at a time: no two calls on one handle may overlap. Open one handle for
- * each thread; they are cheap (a descriptor and a slot, the mapping is shared). Different handles need no
- * coordination of any kind, in one process or in many.
+ * A handle belongs to one thread at a time: no two calls on one handle may overlap. Open one handle
+ * for each thread; they are cheap (a descriptor and a slot, the mapping is shared). Different
+ * handles need no coordination of any kind, in one process or in many.
  *
  * Progress
  *
  * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
- * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. On the
- * uncontended path they make no system call.
+ * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. On
+ * the uncontended path they make no system call.
  *
  * Caveats
  *
- * - fork: handles do not survive into the child (-EBADF there); sq_close() in the child only frees memory.
- *   A child made by a raw clone() that shares no memory is not noticed and keeps its parent "alive".
- * - kill -9: a message in the hand of a killed get() may go with it, as it would an instruction later.
- *   Leases close that hole: a message leased by the dead is delivered again, with attempts > 1.
- * - SIGSTOP is not death: leases of a stopped process last until it dies, or until the queue's lease time.
+ * - fork: handles do not survive into the child (-EBADF there); sq_close() in the child only frees
+ *   memory. A child made by a raw clone() that shares no memory is not noticed and keeps its parent
+ *   "alive".
+ * - kill -9: a message in the hand of a killed get() may go with it, as it would an instruction
+ *   later. Leases close that hole: a message leased by the dead is delivered again, with attempts >
+ *   1.
+ * - SIGSTOP is not death: leases of a stopped process last until it dies, or until the queue's
+ *   lease time.
  * - /dev/shm is memory: a reboot empties it. All of it is reserved by sq_create().
- * - Trust: whoever may write the segment may damage it. Damage is reported (-EBADMSG), never followed;
- *   a message that was damaged itself is reported once and dropped.
+ * - Trust: whoever may write the segment may damage it. Damage is reported (-EBADMSG), never
+ *   followed; a message that was damaged itself is reported once and dropped.
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
- * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not share
- *   a queue that has a lease time.
+ * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
+ *   share a queue that has a lease time.
  * - A queue of lease time 0 asks nobody to be punctual. One with a lease time ends an overdue lease
- *   within 50 ms or so of its end (later on very large rings), if anybody waits on the queue or uses it.
+ *   within 50 ms or so of its end (later on very large rings), if anybody waits on the queue or
+ * uses it.
  */
 
 #include <stdbool.h>
@@ -81,90 +86,96 @@ extern "C" {
 #define SQ_NOWAIT  0
 
 /* Limits. Names are counted without the terminating zero. */
-#define SQ_NAME_MAX         64	      /* bytes in a queue's name, and in a prefix */
+#define SQ_NAME_MAX         64         /* bytes in a queue's name, and in a prefix */
 #define SQ_CAPACITY_MAX     (1u << 30) /* messages in a queue */
 #define SQ_MESSAGE_MAX      (1u << 30) /* bytes in a message */
 #define SQ_SMALL_MAX        4096       /* bytes of a message that a cell itself can hold */
 #define SQ_PARTICIPANTS_MAX 4094       /* handles open on one queue at one time */
-#define SQ_ATTEMPTS_MAX     127	       /* max_attempts */
+#define SQ_ATTEMPTS_MAX     127        /* max_attempts */
 
 /*
  * What a queue is made of. A zero field means its default. `reserved` must be zero.
  */
 struct sq_config {
-	uint64_t capacity;	 /* messages; rounded up to a power of two; default 1024 */
-	uint64_t max_message;	 /* bytes; default 1 MiB */
-	uint32_t small_message;	 /* messages to this size are kept in the ring itself; default 48 */
-	uint32_t participants;	 /* handles at one time; default 1024 */
-	uint32_t mode;		 /* permission bits of the object; default 0600 */
-	uint32_t max_attempts;	 /* leases of a message before it is a dead letter; 0: no limit */
-	int64_t lease_time;	 /* nanoseconds a lease lasts; 0: until its holder acks, nacks or dies */
-	const char *dead_letter; /* the queue that takes dead letters; must be set with max_attempts */
-	uint64_t block_memory;	 /* bytes for each size class of larger messages; default 2 MiB */
-	uint32_t flags;		 /* SQ_EPHEMERAL */
+	uint64_t capacity;      /* messages; rounded up to a power of two; default 1024 */
+	uint64_t max_message;   /* bytes; default 1 MiB */
+	uint32_t small_message; /* messages to this size are kept in the ring itself; default 48 */
+	uint32_t participants;  /* handles at one time; default 1024 */
+	uint32_t mode;          /* permission bits of the object; default 0600 */
+	uint32_t max_attempts;  /* leases of a message before it is a dead letter; 0: no limit */
+	int64_t lease_time; /* nanoseconds (rounded up to milliseconds); 0: until its holder acks,
+			       nacks or dies */
+	const char
+		*dead_letter; /* the queue that takes dead letters; must be set with max_attempts */
+	uint64_t block_memory; /* bytes for each size class of larger messages; default 2 MiB */
+	uint32_t flags;        /* SQ_EPHEMERAL */
 	uint32_t reserved[9];
 };
 
-/* sq_gc() removes the queue once no live participant is left and it has had one, or a minute went by. */
+/*
+ * sq_gc() removes the queue once no live participant is left and it has had one, or a minute went
+ * by.
+ */
 #define SQ_EPHEMERAL 1u
 
 struct sq; /* a handle: one participant in one queue */
 
 /*
- * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch(). `data` points
- * into the shared memory: it is valid until ack or nack, or until any call with this lease returned
- * -ESTALE, or the handle is closed. It is aligned to 8 bytes. Do not write there.
+ * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch().
+ * `data` points into the shared memory: it is valid until ack or nack, or until any call with this
+ * lease returned -ESTALE, or the handle is closed. It is aligned to 8 bytes. Do not write there.
  */
 struct sq_lease {
 	const void *data;
 	size_t len;
-	uint64_t id;	   /* the message's: the same in every delivery of it */
+	uint64_t id;       /* the message's: the same in every delivery of it */
 	uint32_t attempts; /* 1: first delivery. Exact to 255, then somewhere from 128 to 255 */
 	uint32_t reserved;
 };
 
 /*
  * Totals since creation and the state now. Counters of participants that are gone are included.
- * put and dead_letters are exact at rest whatever died; the numbers of cells are a walk over the ring, exact when
- * nobody moves. took (messages that left for good) is put - depth - leased.
+ * put is exact at rest whatever died; depth, leased and back are a walk over the ring, exact when
+ * nobody moves; so is took (messages that left for good), which is put - depth - leased. The others
+ * may miss the last step of one who was killed.
  */
 struct sq_stat {
 	uint64_t capacity, max_message, small_message, participants_max;
-	uint64_t bytes;		 /* size of the segment */
-	int64_t lease_time;	 /* nanoseconds */
+	uint64_t bytes;     /* size of the segment */
+	int64_t lease_time; /* nanoseconds */
 	uint32_t max_attempts;
 	uint32_t flags;
-	uint32_t closed;	 /* 0 open, 1 shut down and draining, 2 shut down at once */
-	uint32_t participants;	 /* live handles, this one included */
-	uint64_t depth;		 /* messages ready to be taken, those waiting for redelivery included */
-	uint64_t leased;	 /* messages in the hands of a lease */
-	uint64_t back;		 /* of depth: waiting for redelivery */
-	uint64_t put;		 /* messages put */
-	uint64_t took;		 /* messages that left for good */
-	uint64_t got;		 /* by sq_get(), as their callers counted them */
-	uint64_t acked, nacked;	 /* as their callers counted them */
-	uint64_t redelivered;	 /* leases and gets of a message that had been leased before */
-	uint64_t overdue;	 /* leases ended because their time was up */
-	uint64_t reclaimed;	 /* leases ended because their holder died */
-	uint64_t revoked;	 /* late writers that lost their place */
-	uint64_t dead_letters;	 /* messages moved to the dead-letter queue */
-	uint64_t damaged;	 /* messages dropped because their memory had been damaged */
+	uint32_t closed;       /* 0 open, 1 shut down and draining, 2 shut down at once */
+	uint32_t participants; /* live handles, this one included */
+	uint64_t depth;  /* messages ready to be taken, those waiting for redelivery included */
+	uint64_t leased; /* messages in the hands of a lease */
+	uint64_t back;   /* of depth: waiting for redelivery */
+	uint64_t put;    /* messages put */
+	uint64_t took;   /* messages that left for good */
+	uint64_t got;    /* by sq_get(), as their callers counted them */
+	uint64_t acked, nacked; /* as their callers counted them */
+	uint64_t redelivered;   /* leases and gets of a message that had been leased before */
+	uint64_t overdue;       /* leases ended because their time was up */
+	uint64_t reclaimed;     /* leases ended because their holder died */
+	uint64_t revoked;       /* late writers that lost their place */
+	uint64_t dead_letters;  /* messages moved to the dead-letter queue */
+	uint64_t damaged;       /* messages dropped because their memory had been damaged */
 	uint64_t blocks, blocks_free;
 	char dead_letter[SQ_NAME_MAX * 2 + 2];
 	uint64_t reserved[8];
 };
 
 /*
- * Names. A queue `pq` is the object `/sq.PREFIX.pq`; PREFIX is the environment's SQ_PREFIX, else the user's
- * login name. Where a name is asked for, `other.pq` says the prefix in the same breath. Letters, digits,
- * `-` and `_`, up to SQ_NAME_MAX bytes each.
+ * Names. A queue `pq` is the object `/sq.PREFIX.pq`; PREFIX is the environment's SQ_PREFIX, else
+ * the user's login name. Where a name is asked for, `other.pq` says the prefix in the same breath.
+ * Letters, digits, `-` and `_`, up to SQ_NAME_MAX bytes each.
  */
 
 /*
  * sq_create(): make a queue. It appears whole or not at all, and all its memory is reserved.
  *
- * config   borrowed; NULL for all defaults.
- * Does not block on others; takes time in proportion to the queue's size.
+ * config   borrowed; NULL for all defaults. Does not block on others; takes time in proportion to
+ * the queue's size.
  *
  *	-EEXIST  there is a queue of that name
  *	-EINVAL  a bad name, or a value outside its limits
@@ -177,8 +188,8 @@ int sq_create(const char *name, const struct sq_config *config);
 int sq_size(const struct sq_config *config, uint64_t *ret);
 
 /*
- * sq_unlink(): remove the name. Handles that are open go on with the old queue; its memory is freed when
- * the last is closed. -ENOENT, -EACCES, -EINVAL.
+ * sq_unlink(): remove the name. Handles that are open go on with the old queue; its memory is freed
+ * when the last is closed. -ENOENT, -EACCES, -EINVAL.
  */
 int sq_unlink(const char *name);
 
@@ -193,10 +204,15 @@ int sq_unlink(const char *name);
  */
 int sq_open(struct sq **ret, const char *name);
 
-/* sq_check(): why sq_open() would say -EPROTO, in words, to a static string; NULL if it would not. */
+/*
+ * sq_check(): why sq_open() would say -EPROTO, in words, to a static string; NULL if it would not.
+ */
 const char *sq_check(const char *name);
 
-/* sq_close(): leave. Leases still held are given back at once, a reservation is dropped. NULL is allowed. */
+/*
+ * sq_close(): leave. Leases still held are given back at once, a reservation is dropped. NULL is
+ * allowed.
+ */
 void sq_close(struct sq *);
 
 /*
@@ -206,8 +222,8 @@ void sq_close(struct sq *);
  *	-EMSGSIZE            larger than the queue's max_message
  *	-EPIPE               shut down
  *
- * On any error the message is not in the queue. The algorithm descends from D. Vyukov's bounded MPMC queue,
- * with ownership in the sequence word.
+ * On any error the message is not in the queue. The algorithm descends from D. Vyukov's bounded
+ * MPMC queue, with ownership in the sequence word.
  */
 int sq_put(struct sq *, const void *data, size_t len, int64_t timeout);
 
@@ -221,22 +237,24 @@ int sq_put(struct sq *, const void *data, size_t len, int64_t timeout);
 ssize_t sq_get(struct sq *, void *buf, size_t cap, int64_t timeout);
 
 /*
- * sq_put_many(): append n messages in order; not atomically, others' messages may come between. Waits for
- * room for all of them. Returns how many went in, which is less than n only if the timeout or an error
- * came first; an error is returned only if none went in. Errors as sq_put().
+ * sq_put_many(): append n messages in order; not atomically, others' messages may come between.
+ * Waits for room for all of them. Returns how many went in, which is less than n only if the
+ * timeout or an error came first; an error is returned only if none went in. Errors as sq_put().
  */
 int sq_put_many(struct sq *, const struct iovec *, int n, int64_t timeout);
 
 /*
- * sq_get_many(): remove up to n messages, packed one behind the other in buf, described by ret[]. Waits for
- * the first only, and then takes what is there and fits. Returns how many. Errors as sq_get().
+ * sq_get_many(): remove up to n messages, packed one behind the other in buf, described by ret[].
+ * Waits for the first only, and then takes what is there and fits. Returns how many. Errors as
+ * sq_get().
  */
 int sq_get_many(struct sq *, void *buf, size_t cap, struct iovec *ret, int n, int64_t timeout);
 
 /*
- * sq_reserve(): memory for a message of up to len bytes, to be filled in place; zero-copy if it is larger than
- * small_message. One reservation a handle at a time. The memory is private to the caller until sq_commit() and
- * belongs to the queue again after sq_commit() returned 0, or sq_abort(). Nobody waits for it meanwhile.
+ * sq_reserve(): memory for a message of up to len bytes, to be filled in place; zero-copy if it is
+ * larger than small_message. One reservation a handle at a time. The memory is private to the
+ * caller until sq_commit() and belongs to the queue again after sq_commit() returned 0, or
+ * sq_abort(). Nobody waits for it meanwhile.
  *
  *	-EAGAIN    no memory of that size is free in the queue now
  *	-EBUSY     there is a reservation already
@@ -254,10 +272,10 @@ int sq_commit(struct sq *, size_t len, int64_t timeout);
 void sq_abort(struct sq *);
 
 /*
- * sq_lease(): take the first message, leaving it in the queue's memory, until sq_ack() removes it or sq_nack()
- * gives it back. If the holder dies, closes, or overstays the queue's lease time it is delivered again. A handle may
- * hold any number. With max_attempts, a message leased that often is moved to the dead-letter queue instead (if
- * that is full or gone, it stays).
+ * sq_lease(): take the first message, leaving it in the queue's memory, until sq_ack() removes it
+ * or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
+ * delivered again. A handle may hold any number. With max_attempts, a message leased that often is
+ * moved to the dead-letter queue instead (if that is full or gone, it stays).
  *
  *	-EAGAIN, -ETIMEDOUT  empty
  *	-EPIPE               shut down, and nothing left but leases of this very handle
@@ -265,24 +283,27 @@ void sq_abort(struct sq *);
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
 
 /*
- * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_touch(): the lease time begins
- * anew (nothing to do in a queue without one). They never block. The lease is borrowed; after ack or nack it is void.
+ * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_touch(): the lease
+ * time begins anew (nothing to do in a queue without one). They never block. The lease is borrowed;
+ * after ack or nack it is void.
  *
- *	-ESTALE  the lease had ended and the message was given to another, or back to the queue. What was done for it
- *	         may be done twice; `data` is no longer valid.
+ *	-ESTALE  the lease had ended and the message was given to another, or back to the queue.
+ * What was done for it may be done twice; `data` is no longer valid.
  */
 int sq_ack(struct sq *, const struct sq_lease *);
 int sq_nack(struct sq *, const struct sq_lease *);
 int sq_touch(struct sq *, const struct sq_lease *);
 
 /*
- * sq_shutdown(): puts fail with -EPIPE from now on. Gets and leases drain what is there, then -EPIPE; with
- * `immediate` they fail at once and what is there stays. For ever: there is no way back. Acks go on working.
+ * sq_shutdown(): puts fail with -EPIPE from now on. Gets and leases drain what is there, then
+ * -EPIPE; with `immediate` they fail at once and what is there stays. For ever: there is no way
+ * back. Acks go on working.
  */
 int sq_shutdown(struct sq *, bool immediate);
 
 /*
- * sq_join(): wait until everything that was put before the call has been got or acked. -EAGAIN, -ETIMEDOUT.
+ * sq_join(): wait until everything that was put before the call has been got or acked. -EAGAIN,
+ * -ETIMEDOUT.
  */
 int sq_join(struct sq *, int64_t timeout);
 
@@ -290,40 +311,52 @@ int sq_join(struct sq *, int64_t timeout);
 int sq_stat(struct sq *, struct sq_stat *ret);
 
 /*
- * sq_recover(): give back what dead participants held, now. Waiting calls do so by themselves now and then.
- * Returns how many dead participants were found. Anyone may call it at any time, and die in it.
+ * sq_recover(): give back what dead participants held, now. Waiting calls do so by themselves now
+ * and then. Returns how many dead participants were found. Anyone may call it at any time, and die
+ * in it.
  */
 int sq_recover(struct sq *);
 
 /*
- * sq_bind(): count this handle's puts, from now on, under `key` (not 0), durably: the count outlives the handle and
- * its process, and is exact even if that dies inside sq_put(). To *ret the count so far. Whoever takes over the work of a
- * dead producer binds the same key and knows which of its messages went in. One key a handle.
+ * sq_bind(): count this handle's puts, from now on, under `key` (not 0), durably: the count
+ * outlives the handle and its process, and is exact even if that dies inside sq_put(). To *ret the
+ * count so far. Whoever takes over the work of a dead producer binds the same key and knows which
+ * of its messages went in. One key a handle.
  *
  *	-EBUSY   a live handle is bound to the key, or this handle to another
  *	-ENOSPC  as many keys as the queue has participants
  */
 int sq_bind(struct sq *, uint64_t key, uint64_t *ret);
 
-/* sq_bound(): the count of `key`, to *ret. -ENOENT: never bound. Exact once its last holder is gone. */
+/*
+ * sq_bound(): the count of `key`, to *ret. -ENOENT: never bound. Exact once its last holder is
+ * gone.
+ */
 int sq_bound(struct sq *, uint64_t key, uint64_t *ret);
 
 /*
- * sq_list(): call f(name, data) for each queue of `prefix` (NULL: the default one; "*": all). name is `prefix.queue`
- * and lives during the call. Stops at the first value that is not 0 and returns it, else 0. -EACCES, -ENOMEM.
+ * sq_list(): call f(name, data) for each queue of `prefix` (NULL: the default one; "*": all). name
+ * is `prefix.queue` and lives during the call. Stops at the first value that is not 0 and returns
+ * it, else 0. -EACCES, -ENOMEM.
  */
 int sq_list(const char *prefix, int (*f)(const char *name, void *data), void *data);
 
 /*
- * sq_gc(): recover the queue `name`; remove it if it is ephemeral and abandoned. Also clears away what a sq_create()
- * killed half-way left behind under its prefix. Returns 1 if the queue was removed, else 0. Errors as sq_open().
+ * sq_gc(): recover the queue `name`; remove it if it is ephemeral and abandoned. Returns 1 if the
+ * queue was removed, else 0. Errors as sq_open().
  */
 int sq_gc(const char *name);
 
-/* sq_sweep(): remove the debris of killed sq_create() calls, of all prefixes. Returns how many were removed. */
+/*
+ * sq_sweep(): remove the debris of killed sq_create() calls, of all prefixes. Returns how many were
+ * removed.
+ */
 int sq_sweep(void);
 
-/* sq_prefix(): the default prefix, to buf (at least SQ_NAME_MAX + 1 bytes). -EINVAL if SQ_PREFIX is no valid one. */
+/*
+ * sq_prefix(): the default prefix, to buf (at least SQ_NAME_MAX + 1 bytes). -EINVAL if SQ_PREFIX is
+ * no valid one.
+ */
 int sq_prefix(char *buf, size_t cap);
 
 /* sq_strerror(): a sentence for a result of these functions. Static; any thread. */

@@ -7,13 +7,13 @@
 #include "handle.h"
 
 /*
- * Walks over a segment: what is in it, whether old messages are still there, whether it is abandoned. Reading only, but for
- * what sq_gc() removes. Beside any number of participants.
+ * Walks over a segment: what is in it, whether old messages are still there, whether it is
+ * abandoned. Reading only, but for what sq_gc() removes. Beside any number of participants.
  */
 
 #define EPHEMERAL_GRACE_S 60
-#define JOIN_NAP_MIN_NS	  100000
-#define JOIN_NAP_MAX_NS	  10000000
+#define JOIN_NAP_MIN_NS   100000
+#define JOIN_NAP_MAX_NS   10000000
 
 static void count_cells(const struct sq *h, struct sq_stat *st)
 {
@@ -107,8 +107,8 @@ static bool older(const struct sq *h, uint64_t index, uint64_t tail)
 }
 
 /*
- * A message stays in its cell until it is done, redelivered or not. So it is enough to go over the cells once, and to wait at each
- * until what was in it at the time of the call has left.
+ * A message stays in its cell until it is done, redelivered or not. So it is enough to go over the
+ * cells once, and to wait at each until what was in it at the time of the call has left.
  */
 int sq_join(struct sq *h, int64_t timeout)
 {
@@ -177,6 +177,8 @@ int sq_gc(const char *name)
 		if (r == 0)
 			r = 1;
 	}
+	/* Looking is not taking part. */
+	(void)sqi_add(&h->head->joins, ~(uint64_t)0);
 	sq_close(h);
 	return r;
 }

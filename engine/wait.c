@@ -9,27 +9,28 @@
 #include "handle.h"
 
 /*
- * Sleeping and waking. An eventcount (the idea is D. Vyukov's) is a word in the segment: bit 0 says that somebody may
- * sleep on it, the rest counts wake-ups.
+ * Sleeping and waking. An eventcount (the idea is D. Vyukov's) is a word in the segment: bit 0 says
+ * that somebody may sleep on it, the rest counts wake-ups.
  *
  *	sleeper: set bit 0; look for news; sleep if the word is still the one we set
- *	waker:   make the news; look at bit 0; if set: count up, wake one; if nobody was there: clear bit 0, wake all
+ *	waker:   make the news; look at bit 0; if set: count up, wake one; if nobody was there:
+ * clear bit 0, wake all
  *
- * All of these are sequentially consistent, so either the waker sees the bit or the sleeper the news. A waker may die
- * between its two steps, and a stopped sleeper may swallow a wake-up: so nobody sleeps longer than a rescue tick at a
- * time, which is also when the dead are looked for.
+ * All of these are sequentially consistent, so either the waker sees the bit or the sleeper the
+ * news. A waker may die between its two steps, and a stopped sleeper may swallow a wake-up: so
+ * nobody sleeps longer than a rescue tick at a time, which is also when the dead are looked for.
  */
 
-#define SPIN_PAUSES_MAX 64	   /* doubling from 1: 127 pauses, 2 to 4 us, reading the line 7 times */
-#define TICK_MIN_NS	10000000   /* then 20, 40, and 50 ms */
-#define TICK_MAX_NS	50000000
-#define NAP_NS		50000
-#define NAP_CAPACITY	256	   /* a ring that does not run dry while a neighbour naps */
-#define FLOW_OPS	4
-#define FLOW_NS		200000	   /* between messages: slower is no flow */
-#define HURRY_NS	15000	   /* between waits */
-#define HURRIES		4
-#define DENIED_NS	1000000
+#define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, reading the line 7 times */
+#define TICK_MIN_NS     10000000 /* then 20, 40, and 50 ms */
+#define TICK_MAX_NS     50000000
+#define NAP_NS          50000
+#define NAP_CAPACITY    256 /* a ring that does not run dry while a neighbour naps */
+#define FLOW_OPS        4
+#define FLOW_NS         200000 /* between messages: slower is no flow */
+#define HURRY_NS        15000  /* between waits */
+#define HURRIES         4
+#define DENIED_NS       1000000
 
 int64_t sqi_now_ns(void)
 {
@@ -43,7 +44,8 @@ static void nap(int64_t ns)
 {
 	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL); /* shorter after a signal: we look again anyway */
+	(void)clock_nanosleep(
+		CLOCK_MONOTONIC, 0, &ts, NULL); /* shorter after a signal: we look again anyway */
 }
 
 static long wake(sqi_u32 *event, int n)
@@ -83,8 +85,9 @@ void sqi_wake_slow(sqi_u32 *event, bool all)
 }
 
 /*
- * Would it pay to sleep a moment without asking to be woken? When messages come faster than processes can be woken, asking makes every
- * one of them cost a system call on the other side and a switch on this one.
+ * Would it pay to sleep a moment without asking to be woken? When messages come faster than
+ * processes can be woken, asking makes every one of them cost a system call on the other side and a
+ * switch on this one.
  */
 static bool flowing(const struct sq *h, struct sqi_side *side, int64_t now)
 {
@@ -110,8 +113,8 @@ static uint32_t arm(sqi_u32 *event)
 }
 
 /*
- * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and then the last attempt was made
- * at the deadline or later. `event` is what others wake us by.
+ * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and
+ * then the last attempt was made at the deadline or later. `event` is what others wake us by.
  */
 int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)

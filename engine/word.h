@@ -3,16 +3,16 @@
 #define SQI_WORD_H
 
 /*
- * The word of a cell: who has the message in it. Every step of a message's life is one compare-and-swap of
- * this word, so there is no instruction at which ownership is unknown.
+ * The word of a cell: who has the message in it. Every step of a message's life is one
+ * compare-and-swap of this word, so there is no instruction at which ownership is unknown.
  *
  *	 63                        24 23      16 15          4 3     0
  *	+----------------------------+----------+-------------+-------+
  *	|            turn            | attempts |    owner    | state |
  *	+----------------------------+----------+-------------+-------+
  *
- * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the message.
- * Position p lives in cell p mod N, its turn is p / N, modulo 2^40.
+ * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the
+ * message. Position p lives in cell p mod N, its turn is p / N, modulo 2^40.
  *
  *	 FREE@t --claim--> WRITING@t(o) --commit--> FULL@t ----get----------------------> FREE@t+1
  *	                    | revoke                   |
@@ -21,22 +21,25 @@
  *	                    v                       TAKEN@t+1(o) --ack, small--> FREE@x
  *	                  VOID@t+1(o)                  |      \
  *	                    | o notices, or is dead    |       `-ack, block--> RELEASING@x(o)
- *	                    v                          |                         | o frees the block
+ *	                    v                          |                         | block freed
  *	                  FREE@t+1                     | nack, overdue, dead     v
  *	                                               v                       FREE@x
- *	                                            BACK@x+1 --lease--> TAKEN@x+1(o), attempts + 1
- *	                                                     `--get---> FREE@x+1
+ *	                                            BACK@x --lease--> TAKEN@x(o), attempts + 1
+ *	                                                   `--get---> FREE@x
  *
- *	 FREE@t --a consumer, the queue closed and empty--> SEALED@t: nothing will ever come behind this
+ *	 FREE@t --the queue is closed and empty--> SEALED@t: nothing will ever come behind this
  *	 TAKEN@x, BACK@x --done, but an overdue holder may still read--> PINNED@x --> FREE@x
  *
- * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the cell can next be
- * claimed. Any cell that is not free when a producer's position reaches it (TAKEN, BACK, VOID, RELEASING,
- * PINNED) is skipped: the producer raises its turn by one and goes on, so the ring flows round it.
+ * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the
+ * cell can next be claimed. Any cell that is not free when a producer's position reaches it (TAKEN,
+ * BACK, VOID, RELEASING, PINNED) is skipped: the producer raises its turn by one and goes on, so
+ * the ring flows round it.
  *
- * The ABA argument: a word's turn never goes down, and within one turn the states of a cell only go
- * BACK, TAKEN, (RELEASING or PINNED), FREE, WRITING, then FULL, VOID or SEALED, never backwards. So a word
- * that compares equal is the same word, and nothing happened in between.
+ * The ABA argument: a word's turn never goes down. Within one turn a cell is TAKEN and BACK in turns,
+ * attempts rising by one each time (when they cannot rise any more, the turn does), then RELEASING or
+ * PINNED, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word that compares
+ * equal is the same word, and nothing happened in between. Redeliveries raise the turn only then,
+ * for a turn above the ring's is a lap in which the cell cannot be claimed.
  */
 
 #include <stdint.h>
@@ -53,14 +56,15 @@ enum sqi_state {
 	SQI_SEALED,
 };
 
-#define SQI_OWNER_SHIFT	   4
+#define SQI_OWNER_SHIFT    4
 #define SQI_ATTEMPTS_SHIFT 16
-#define SQI_TURN_SHIFT	   24
-#define SQI_TURN_BITS	   40
-#define SQI_TURN_ONE	   ((uint64_t)1 << SQI_TURN_SHIFT)
-#define SQI_TURN_MASK	   (~(uint64_t)0 << SQI_TURN_SHIFT)
+#define SQI_TURN_SHIFT     24
+#define SQI_TURN_BITS      40
+#define SQI_TURN_ONE       ((uint64_t)1 << SQI_TURN_SHIFT)
+#define SQI_TURN_MASK      (~(uint64_t)0 << SQI_TURN_SHIFT)
 
-static inline uint64_t sqi_word(enum sqi_state state, unsigned owner, unsigned attempts, uint64_t turn)
+static inline uint64_t sqi_word(
+	enum sqi_state state, unsigned owner, unsigned attempts, uint64_t turn)
 {
 	return (uint64_t)state | (uint64_t)owner << SQI_OWNER_SHIFT |
 	       (uint64_t)attempts << SQI_ATTEMPTS_SHIFT | turn << SQI_TURN_SHIFT;
@@ -102,6 +106,12 @@ static inline uint64_t sqi_word_to(uint64_t w, enum sqi_state state, unsigned ow
 static inline uint64_t sqi_word_free(uint64_t w, unsigned more)
 {
 	return (w & SQI_TURN_MASK) + more * SQI_TURN_ONE;
+}
+
+/* TAKEN given back. The same message's words never repeat: the next lease counts one more. */
+static inline uint64_t sqi_word_back(uint64_t w)
+{
+	return sqi_word_to(w, SQI_BACK, 0) + (sqi_word_attempts(w) == 255 ? SQI_TURN_ONE : 0);
 }
 
 /* One more attempt. 255 is followed by 128, so that two leases in a row never count the same. */
