@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ const char *sq_strerror(int error)
 	const char *text;
 
 	if (error < 0)
-		error = -error;
+		error = error == INT_MIN ? INT_MAX : -error;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (texts[i].error == error)
 			return texts[i].text;

@@ -191,9 +191,9 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
  */
 static int seal(struct sq *h)
 {
-	uint64_t p = h->front, skipped = 0;
+	uint64_t p = h->front, skip_end = p;
 
-	while (skipped <= h->mask) {
+	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
 		struct sqi_cell *c = sqi_cell(h, p);
 		uint64_t w = sqi_look(&c->word);
 
@@ -214,16 +214,15 @@ static int seal(struct sq *h)
 		case SQI_RELEASING:
 		case SQI_PINNED:
 			/* As a producer would. */
-			if (sqi_cas(&c->word, w, w + SQI_TURN_ONE)) {
-				p++;
-				skipped++;
-			}
+			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end))
+				return -EAGAIN;
+			p += sqi_cas(&c->word, w, w + SQI_TURN_ONE);
 			break;
 		default:
 			return 0;
 		}
 	}
-	return -EAGAIN;
+	return -EBADMSG;
 }
 
 /*

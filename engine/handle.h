@@ -41,6 +41,7 @@ struct sq {
 	unsigned shift;
 	unsigned owner; /* slot number plus one */
 	uint32_t small;
+	bool counted;  /* among those that took part */
 	bool forked;   /* in the child: refuse everything */
 	uint64_t tail; /* lower bounds of the positions, private */
 	uint64_t front;
@@ -115,6 +116,7 @@ static inline struct sqi_entry *sqi_entry(const struct sq *h, uint64_t index)
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
 int sqi_tail(const struct sq *h, uint64_t *ret_pos);
 uint64_t sqi_tail_anew(const struct sq *h);
+bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end);
 
 /* front.c: finding the first message, and the end */
 int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);

@@ -87,8 +87,9 @@ struct sqi_head {
 
 	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
 	sqi_u64 rescue_ms;                  /* no look for the dead before this moment */
-	sqi_u64 joins;                      /* participants that ever joined */
+	sqi_u64 joins;                      /* participants that ever used it */
 	uint64_t created_s;                 /* CLOCK_REALTIME */
+	sqi_u64 swept_ms;                   /* the last look for redeliveries nobody heard of */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;

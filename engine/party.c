@@ -79,7 +79,6 @@ static bool take_slot(struct sq *h)
 		sqi_post(&slot->decision, h->id << 2);
 		sqi_post(&slot->pid, (uint64_t)getpid());
 		h->puts = sqi_peek(&slot->puts);
-		(void)sqi_add(&h->head->joins, 1);
 		return true;
 	}
 	return false;

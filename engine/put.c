@@ -75,15 +75,45 @@ int sqi_tail(const struct sq *h, uint64_t *ret_pos)
 {
 	uint64_t p = catch_up(h, h->tail);
 
-	for (uint64_t steps = 1; steps < sqi_steps_max(h); steps++, p++) {
+	if (sqi_word_ahead(sqi_look(&sqi_cell(h, p)->word), p >> h->shift) < -1)
+		p = sqi_tail_anew(h);
+	for (uint64_t steps = 1; steps < sqi_steps_max(h); steps++) {
 		if (!passed(h, p)) {
 			*ret_pos = p;
 			return 0;
 		}
-		if (steps % (h->mask + 1) == 0)
-			p = survey(h, p);
+		p = steps % (h->mask + 1) == 0 ? survey(h, p) : p + 1;
 	}
 	return -EBADMSG;
+}
+
+/*
+ * Does a free cell follow the busy ones at p and behind it? Then *ret_end is where. Skipping costs
+ * a cell its lap, so nobody skips in vain: not before a full ring's oldest message, and not round a
+ * ring in which all is leased.
+ */
+bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end)
+{
+	for (uint64_t q = p + 1; q != p + h->mask + 1; q++) {
+		uint64_t w = sqi_look(&sqi_cell(h, q)->word);
+		int64_t ahead = sqi_word_ahead(w, q >> h->shift);
+
+		if (ahead == -1 &&
+			(sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING))
+			return false;
+		switch (sqi_word_state(w)) {
+		case SQI_TAKEN:
+		case SQI_BACK:
+		case SQI_VOID:
+		case SQI_RELEASING:
+		case SQI_PINNED:
+			break;
+		default:
+			*ret_end = q;
+			return true;
+		}
+	}
+	return false;
 }
 
 static void publish(struct sq *h, uint64_t p)
@@ -96,8 +126,7 @@ static void publish(struct sq *h, uint64_t p)
 /* Claim the first free cell. -EAGAIN: full. */
 static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	uint64_t p = h->tail, skipped = 0;
-	uint64_t walked = 0;
+	uint64_t p = h->tail, walked = 0, skip_end = p;
 	bool anew = false;
 
 	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
@@ -115,6 +144,7 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 				return -EBADMSG;
 			anew = true;
 			p = sqi_tail_anew(h);
+			skip_end = p;
 			continue;
 		}
 		if (ahead > 0 || state == SQI_WRITING || state == SQI_FULL) {
@@ -143,14 +173,12 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		case SQI_VOID:
 		case SQI_RELEASING:
 		case SQI_PINNED:
-			if (!sqi_cas(&c->word, w, w + SQI_TURN_ONE))
-				break;
-			publish(h, ++p);
-			/* A whole lap of cells that are not free: full. */
-			if (skipped++ == h->mask) {
-				sqi_raise(&h->head->tail, p);
+			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end)) {
+				h->tail = p;
 				return -EAGAIN;
 			}
+			if (sqi_cas(&c->word, w, w + SQI_TURN_ONE))
+				publish(h, ++p);
 			break;
 		case SQI_SEALED:
 			return -EPIPE;

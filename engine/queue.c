@@ -21,7 +21,7 @@ static int handle_init(struct sq *h)
 	h->shift = h->g.in.capacity_log2;
 	h->cell_size = h->g.cell_size;
 	h->small = h->g.in.small;
-	h->fuel = FUEL;
+	h->fuel = 1; /* the first use counts us in */
 	h->back_seen = ~(uint64_t)0;
 	h->tail = sqi_tail_anew(h);
 	h->front = sqi_front_anew(h);
@@ -91,6 +91,9 @@ static void used(struct sq *h)
 {
 	if (--h->fuel == 0) {
 		h->fuel = FUEL;
+		if (!h->counted)
+			(void)sqi_add(&h->head->joins, 1);
+		h->counted = true;
 		sqi_rescue_now_and_then(h);
 	}
 }

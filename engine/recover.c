@@ -16,7 +16,6 @@
 #define RESCUE_SHARE    20 /* a pass may take 1/20 of the time */
 #define RESCUE_MS_MAX   60000
 #define SWEEP_EVERY_MS  1000
-#define FUEL            4096 /* operations between two looks at the clock */
 #define DECIDED         2
 #define COMMITTED       1
 
@@ -150,7 +149,7 @@ static uint64_t now_ms(void)
  */
 void sqi_rescue_now_and_then(struct sq *h)
 {
-	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), took;
+	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), took, swept;
 
 	if (due > now && due - now <= RESCUE_MS_MAX)
 		return;
@@ -158,7 +157,8 @@ void sqi_rescue_now_and_then(struct sq *h)
 		return;
 	(void)sqi_rescue(h);
 	sqi_due_sweep(h);
-	if (due / SWEEP_EVERY_MS != now / SWEEP_EVERY_MS)
+	swept = sqi_look(&h->head->swept_ms);
+	if (now - swept >= SWEEP_EVERY_MS && sqi_cas(&h->head->swept_ms, swept, now))
 		sqi_back_sweep(h);
 	took = (now_ms() - now) * RESCUE_SHARE;
 	if (took > RESCUE_EVERY_MS)

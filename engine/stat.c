@@ -159,8 +159,8 @@ static bool abandoned(const struct sq *h)
 			return false;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	/* Ours is one join: another was there before, or nobody came for a good while. */
-	return sqi_look(&h->head->joins) > 1 ||
+	/* Somebody has used it, not only looked; or nobody came for a good while. */
+	return sqi_look(&h->head->joins) > 0 ||
 	       (uint64_t)now.tv_sec > h->head->created_s + EPHEMERAL_GRACE_S;
 }
 
@@ -177,8 +177,6 @@ int sq_gc(const char *name)
 		if (r == 0)
 			r = 1;
 	}
-	/* Looking is not taking part. */
-	(void)sqi_add(&h->head->joins, ~(uint64_t)0);
 	sq_close(h);
 	return r;
 }

@@ -31,15 +31,15 @@
  *	 TAKEN@x, BACK@x --done, but an overdue holder may still read--> PINNED@x --> FREE@x
  *
  * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the
- * cell can next be claimed. Any cell that is not free when a producer's position reaches it (TAKEN,
- * BACK, VOID, RELEASING, PINNED) is skipped: the producer raises its turn by one and goes on, so
- * the ring flows round it.
+ * cell can next be claimed. A cell that is not free when a producer's position reaches it (TAKEN,
+ * BACK, VOID, RELEASING, PINNED) is skipped, if a free one follows: the producer raises its turn by
+ * one and goes on, so the ring flows round it.
  *
- * The ABA argument: a word's turn never goes down. Within one turn a cell is TAKEN and BACK in turns,
- * attempts rising by one each time (when they cannot rise any more, the turn does), then RELEASING or
- * PINNED, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word that compares
- * equal is the same word, and nothing happened in between. Redeliveries raise the turn only then,
- * for a turn above the ring's is a lap in which the cell cannot be claimed.
+ * The ABA argument: a word's turn never goes down. Within one turn a cell is TAKEN and BACK in
+ * turns, attempts rising by one each time (when they cannot rise any more, the turn does), then
+ * RELEASING or PINNED, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word
+ * that compares equal is the same word, and nothing happened in between. Redeliveries raise the
+ * turn only then, for a turn above the ring's is a lap in which the cell cannot be claimed.
  */
 
 #include <stdint.h>

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+#include "sq.h"
+
+/*
+ * sqctl gc. Queues are looked after by whoever waits on them; this is for those that nobody waits
+ * on, from cron or by hand.
+ */
+
+const char help_gc[] =
+	"  -a, --all  the queues of all prefixes, not only of ours\n"
+	"\n"
+	"Without names: all queues, and the remains of creations that were killed. What dead processes had\n"
+	"leased can be taken again. An ephemeral queue that nobody uses any more is removed. What was removed\n"
+	"is printed. A queue that cannot be used is named and left alone; `sqctl rm` removes it.\n"
+	"\n"
+	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
+
+static int collect(const char *queue)
+{
+	int r = sq_gc(queue);
+
+	if (r > 0)
+		printf("removed %s: ephemeral, and nobody uses it\n", queue);
+	return r < 0 ? r : 0;
+}
+
+static int collect_named(int n, char *const *queues)
+{
+	int code = names_check(n, queues), first = code;
+
+	for (int i = 0; first == EXIT_DONE && i < n; i++) {
+		int r = collect(queues[i]);
+
+		if (r < 0)
+			r = report_queue(queues[i], r);
+		if (code == EXIT_DONE)
+			code = r;
+	}
+	return code;
+}
+
+static int collect_all(const char *prefix)
+{
+	struct names names;
+	int swept, code = names_list(&names, prefix);
+
+	if (code != EXIT_DONE)
+		return code;
+	for (size_t i = 0; i < names.n; i++) {
+		int r = collect(names.name[i]);
+
+		/*
+		 * It may have gone since it was listed, and what is another user's is theirs to
+		 * collect.
+		 */
+		if (r == 0 || r == -ENOENT || (r == -EACCES && prefix))
+			continue;
+		r = report_queue(names.name[i], r);
+		if (code == EXIT_DONE)
+			code = r;
+	}
+	names_free(&names);
+	swept = sq_sweep();
+	if (swept > 0)
+		printf("removed the remains of %d creation%s\n", swept, swept == 1 ? "" : "s");
+	return code;
+}
+
+int cmd_gc(int argc, char **argv)
+{
+	static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {0}};
+	const char *prefix = NULL;
+	int option;
+
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":a", options, NULL)) != -1) {
+		if (option != 'a')
+			return report_option("gc", argv, option);
+		prefix = "*";
+	}
+	if (optind < argc && prefix)
+		return report_usage("gc", "--all and names of queues exclude each other");
+	if (optind < argc)
+		return collect_named(argc - optind, argv + optind);
+	return collect_all(prefix);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "report.h"
+
+/* sqctl help. */
+
+const char help_help[] = "";
+
+static const char heading[] = "sqctl: message queues in shared memory that survive their users\n"
+			      "\n"
+			      "usage: sqctl COMMAND [ARGUMENT...]\n"
+			      "       sqctl COMMAND --help\n"
+			      "       sqctl --version\n"
+			      "\n";
+
+static const char rest[] =
+	"\n"
+	"  sqctl create pq                      make a queue\n"
+	"  seq 1000 | sqctl put pq              fill it, a line an item\n"
+	"  sqctl get -n 1 --timeout 10s pq      take one, waiting for it\n"
+	"  sqctl get --follow pq | while read -r n; do echo $((n * n)); done\n"
+	"\n"
+	"Data goes to standard output, everything else to standard error. A queue `pq` is the file\n"
+	"/dev/shm/sq.PREFIX.pq; `other.pq` names the queue of another prefix.\n"
+	"\n"
+	"environment\n"
+	"  SQ_PREFIX  the prefix of queues' names; else the user's name\n"
+	"\n"
+	"exit codes, the same everywhere\n"
+	"    0  done\n"
+	"    1  empty, or a proof that failed\n"
+	"    3  shut down and drained\n"
+	"   64  usage: wrong command, option, value or item\n"
+	"   66  no such queue\n"
+	"   69  the system refuses what is needed: descriptors, memory\n"
+	"   70  not a queue of this version, or damaged\n"
+	"   73  cannot create: there is one, or no room\n"
+	"   74  input or output failed\n"
+	"   75  full\n"
+	"   77  not allowed\n"
+	"  124  timed out\n";
+
+int cmd_help(int argc, char **argv)
+{
+	static const struct option options[] = {{0}};
+	const struct command *c;
+	int option;
+
+	opterr = 0;
+	optind = 0;
+	option = getopt_long(argc, argv, ":", options, NULL);
+	if (option != -1)
+		return report_option("help", argv, option);
+	if (argc - optind > 1)
+		return report_usage("help", "one command at a time");
+	if (optind < argc) {
+		c = command_find(argv[optind]);
+		if (!c)
+			return report(EXIT_USAGE, "no such command: %s; `sqctl help` lists them",
+				argv[optind]);
+		command_help(c);
+		return EXIT_DONE;
+	}
+	fputs(heading, stdout);
+	for (c = commands; c->name; c++)
+		printf("  %-7s %s\n", c->name, c->summary);
+	fputs(rest, stdout);
+	return EXIT_DONE;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+#include <bsd/libutil.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+#include "sq.h"
+
+/* sqctl ls. A queue that cannot be opened is listed with the reason: to see it is why one lists. */
+
+const char help_ls[] =
+	"  -a, --all  the queues of all prefixes, with their prefix\n"
+	"  --json     a JSON object a line: name, depth, leased, participants, bytes, state; or name, error\n"
+	"\n"
+	"DEPTH is what can be taken, LEASED what is in somebody's hands, PARTICIPANTS who has it open.\n"
+	"\n"
+	"Exit: 0 done, even if there is none; 64 usage, 77 not allowed.\n";
+
+static const char *state_of(const struct sq_stat *st)
+{
+	if (!st->closed)
+		return st->flags & SQ_EPHEMERAL ? "open, ephemeral" : "open";
+	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
+}
+
+/* NULL, or why there is nothing to tell but the name. */
+static const char *look(struct sq_stat *ret, const char *full)
+{
+	const char *why;
+	struct sq *q;
+	int r = sq_open(&q, full);
+
+	if (r == 0) {
+		r = sq_stat(q, ret);
+		sq_close(q);
+	}
+	if (r == 0) {
+		ret->participants--; /* not ourselves */
+		return NULL;
+	}
+	why = r == -EPROTO ? sq_check(full) : NULL;
+	return why ? why : sq_strerror(r);
+}
+
+static void print_json(const char *full)
+{
+	struct sq_stat st;
+	const char *wrong = look(&st, full);
+
+	/* Names and reasons have no character that JSON would want escaped. */
+	if (wrong)
+		printf("{\"name\":\"%s\",\"error\":\"%s\"}\n", full, wrong);
+	else
+		printf("{\"name\":\"%s\",\"depth\":%" PRIu64 ",\"leased\":%" PRIu64
+		       ",\"participants\":%u,\"bytes\":%" PRIu64 ",\"state\":\"%s\"}\n",
+			full, st.depth, st.leased, st.participants, st.bytes, state_of(&st));
+}
+
+static void print_line(const char *full, const char *shown, int width)
+{
+	struct sq_stat st;
+	const char *wrong = look(&st, full);
+	char size[8];
+
+	if (wrong) {
+		printf("%-*s %10s %10s %12s %6s  %s\n", width, shown, "-", "-", "-", "-", wrong);
+		return;
+	}
+	(void)humanize_number(
+		size, 5, (int64_t)st.bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
+	printf("%-*s %10" PRIu64 " %10" PRIu64 " %12u %6s  %s\n", width, shown, st.depth, st.leased,
+		st.participants, size, state_of(&st));
+}
+
+static void print_table(const struct names *names, bool all)
+{
+	int width = (int)strlen("NAME");
+
+	for (size_t i = 0; i < names->n; i++) {
+		const char *shown = all ? names->name[i] : strchr(names->name[i], '.') + 1;
+
+		if ((int)strlen(shown) > width)
+			width = (int)strlen(shown);
+	}
+	printf("%-*s %10s %10s %12s %6s  %s\n", width, "NAME", "DEPTH", "LEASED", "PARTICIPANTS",
+		"SIZE", "STATE");
+	for (size_t i = 0; i < names->n; i++)
+		print_line(names->name[i], all ? names->name[i] : strchr(names->name[i], '.') + 1,
+			width);
+}
+
+int cmd_ls(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"all", no_argument, NULL, 'a'},
+		{"json", no_argument, NULL, 'j'},
+		{0},
+	};
+	bool all = false, json = false;
+	struct names names;
+	int option, code;
+
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":a", options, NULL)) != -1) {
+		if (option == 'a')
+			all = true;
+		else if (option == 'j')
+			json = true;
+		else
+			return report_option("ls", argv, option);
+	}
+	if (optind < argc)
+		return report_usage("ls", "it takes no names (%s); see one queue with `sqctl stat`",
+			argv[optind]);
+	code = names_list(&names, all ? "*" : NULL);
+	if (code != EXIT_DONE)
+		return code;
+	if (json)
+		for (size_t i = 0; i < names.n; i++)
+			print_json(names.name[i]);
+	else if (names.n > 0)
+		print_table(&names, all);
+	else
+		(void)report(EXIT_DONE, "there is no queue%s; make one with `sqctl create`",
+			all ? "" : " of yours (`sqctl ls -a` lists everybody's)");
+	names_free(&names);
+	return EXIT_DONE;
+}

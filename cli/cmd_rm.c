@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+#include "sq.h"
+
+/* sqctl rm. */
+
+const char help_rm[] =
+	"  -f  a queue that is not there is no error\n"
+	"\n"
+	"What is in a removed queue is gone. Processes that have it open go on with it among themselves;\n"
+	"its memory is freed when the last of them ends. If a name is none, nothing is removed; a queue\n"
+	"that is not there does not keep the others from being removed.\n"
+	"\n"
+	"Exit: 0 done, 64 usage, 66 no such queue, 77 not allowed.\n";
+
+int cmd_rm(int argc, char **argv)
+{
+	static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
+	bool force = false;
+	int option, code;
+
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":f", options, NULL)) != -1) {
+		if (option != 'f')
+			return report_option("rm", argv, option);
+		force = true;
+	}
+	if (optind == argc)
+		return report_usage("rm", "the name of a queue is missing");
+	code = names_check(argc - optind, argv + optind);
+	if (code != EXIT_DONE)
+		return code;
+	for (int i = optind; i < argc; i++) {
+		int r = sq_unlink(argv[i]);
+
+		if (r == 0 || (r == -ENOENT && force))
+			continue;
+		r = r == -EACCES ? report(EXIT_DENIED,
+					   "not allowed to remove %s: only its owner is", argv[i])
+				 : report_queue(argv[i], r);
+		if (code == EXIT_DONE)
+			code = r;
+	}
+	return code;
+}

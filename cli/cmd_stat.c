@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+#include <bsd/libutil.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "names.h"
+#include "report.h"
+#include "sq.h"
+
+/* sqctl stat. One table says which numbers there are, for people and for programs. */
+
+const char help_stat[] =
+	"  --json  a JSON object a line\n"
+	"\n"
+	"Totals are since the queue was made. At rest: put = depth + leased + took.\n"
+	"\n"
+	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
+
+static const struct {
+	const char *name;
+	const char *meaning;
+	size_t offset;
+} numbers[] = {
+	{"capacity", "messages it has room for", offsetof(struct sq_stat, capacity)},
+	{"max_message", "bytes of the longest", offsetof(struct sq_stat, max_message)},
+	{"small_message", "bytes of one that lies in the ring itself",
+		offsetof(struct sq_stat, small_message)},
+	{"participants_max", "who may have it open at one time",
+		offsetof(struct sq_stat, participants_max)},
+	{"bytes", "of shared memory", offsetof(struct sq_stat, bytes)},
+	{"depth", "messages that can be taken", offsetof(struct sq_stat, depth)},
+	{"back", "of these, waiting to be delivered again", offsetof(struct sq_stat, back)},
+	{"leased", "messages in somebody's hands", offsetof(struct sq_stat, leased)},
+	{"put", "messages put", offsetof(struct sq_stat, put)},
+	{"took", "messages that left for good", offsetof(struct sq_stat, took)},
+	{"got", "of these, without a lease", offsetof(struct sq_stat, got)},
+	{"acked", "leases ended by an ack", offsetof(struct sq_stat, acked)},
+	{"nacked", "leases ended by a nack", offsetof(struct sq_stat, nacked)},
+	{"redelivered", "deliveries of what had been leased before",
+		offsetof(struct sq_stat, redelivered)},
+	{"overdue", "leases ended because their time was up", offsetof(struct sq_stat, overdue)},
+	{"reclaimed", "leases ended because their holder died",
+		offsetof(struct sq_stat, reclaimed)},
+	{"revoked", "late writers that lost their place", offsetof(struct sq_stat, revoked)},
+	{"dead_letters", "messages moved to the dead-letter queue",
+		offsetof(struct sq_stat, dead_letters)},
+	{"damaged", "messages dropped because of damage", offsetof(struct sq_stat, damaged)},
+	{"blocks", "for longer messages", offsetof(struct sq_stat, blocks)},
+	{"blocks_free", "of these, free", offsetof(struct sq_stat, blocks_free)},
+};
+
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static const char *state_of(const struct sq_stat *st)
+{
+	if (!st->closed)
+		return "open";
+	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
+}
+
+static uint64_t number_of(const struct sq_stat *st, size_t i)
+{
+	return *(const uint64_t *)(const void *)((const char *)st + numbers[i].offset);
+}
+
+/*
+ * Dead-letter names come from the segment, but only a name that the engine takes for one gets here.
+ */
+static void print_json(const char *full, const struct sq_stat *st)
+{
+	printf("{\"name\":\"%s\",\"state\":\"%s\",\"ephemeral\":%s,\"participants\":%u,\"lease_time_ns\":%" PRId64
+	       ",\"max_attempts\":%u,\"dead_letter\":\"%s\"",
+		full, state_of(st), st->flags & SQ_EPHEMERAL ? "true" : "false", st->participants,
+		st->lease_time, st->max_attempts, st->dead_letter);
+	for (size_t i = 0; i < NUMBERS; i++)
+		printf(",\"%s\":%" PRIu64, numbers[i].name, number_of(st, i));
+	puts("}");
+}
+
+static void print_text(const char *full, const struct sq_stat *st)
+{
+	char size[8];
+
+	printf("%-17s %s\n", "name", full);
+	printf("%-17s %s%s\n", "state", state_of(st),
+		st->flags & SQ_EPHEMERAL ? ", ephemeral" : "");
+	(void)humanize_number(
+		size, 5, (int64_t)st->bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
+	printf("%-17s %s\n", "size", size);
+	printf("%-17s %-12u who has it open\n", "participants", st->participants);
+	if (st->lease_time)
+		printf("%-17s %gs\n", "lease_time", (double)st->lease_time / 1e9);
+	if (st->max_attempts)
+		printf("%-17s %-12u and then to %s\n", "max_attempts", st->max_attempts,
+			st->dead_letter);
+	for (size_t i = 0; i < NUMBERS; i++)
+		printf("%-17s %-12" PRIu64 " %s\n", numbers[i].name, number_of(st, i),
+			numbers[i].meaning);
+}
+
+static int show(const char *queue, bool json, bool first)
+{
+	char full[NAMES_MAX];
+	struct sq_stat st;
+	struct sq *q;
+	int r = names_full(full, queue);
+
+	if (r == 0)
+		r = sq_open(&q, queue);
+	if (r < 0)
+		return report_queue(queue, r);
+	r = sq_stat(q, &st);
+	sq_close(q);
+	if (r < 0)
+		return report_queue(queue, r);
+	st.participants--; /* not ourselves */
+	if (json) {
+		print_json(full, &st);
+	} else {
+		if (!first)
+			putchar('\n');
+		print_text(full, &st);
+	}
+	return EXIT_DONE;
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+	int option, code = EXIT_DONE;
+	bool json = false;
+
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (option != 'j')
+			return report_option("stat", argv, option);
+		json = true;
+	}
+	if (optind == argc)
+		return report_usage(
+			"stat", "the name of a queue is missing; `sqctl ls` lists them");
+	for (int i = optind; i < argc; i++) {
+		int r = show(argv[i], json, i == optind);
+
+		if (code == EXIT_DONE)
+			code = r;
+	}
+	return code;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "report.h"
+#include "sq.h"
+
+/* sqctl: the table of commands, and finding the one that was meant. */
+
+const struct command commands[] = {
+	{"local", "[OPTION...]",
+		"the whole job on this machine: producers, workers, collector, proof", help_local,
+		cmd_local},
+	{"create", "[OPTION...] QUEUE...", "make queues", help_create, cmd_create},
+	{"ls", "[-a] [--json]", "list queues", help_ls, cmd_ls},
+	{"stat", "[--json] QUEUE...", "what is in a queue and what went through it", help_stat,
+		cmd_stat},
+	{"put", "[OPTION...] QUEUE [ITEM...]", "put items, or the lines of standard input",
+		help_put, cmd_put},
+	{"get", "[OPTION...] QUEUE", "take items and write them as lines", help_get, cmd_get},
+	{"rm", "[-f] QUEUE...", "remove queues", help_rm, cmd_rm},
+	{"gc", "[-a] [QUEUE...]", "give back what dead processes held; remove what they left",
+		help_gc, cmd_gc},
+	{"help", "[COMMAND]", "this, or more about a command", help_help, cmd_help},
+	{0},
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+void command_help(const struct command *c)
+{
+	printf("usage: sqctl %s %s\n\n%s\n%s%s", c->name, c->arguments, c->summary,
+		*c->help ? "\n" : "", c->help);
+}
+
+/*
+ * A standard descriptor that was closed would be the next one to be opened: a queue, and then items
+ * would be written over its memory. Something else takes its place, opened so that using it is an
+ * error.
+ */
+static void keep_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	if (argc > 2 && strcmp(argv[2], "-h") == 0)
+		return true;
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+static int run(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2) {
+		/* It is an error, so this is talk. */
+		(void)dup2(STDERR_FILENO, STDOUT_FILENO);
+		(void)cmd_help(1, (char *[]){(char *)"help", NULL});
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("sqctl %s\n", sq_version());
+		return EXIT_DONE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return cmd_help(1, argv + 1);
+	c = command_find(argv[1]);
+	if (!c)
+		return report(EXIT_USAGE, "no such command: %s; `sqctl help` lists them", argv[1]);
+	if (wants_help(argc, argv)) {
+		command_help(c);
+		return EXIT_DONE;
+	}
+	return c->run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	keep_descriptors();
+	/*
+	 * Whoever reads us may leave, and files have limits: commands see the write fail, and lose
+	 * nothing.
+	 */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	code = run(argc, argv);
+	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE && code == EXIT_DONE)
+		return report(
+			EXIT_IO, "cannot write: %s; see what standard output is", strerror(errno));
+	return code;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+#include "report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sq.h"
+
+int report(int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("sqctl: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	return code;
+}
+
+int report_usage(const char *command, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "sqctl %s: ", command);
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "; see `sqctl help %s`\n", command);
+	va_end(args);
+	return EXIT_USAGE;
+}
+
+int report_option(const char *command, char *const *argv, int option)
+{
+	const char *word = argv[optind - 1];
+	bool is_long = strncmp(word, "--", 2) == 0;
+
+	if (option == ':' && is_long)
+		return report_usage(command, "%s needs a value", word);
+	if (option == ':')
+		return report_usage(command, "-%c needs a value", optopt);
+	if (is_long && optopt)
+		return report_usage(command, "%s: this option takes no value", word);
+	if (is_long)
+		return report_usage(command, "no such option: %s", word);
+	return report_usage(command, "no such option: -%c", optopt);
+}
+
+static int report_name(const char *queue)
+{
+	char prefix[SQ_NAME_MAX + 1];
+
+	if (sq_prefix(prefix, sizeof(prefix)) < 0 && !strchr(queue, '.'))
+		return report(EXIT_USAGE,
+			"SQ_PREFIX is '%s', which is no prefix: set it to letters, digits, - and _, up to %d of "
+			"them, or unset it",
+			getenv("SQ_PREFIX") ? getenv("SQ_PREFIX") : "", SQ_NAME_MAX);
+	return report(EXIT_USAGE,
+		"'%s' is no queue name: use letters, digits, - and _, up to %d of them, and perhaps a prefix "
+		"of the same kind with a dot",
+		queue, SQ_NAME_MAX);
+}
+
+int report_queue(const char *queue, int error)
+{
+	const char *why;
+
+	switch (-error) {
+	case ENOENT:
+		return report(EXIT_NO_QUEUE,
+			"no such queue: %s; make it with `sqctl create %s`, list with `sqctl ls`",
+			queue, queue);
+	case EINVAL:
+		return report_name(queue);
+	case EACCES:
+	case EPERM:
+		return report(EXIT_DENIED,
+			"not allowed to use %s: ask its owner, who can make it with `sqctl create --mode 0660`",
+			queue);
+	case EPROTO:
+		why = sq_check(queue);
+		return report(EXIT_BROKEN, "%s cannot be used: %s; remove it with `sqctl rm %s`",
+			queue, why ? why : "it changed just now", queue);
+	case EUSERS:
+		return report(EXIT_FULL,
+			"%s has as many participants as it has room for; end some, or make it again with more "
+			"`--participants`",
+			queue);
+	case EAGAIN:
+	case ENOSPC:
+		return report(EXIT_FULL, "%s is full; try again, or wait with `--timeout`", queue);
+	case ETIMEDOUT:
+		return report(EXIT_TIMED_OUT,
+			"timed out waiting for %s; wait longer with `--timeout`", queue);
+	case EPIPE:
+		return report(EXIT_DRAINED, "%s is shut down; make another to go on", queue);
+	case EBADMSG:
+		return report(EXIT_BROKEN,
+			"the memory of %s has been damaged; save what `sqctl get %s` still gives, then "
+			"`sqctl rm %s`",
+			queue, queue, queue);
+	case EMFILE:
+	case ENFILE:
+		return report(EXIT_UNAVAILABLE,
+			"%s: too many open files; raise the limit with `ulimit -n`", queue);
+	case ENOMEM:
+		return report(EXIT_UNAVAILABLE,
+			"%s: no memory for it; free some, or use a smaller queue", queue);
+	default:
+		return report(EXIT_BROKEN, "%s: %s", queue, sq_strerror(error));
+	}
+}

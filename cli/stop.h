@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef CLI_STOP_H
+#define CLI_STOP_H
+
+#include <stdint.h>
+
+/*
+ * SIGINT, SIGTERM and SIGHUP are requests to end in good order: what is in hand is put away first.
+ * System calls return EINTR; calls of the engine do not, so whoever waits there does so in spans of
+ * STOP_LOOK_NS and looks in between.
+ */
+
+#define STOP_LOOK_NS ((int64_t)100000000)
+
+/* From now on signals are noted only. One that was ignored when we began stays ignored. */
+void stop_catch(void);
+
+/* The signal that came, or 0. */
+int stop_signal(void);
+
+/*
+ * End as that signal would have ended us, so that whoever started us can tell. Returns only if none
+ * came.
+ */
+void stop_die(void);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef CREW_H
+#define CREW_H
+
+/*
+ * What the stress and kill tests share: a prefix of their own in /dev/shm that is left clean,
+ * children that do not outlive their parent, memory shared between them, messages that prove
+ * themselves, and the checks that every queue at rest must pass.
+ *
+ * Only the process that called crew_init() cleans up and reports. Children end with
+ * crew_child_exit() or crew_die().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+#include <sys/types.h>
+
+#include "sq.h"
+
+#define CREW_HEAD   24 /* bytes of a message before its content */
+#define CREW_MS     1000000
+#define CREW_SECOND 1000000000
+
+/* crew_init(): the test's name, the seed to replay, and after how many seconds it is hung. */
+void crew_init(const char *name, uint64_t seed, unsigned alarm_s);
+
+/* crew_die(): say why and how to replay, and end this process with 1. In a child the parent is told
+ * as well. */
+noreturn void crew_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* crew_failed(): has any process of this test called crew_die()? */
+bool crew_failed(void);
+
+/* crew_finish(): print the closing line, clean up, check that nothing is left behind. The exit
+ * code. */
+int crew_finish(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* crew_fork(): a child that dies with us. 0 in the child. Never fails. */
+pid_t crew_fork(void);
+
+/* crew_wait(): until this child has ended; its status as of waitpid(). */
+int crew_wait(pid_t pid);
+
+/* crew_kill(): SIGKILL, whether stopped or not, and wait. */
+void crew_kill(pid_t pid);
+
+/* crew_share(): zeroed memory that all later children share. */
+void *crew_share(size_t size);
+
+/* Time and chance: monotonic nanoseconds, sleep, and xorshift64*. */
+int64_t crew_now(void);
+void crew_sleep(int64_t ns);
+uint64_t crew_random(uint64_t *state);
+uint64_t crew_mix(uint64_t v);
+
+/* crew_number(): the value of an option like --seed=5 or --seed 5 in argv, else fallback;
+ * crew_option() as text. */
+uint64_t crew_number(int argc, char **argv, const char *option, uint64_t fallback);
+const char *crew_option(int argc, char **argv, const char *option, const char *fallback);
+bool crew_flag(int argc, char **argv, const char *option);
+
+/* crew_write(): the message of this value, of `size` bytes or CREW_HEAD if that is more, to buf.
+ * Its length. */
+size_t crew_write(void *buf, uint64_t value, size_t size);
+
+/* crew_read(): dies unless these are all bytes of a message that crew_write() made; its value. */
+uint64_t crew_read(const void *buf, size_t len);
+
+/* crew_open(): dies if it cannot. */
+struct sq *crew_open(const char *name);
+
+/* crew_queue(): a new queue for this test, in place of any of that name. */
+void crew_queue(const char *name, const struct sq_config *config);
+
+/*
+ * crew_check_rest(): nobody moves and all is drained. Dies unless every cell is free, every block
+ * is free, and `put` messages had been put (~0: any number). Then proves that the ring goes round
+ * with its whole capacity: laps of small messages and of large ones, in order, through this handle.
+ */
+void crew_check_rest(struct sq *h, uint64_t put);
+
+#endif

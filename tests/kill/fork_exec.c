@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "crew.h"
+
+/*
+ * A process with a handle and a lease starts a child in each of the ways there are, and is killed. The child lives on, and must not
+ * keep its parent's participant alive: the lease comes back, the slot is free again.
+ */
+
+#define ROUNDS  5
+#define ALARM_S 60
+#define PARTICIPANTS                                                                               \
+	2 /* this process and the one to be killed: a slot that is not given back is missed at once */
+
+extern char **environ;
+
+static struct shared {
+	_Atomic pid_t grandchild;
+	_Atomic bool ready;
+} * shared;
+
+static void must(const char *call, int r, int expected)
+{
+	if (r != expected)
+		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
+}
+
+/* In a child: the handle is dead, and freeing it disturbs nobody. */
+static void check_inherited(struct sq *h)
+{
+	struct sq_stat st;
+	char c;
+
+	must("sq_put in the child", sq_put(h, "x", 1, SQ_NOWAIT), -EBADF);
+	must("sq_get in the child", (int)sq_get(h, &c, 1, SQ_NOWAIT), -EBADF);
+	must("sq_stat in the child", sq_stat(h, &st), -EBADF);
+	sq_close(h);
+}
+
+static void by_fork(struct sq *h)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		check_inherited(h);
+		shared->ready = true;
+		for (;;)
+			(void)pause();
+	}
+	shared->grandchild = pid;
+}
+
+static void by_fork_unused(struct sq *h)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		shared->ready = true;
+		for (;;)
+			(void)pause();
+	}
+	shared->grandchild = pid;
+}
+
+static void by_exec(struct sq *h)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)execlp("sleep", "sleep", "60", (char *)NULL);
+		_exit(1);
+	}
+	shared->grandchild = pid;
+	shared->ready = true;
+}
+
+static void by_spawn(struct sq *h)
+{
+	char *argv[] = {(char[]){"sleep"}, (char[]){"60"}, NULL};
+	pid_t pid;
+
+	if (posix_spawnp(&pid, "sleep", NULL, NULL, argv, environ) != 0)
+		crew_die("posix_spawnp failed");
+	shared->grandchild = pid;
+	shared->ready = true;
+}
+
+static void run(const char *name, void (*start)(struct sq *h))
+{
+	struct sq_config config = {.capacity = 4, .participants = PARTICIPANTS};
+	struct sq_lease lease;
+	struct sq_stat st;
+	struct sq *h;
+	pid_t pid;
+
+	shared->ready = false;
+	shared->grandchild = 0;
+	crew_queue("family", &config);
+	h = crew_open("family");
+	must("sq_put", sq_put(h, "task", 4, SQ_NOWAIT), 0);
+	pid = crew_fork();
+	if (pid == 0) {
+		struct sq *own = crew_open("family");
+
+		must("sq_lease", sq_lease(own, &lease, SQ_NOWAIT), 0);
+		start(own);
+		for (;;)
+			(void)pause();
+	}
+	while ((!shared->ready || shared->grandchild <= 0) && !crew_failed())
+		crew_sleep(CREW_MS);
+	must("sq_recover while it lives", sq_recover(h), 0);
+	must("sq_lease while it is leased", sq_lease(h, &lease, SQ_NOWAIT), -EAGAIN);
+	crew_kill(pid);
+	if (crew_failed() || kill(shared->grandchild, 0) < 0)
+		crew_die("%s: the child did not live on", name);
+	must("sq_recover after the death", sq_recover(h), 1);
+	must("sq_lease after the death", sq_lease(h, &lease, SQ_NOWAIT), 0);
+	if (lease.attempts != 2 || lease.len != 4 || memcmp(lease.data, "task", 4) != 0)
+		crew_die("%s: the lease came back otherwise than it was", name);
+	must("sq_ack", sq_ack(h, &lease), 0);
+	(void)sq_stat(h, &st);
+	if (st.participants != 1 || st.reclaimed != 1)
+		crew_die("%s: %u participants, %" PRIu64 " leases reclaimed", name, st.participants,
+			st.reclaimed);
+	/* The slot is free again. */
+	sq_close(crew_open("family"));
+	crew_kill(shared->grandchild); /* ours, as we are the subreaper */
+	crew_check_rest(h, 1);
+	sq_close(h);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*start)(struct sq *h);
+	} ways[] = {
+		{"fork", by_fork},
+		{"fork, unused", by_fork_unused},
+		{"fork and exec", by_exec},
+		{"posix_spawn", by_spawn},
+	};
+	size_t n = sizeof(ways) / sizeof(ways[0]);
+
+	crew_init("fork_exec", 0, ALARM_S);
+	shared = crew_share(sizeof(*shared));
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		crew_die("prctl: %s", strerror(errno));
+	for (int round = 0; round < ROUNDS; round++)
+		for (size_t i = 0; i < n; i++)
+			run(ways[i].name, ways[i].start);
+	return crew_finish("%zu ways passed, 0 failed: %d times each", n, ROUNDS);
+}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# On a fresh Debian 12: install what is missing, build, and run the whole job once. Arguments go to `sqctl local`.
+set -eu
+cd "$(dirname "$0")/.."
+
+sh tests/deps.sh gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcmocka-dev
+[ -f build/build.ninja ] || meson setup build
+ninja -C build
+echo "running: build/cli/sqctl local $*"
+exec build/cli/sqctl local "$@"

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+/*
+ * What the unit tests share. Queues are made under a prefix of this process; at the end of each test all handles are closed,
+ * all queues removed, and nothing of ours may be left in /dev/shm.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include "handle.h"
+
+#define MS ((int64_t)1000000)
+
+/* A test whose queues and handles are cleared away afterwards. */
+#define TEST(f) cmocka_unit_test_teardown(f, fx_end)
+
+/* The main program: no test may hang, and none may see another run's queues. */
+#define FX_MAIN(tests)                                                                             \
+	int main(void)                                                                             \
+	{                                                                                          \
+		fx_begin();                                                                        \
+		return cmocka_run_group_tests(tests, NULL, NULL);                                  \
+	}
+
+/* In a child, where cmocka's jump back would run the parent's tests a second time. */
+#define CHILD_CHECK(x)                                                                             \
+	do {                                                                                       \
+		if (!(x))                                                                          \
+			fx_child_failed(#x, __FILE__, __LINE__);                                   \
+	} while (0)
+
+void fx_begin(void);
+int fx_end(void **state);
+_Noreturn void fx_child_failed(const char *what, const char *file, int line);
+
+/* Make and open a queue; open another handle on it; close one before the end of the test. */
+struct sq *fx_make(const char *name, const struct sq_config *config);
+struct sq *fx_open(const char *name);
+void fx_close(struct sq *h);
+
+/* The participant dies: its lock is dropped, and all that it held stays where it is. */
+void fx_die(struct sq *h);
+
+/* A child opens the queue, calls f, and is killed by SIGKILL. Or goes on to sleep, until fx_reap_child(). */
+void fx_kill(const char *name, void (*f)(struct sq *h, void *arg), void *arg);
+pid_t fx_child(const char *name, void (*f)(struct sq *h, void *arg), void *arg);
+void fx_end_child(pid_t pid);
+
+/* Messages of 8 bytes. */
+void fx_put(struct sq *h, uint64_t v);
+void fx_get(struct sq *h, uint64_t v);
+void fx_empty(struct sq *h);
+struct sq_lease fx_lease(struct sq *h, uint64_t v);
+
+/* Larger ones, whose every byte depends on the seed. */
+void fx_fill(void *buf, size_t len, unsigned seed);
+void fx_check(const void *buf, size_t len, unsigned seed);
+void fx_put_large(struct sq *h, size_t len, unsigned seed);
+void fx_get_large(struct sq *h, size_t len, unsigned seed);
+
+/* A cell's word. */
+uint64_t fx_word(const struct sq *h, uint64_t pos);
+void fx_set(const struct sq *h, uint64_t pos, uint64_t w);
+enum sqi_state fx_state(const struct sq *h, uint64_t pos);
+
+/* A fresh queue goes on as if it had come to this position, and this handle knew. */
+void fx_start_at(struct sq *h, uint64_t position);
+
+struct sq_stat fx_stat(struct sq *h);
+
+/* Try again every millisecond until it is true or so much time is gone. Tells which. */
+bool fx_soon(bool (*f)(void *arg), void *arg, int64_t ns);
+void fx_nap(int64_t ns);
+
+#endif

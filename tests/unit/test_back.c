@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include "fixture.h"
+
+/* The bits that say where messages wait for redelivery: hints, which may be lost or left over. */
+
+static const struct sq_config ring_of_256 = {.capacity = 256, .participants = 4, .max_message = 48};
+
+/* Cells 0, 63, 64 and 255 hold messages that were given back: the edges of the bitmap's words. */
+static const uint64_t some[] = {0, 63, 64, 255};
+
+static struct sq *with_some_back(void)
+{
+	struct sq *h = fx_make("a", &ring_of_256);
+	struct sq_lease leases[256];
+
+	for (uint64_t i = 0; i < 256; i++)
+		fx_put(h, i);
+	for (uint64_t i = 0; i < 256; i++)
+		leases[i] = fx_lease(h, i);
+	for (uint64_t i = 0, k = 0; i < 256; i++) {
+		if (k < 4 && i == some[k]) {
+			assert_int_equal(sq_nack(h, &leases[i]), 0);
+			k++;
+		} else {
+			assert_int_equal(sq_ack(h, &leases[i]), 0);
+		}
+	}
+	return h;
+}
+
+static void test_bits(void **state)
+{
+	struct sq *h = with_some_back();
+
+	assert_int_equal(sqi_bitmap(h)[0], 1 | (uint64_t)1 << 63);
+	assert_int_equal(sqi_bitmap(h)[1], 1);
+	assert_int_equal(sqi_bitmap(h)[2], 0);
+	assert_int_equal(sqi_bitmap(h)[3], (uint64_t)1 << 63);
+	for (int i = 0; i < 4; i++)
+		fx_get(h, some[i]);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(sqi_bitmap(h)[i], 0);
+	fx_empty(h);
+}
+
+static void test_lost_bits_are_found(void **state)
+{
+	struct sq *h = with_some_back(), *other = fx_open("a");
+	uint64_t pos, w;
+
+	for (int i = 0; i < 4; i++)
+		sqi_bitmap(h)[i] = 0;
+	assert_false(sqi_back_find(h, ~0u, &pos, &w));
+	assert_false(sqi_back_find(other, ~0u, &pos, &w));
+	fx_empty(h);
+	sqi_back_sweep(other);
+	/* The sweep is news for those who have looked in vain. */
+	for (int i = 0; i < 4; i++)
+		fx_get(h, some[i]);
+	fx_empty(h);
+}
+
+/* Whoever announces may be killed between the word and the bit: time must bring the message back. */
+static bool got_one(void *arg)
+{
+	uint64_t v;
+
+	sqi_rescue_now_and_then(arg);
+	return sq_get(arg, &v, 8, SQ_NOWAIT) == 8;
+}
+
+static void test_lost_bits_are_found_in_time(void **state)
+{
+	struct sq *h = with_some_back();
+
+	for (int i = 0; i < 4; i++)
+		sqi_bitmap(h)[i] = 0;
+	h->back_seen = h->head->back_seq;
+	assert_true(fx_soon(got_one, h, 3000 * MS));
+}
+
+static void test_stale_bits_are_cleared(void **state)
+{
+	struct sq *h = fx_make("a", &ring_of_256);
+	uint64_t pos, w;
+
+	for (int i = 0; i < 4; i++)
+		sqi_bitmap(h)[i] = ~(uint64_t)0;
+	fx_put(h, 7);
+	assert_false(sqi_back_find(h, ~0u, &pos, &w));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(sqi_bitmap(h)[i], 0);
+	fx_get(h, 7);
+	fx_empty(h);
+}
+
+/* In a ring of less than 64 cells, bits beyond the last cell mean nothing. */
+static void test_bits_beyond_the_ring(void **state)
+{
+	struct sq *h = fx_make("a", &(struct sq_config){.capacity = 4, .max_message = 48});
+	uint64_t pos, w;
+
+	sqi_bitmap(h)[0] = ~(uint64_t)0;
+	assert_false(sqi_back_find(h, ~0u, &pos, &w));
+	fx_put(h, 1);
+	fx_get(h, 1);
+}
+
+static void test_limit(void **state)
+{
+	struct sq *h = fx_make("a", &ring_of_256);
+	struct sq_lease lease, other;
+	uint64_t pos, w;
+
+	fx_put(h, 1);
+	fx_put(h, 2);
+	for (int i = 0; i < 3; i++) {
+		lease = fx_lease(h, 1);
+		if (i == 2) {
+			other = fx_lease(h, 2);
+			assert_int_equal(sq_nack(h, &other), 0);
+		}
+		assert_int_equal(sq_nack(h, &lease), 0);
+	}
+	/* The first has three attempts, the second one. */
+	assert_true(sqi_back_find(h, ~0u, &pos, &w));
+	assert_int_equal(pos, 0);
+	assert_true(sqi_back_find(h, 4, &pos, &w));
+	assert_int_equal(pos, 0);
+	assert_true(sqi_back_find(h, 3, &pos, &w));
+	assert_int_equal(pos, 1);
+	assert_int_equal(w, fx_word(h, 1));
+	assert_false(sqi_back_find(h, 1, &pos, &w));
+	/* What the limit passes over keeps its bit. */
+	assert_int_equal(sqi_bitmap(h)[0], 3);
+}
+
+static void test_deferred(void **state)
+{
+	struct sq *h = fx_make("a", &ring_of_256);
+	struct sq_lease lease;
+
+	fx_put(h, 1);
+	lease = fx_lease(h, 1);
+	fx_empty(h);
+	assert_int_equal(sqi_give_back(h, &lease, true), 0);
+	/* Nobody is told, but the bit is there for whoever looks. */
+	fx_empty(h);
+	assert_int_equal(sqi_bitmap(h)[0], 1);
+	sqi_back_sweep(h);
+	fx_get(h, 1);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_bits),
+	TEST(test_lost_bits_are_found),
+	TEST(test_lost_bits_are_found_in_time),
+	TEST(test_stale_bits_are_cleared),
+	TEST(test_bits_beyond_the_ring),
+	TEST(test_limit),
+	TEST(test_deferred),
+};
+
+FX_MAIN(tests)

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+#include "fixture.h"
+
+/* Finding the first message past late writers, and the end of a queue that was shut down. */
+
+static const struct sq_config ring_of_4 = {
+	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 32768};
+
+/* As if h had claimed the next place and stopped there. */
+static uint64_t claim(struct sq *h)
+{
+	uint64_t p;
+
+	assert_int_equal(sqi_tail(h, &p), 0);
+	assert_int_equal(sqi_word_state(fx_word(h, p)), SQI_FREE);
+	fx_set(h, p, sqi_word(SQI_WRITING, h->owner, 0, p >> h->shift));
+	return p;
+}
+
+static void test_late_writer_with_nothing_behind(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p = claim(b), w = fx_word(a, p);
+
+	/* Revoking it would do nobody good: it keeps its place. */
+	for (int i = 0; i < 10; i++)
+		fx_empty(a);
+	assert_int_equal(fx_word(a, p), w);
+	assert_int_equal(fx_stat(a).revoked, 0);
+	/* And commits. */
+	sqi_cell(a, p)->meta = p >> a->shift << SQI_TURN_SHIFT | 8;
+	sqi_cell(a, p)->data[0] = 77;
+	assert_true(sqi_cas(&sqi_cell(a, p)->word, w, sqi_word(SQI_FULL, 0, 0, p >> a->shift)));
+	fx_get(a, 77);
+}
+
+static void test_late_writer_with_a_message_behind(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+
+	for (uint64_t i = 0; i < 10; i++) {
+		uint64_t p = claim(b), w = fx_word(a, p), v;
+
+		fx_put(a, i);
+		fx_get(i % 2 ? a : c, i);
+		v = fx_word(a, p);
+		assert_int_equal(sqi_word_state(v), SQI_VOID);
+		assert_int_equal(sqi_word_owner(v), b->owner);
+		assert_int_equal(sqi_word_ahead(v, p >> a->shift), 1);
+		assert_int_equal(fx_stat(a).revoked, i + 1);
+		/* Its commit fails. */
+		assert_false(
+			sqi_cas(&sqi_cell(a, p)->word, w, sqi_word(SQI_FULL, 0, 0, p >> a->shift)));
+		fx_empty(a);
+		fx_set(a, p, sqi_word_free(v, 0));
+	}
+}
+
+static void test_several_late_writers(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+	uint64_t p = claim(b), q = claim(c);
+
+	assert_int_equal(q, p + 1);
+	fx_empty(a);
+	assert_int_equal(fx_state(a, p), SQI_WRITING);
+	fx_put(a, 1);
+	fx_get(a, 1);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	assert_int_equal(fx_state(a, q), SQI_VOID);
+	assert_int_equal(fx_stat(a).revoked, 2);
+}
+
+static void test_writer_behind_a_lease(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease lease;
+	uint64_t p;
+
+	fx_put(a, 1);
+	lease = fx_lease(a, 1);
+	p = claim(b);
+	fx_put(a, 2);
+	fx_get(a, 2);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	assert_int_equal(sq_ack(a, &lease), 0);
+}
+
+/* The message behind may be a lap on in the array. */
+static void test_behind_across_the_end_of_the_array(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p;
+
+	for (uint64_t i = 0; i < 3; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+	p = claim(b);
+	assert_int_equal(p, 3);
+	fx_put(a, 9);
+	assert_int_equal(fx_state(a, 0), SQI_FULL);
+	fx_get(a, 9);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+}
+
+/* Stopped writers cost a cell each, and nothing else: the ring of what is left goes on for many laps. */
+static void test_ring_with_stopped_writers(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+
+	(void)claim(b);
+	fx_put(a, 0);
+	fx_get(a, 0);
+	(void)claim(c);
+	for (uint64_t i = 1; i < 1000; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+}
+
+static void test_closed_revokes_without_payment(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p = claim(b), v;
+
+	assert_int_equal(sq_shutdown(a, false), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+}
+
+static void test_seal(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t v;
+
+	fx_put(a, 1);
+	assert_int_equal(sq_shutdown(a, false), 0);
+	fx_get(a, 1);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(fx_state(a, 1), SQI_SEALED);
+	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EPIPE);
+	/* A producer that had looked before the queue was closed finds the seal. */
+	sqi_swap(&a->head->closed, 0);
+	assert_int_equal(sq_put(b, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EPIPE);
+	sqi_swap(&a->head->closed, 1);
+}
+
+/* Where the front is held by a stopped writer's void cell, the seal is set behind it. */
+static void test_seal_behind_what_is_held(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p = claim(b), v;
+
+	fx_put(a, 1);
+	fx_get(a, 1);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	for (uint64_t i = 0; i < 2; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+	assert_int_equal(sq_shutdown(a, false), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	assert_int_equal(fx_state(a, p + 1), SQI_SEALED);
+}
+
+static void test_drained_waits_for_leases_of_others(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease lease;
+	uint64_t v;
+
+	fx_put(a, 1);
+	lease = fx_lease(b, 1);
+	assert_int_equal(sq_shutdown(a, false), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+	/* The holder itself is not kept waiting. */
+	assert_int_equal(sq_get(b, &v, 8, SQ_FOREVER), -EPIPE);
+	assert_int_equal(sq_nack(b, &lease), 0);
+	fx_get(a, 1);
+	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
+	assert_int_equal(sq_get(b, &v, 8, SQ_FOREVER), -EPIPE);
+}
+
+static void test_drained_when_all_cells_are_held(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease leases[4];
+	uint64_t v;
+
+	for (uint64_t i = 0; i < 4; i++)
+		fx_put(a, i);
+	for (uint64_t i = 0; i < 4; i++)
+		leases[i] = fx_lease(b, i);
+	assert_int_equal(sq_shutdown(a, false), 0);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+	assert_int_equal(sq_lease(b, &leases[0], SQ_FOREVER), -EPIPE);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(sq_ack(b, &leases[i]), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
+}
+
+static void test_hint_of_the_front(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+	/* A lower bound, and not a bad one. */
+	assert_in_range(sqi_peek(&a->head->head), 960, 1000);
+	assert_in_range(sqi_peek(&a->head->tail), 960, 1000);
+	fx_put(a, 1);
+	fx_get(b, 1);
+	assert_int_equal(b->front, 1001);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_late_writer_with_nothing_behind),
+	TEST(test_late_writer_with_a_message_behind),
+	TEST(test_several_late_writers),
+	TEST(test_writer_behind_a_lease),
+	TEST(test_behind_across_the_end_of_the_array),
+	TEST(test_ring_with_stopped_writers),
+	TEST(test_closed_revokes_without_payment),
+	TEST(test_seal),
+	TEST(test_seal_behind_what_is_held),
+	TEST(test_drained_waits_for_leases_of_others),
+	TEST(test_drained_when_all_cells_are_held),
+	TEST(test_hint_of_the_front),
+};
+
+FX_MAIN(tests)

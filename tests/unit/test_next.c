@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC */
+#include "fixture.h"
+
+/* Dead letters: messages that were tried too often, and what happens where there is no room for them. */
+
+static struct sq *make(uint32_t max_attempts, uint64_t dead_capacity, struct sq **ret_dead)
+{
+	const struct sq_config d = {
+		.capacity = dead_capacity, .max_message = 4096, .block_memory = 32768};
+	const struct sq_config c = {.capacity = 4,
+		.max_message = 4096,
+		.block_memory = 32768,
+		.max_attempts = max_attempts,
+		.dead_letter = "d"};
+
+	if (ret_dead)
+		*ret_dead = fx_make("d", &d);
+	return fx_make("a", &c);
+}
+
+static void use_up(struct sq *h, uint64_t v, uint32_t attempts)
+{
+	for (uint32_t i = 1; i <= attempts; i++) {
+		struct sq_lease lease = fx_lease(h, v);
+
+		assert_int_equal(lease.attempts, i);
+		assert_int_equal(sq_nack(h, &lease), 0);
+	}
+}
+
+static void test_moved(void **state)
+{
+	static const uint32_t limits[] = {1, 3, SQ_ATTEMPTS_MAX};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct sq *dead, *h = make(limits[i], 8, &dead);
+
+		fx_put(h, 7);
+		use_up(h, 7, limits[i]);
+		fx_put(h, 8);
+		fx_get(h, 8);
+		fx_empty(h);
+		fx_get(dead, 7);
+		fx_empty(dead);
+		assert_int_equal(fx_stat(h).dead_letters, 1);
+		assert_int_equal(fx_stat(h).depth, 0);
+		assert_int_equal(fx_stat(h).took, 2);
+		fx_end(NULL);
+	}
+}
+
+static void test_not_before_its_time(void **state)
+{
+	struct sq *dead, *h = make(3, 8, &dead);
+
+	fx_put(h, 7);
+	use_up(h, 7, 2);
+	fx_get(h, 7);
+	fx_empty(dead);
+	assert_int_equal(fx_stat(h).dead_letters, 0);
+}
+
+static void test_large(void **state)
+{
+	struct sq *dead, *h = make(1, 8, &dead);
+	struct sq_lease lease;
+
+	fx_put_large(h, 3000, 9);
+	assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_nack(h, &lease), 0);
+	fx_empty(h);
+	fx_get_large(dead, 3000, 9);
+	assert_int_equal(fx_stat(h).blocks, fx_stat(h).blocks_free);
+}
+
+static bool moved_one(void *arg)
+{
+	struct sq *h = arg;
+	uint64_t v;
+
+	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EAGAIN);
+	return fx_stat(h).dead_letters == 3;
+}
+
+static void test_no_room(void **state)
+{
+	struct sq *dead, *h = make(1, 2, &dead);
+
+	for (uint64_t i = 0; i < 3; i++) {
+		fx_put(h, i);
+		use_up(h, i, 1);
+		if (i < 2)
+			fx_empty(h);
+	}
+	/* The third stays, and the others go on. */
+	for (uint64_t i = 10; i < 50; i++) {
+		fx_put(h, i);
+		fx_get(h, i);
+	}
+	assert_int_equal(fx_stat(h).back, 1);
+	assert_int_equal(fx_stat(h).dead_letters, 2);
+	/* Once there is room it is moved. */
+	fx_get(dead, 0);
+	assert_true(fx_soon(moved_one, h, 4000 * MS));
+	fx_get(dead, 1);
+	fx_get(dead, 2);
+	assert_int_equal(fx_stat(h).depth, 0);
+}
+
+static void test_too_large_for_it(void **state)
+{
+	struct sq *h;
+	struct sq_lease lease;
+
+	(void)fx_make("d", &(struct sq_config){.capacity = 4, .max_message = 48});
+	h = make(1, 0, NULL);
+	fx_put_large(h, 3000, 1);
+	fx_put(h, 5);
+	assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_nack(h, &lease), 0);
+	fx_get(h, 5);
+	assert_int_equal(fx_stat(h).back, 1);
+}
+
+static void test_missing(void **state)
+{
+	struct sq *h = make(1, 0, NULL), *dead;
+
+	fx_put(h, 7);
+	use_up(h, 7, 1);
+	fx_empty(h);
+	fx_put(h, 8);
+	fx_get(h, 8);
+	assert_int_equal(fx_stat(h).back, 1);
+	/* It comes to be: the next look moves it there. */
+	dead = fx_make("d", NULL);
+	sqi_back_sweep(h);
+	fx_empty(h);
+	fx_get(dead, 7);
+}
+
+/* Cause: the handle on a dead-letter queue was kept for ever, and dead letters went to a file without a name. */
+static void test_removed_and_made_again(void **state)
+{
+	struct sq *dead, *h = make(1, 8, &dead);
+
+	fx_put(h, 7);
+	use_up(h, 7, 1);
+	fx_empty(h);
+	fx_get(dead, 7);
+	assert_int_equal(sq_unlink("d"), 0);
+	fx_put(h, 8);
+	use_up(h, 8, 1);
+	fx_empty(h);
+	fx_empty(dead);
+	assert_int_equal(fx_stat(h).back, 1);
+	dead = fx_make("d", NULL);
+	sqi_back_sweep(h);
+	fx_empty(h);
+	fx_get(dead, 8);
+}
+
+/* Cause: the end of a drained queue was looked for again and again while a dead letter had no place to go. */
+static void test_drained_but_for_a_dead_letter(void **state)
+{
+	struct sq *h = make(1, 0, NULL);
+	uint64_t v;
+
+	fx_put(h, 7);
+	use_up(h, 7, 1);
+	assert_int_equal(sq_shutdown(h, false), 0);
+	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EAGAIN);
+	assert_int_equal(sq_get(h, &v, 8, 20 * MS), -ETIMEDOUT);
+	(void)fx_make("d", NULL);
+	sqi_back_sweep(h);
+	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EPIPE);
+}
+
+static void test_its_own_dead_letter_queue(void **state)
+{
+	struct sq_config c = {.max_attempts = 1, .dead_letter = "self"};
+	char dotted[2 * SQ_NAME_MAX + 2];
+
+	assert_int_equal(sq_create("self", &c), -EINVAL);
+	assert_int_equal(sq_prefix(dotted, SQ_NAME_MAX + 1), 0);
+	strcat(dotted, ".self");
+	assert_int_equal(sq_create(dotted, &c), -EINVAL);
+	c.dead_letter = dotted;
+	assert_int_equal(sq_create("self", &c), -EINVAL);
+}
+
+/* Two queues that are each other's: letters go to and fro, a step at a time, and no call is caught in it. */
+static void test_each_others(void **state)
+{
+	struct sq_config c = {.capacity = 4, .max_message = 48, .max_attempts = 1};
+	struct sq *a, *b;
+
+	c.dead_letter = "b";
+	a = fx_make("a", &c);
+	c.dead_letter = "a";
+	b = fx_make("b", &c);
+	fx_put(a, 7);
+	for (int i = 0; i < 10; i++) {
+		use_up(a, 7, 1);
+		fx_empty(a);
+		use_up(b, 7, 1);
+		fx_empty(b);
+	}
+	fx_get(a, 7);
+}
+
+static void test_immediate(void **state)
+{
+	struct sq *dead, *h = make(1, 8, &dead);
+	uint64_t v;
+
+	fx_put(h, 7);
+	use_up(h, 7, 1);
+	fx_put(h, 8);
+	assert_int_equal(sq_shutdown(h, true), 0);
+	assert_int_equal(sq_get(h, &v, 8, SQ_FOREVER), -EPIPE);
+	assert_int_equal(fx_stat(h).depth, 2);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_moved),
+	TEST(test_not_before_its_time),
+	TEST(test_large),
+	TEST(test_no_room),
+	TEST(test_too_large_for_it),
+	TEST(test_missing),
+	TEST(test_removed_and_made_again),
+	TEST(test_drained_but_for_a_dead_letter),
+	TEST(test_its_own_dead_letter_queue),
+	TEST(test_each_others),
+	TEST(test_immediate),
+};
+
+FX_MAIN(tests)

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: ISC */
+#include "fixture.h"
+
+/*
+ * What death leaves behind, in each state that a participant can be killed in. The states are made by hand, as the dead
+ * one would have left them at that instruction; tests/kill does the same to real processes.
+ */
+
+static const struct sq_config ring_of_4 = {
+	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 1};
+
+/* Nothing is left of anybody: all cells free, all blocks, and the ring turns. */
+static void clean(struct sq *h)
+{
+	struct sq_stat st = fx_stat(h);
+
+	assert_int_equal(st.depth, 0);
+	assert_int_equal(st.leased, 0);
+	assert_int_equal(st.blocks, st.blocks_free);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(fx_state(h, i), SQI_FREE);
+	for (unsigned i = 0; i < 12; i++) {
+		fx_put_large(h, 300, i);
+		fx_get_large(h, 300, i);
+	}
+}
+
+static uint64_t claim(struct sq *h)
+{
+	uint64_t p;
+
+	assert_int_equal(sqi_tail(h, &p), 0);
+	fx_set(h, p, sqi_word(SQI_WRITING, h->owner, 0, p >> h->shift));
+	return p;
+}
+
+static void test_writing(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p = claim(b);
+
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	assert_int_equal(fx_word(a, p), sqi_word(SQI_FREE, 0, 0, 1));
+	assert_int_equal(fx_stat(a).put, 0);
+	clean(a);
+}
+
+static void test_void(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t p = claim(b);
+
+	fx_put(a, 1);
+	fx_get(a, 1);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	clean(a);
+}
+
+static void test_taken(void **state)
+{
+	static const size_t sizes[] = {8, 300};
+
+	for (unsigned s = 0; s < 2; s++) {
+		struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+		struct sq_lease lease;
+
+		fx_put_large(a, sizes[s], 1);
+		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+		fx_die(b);
+		fx_empty(a);
+		assert_int_equal(sq_recover(a), 1);
+		assert_int_equal(sq_lease(a, &lease, SQ_NOWAIT), 0);
+		assert_int_equal(lease.attempts, 2);
+		fx_check(lease.data, sizes[s], 1);
+		assert_int_equal(sq_ack(a, &lease), 0);
+		assert_int_equal(fx_stat(a).reclaimed, 1);
+		clean(a);
+		fx_end(NULL);
+	}
+}
+
+static void test_releasing(void **state)
+{
+	for (int freed = 0; freed < 2; freed++) {
+		struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+		struct sq_lease lease;
+		struct sqi_ref ref;
+
+		fx_put_large(a, 300, 1);
+		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+		fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->owner));
+		assert_true(sqi_cell_block(a, sqi_cell(a, 0), &ref));
+		if (freed)
+			sqi_block_free(b, &ref);
+		fx_die(b);
+		assert_int_equal(sq_recover(a), 1);
+		/* Acked is acked: it does not come again. */
+		fx_empty(a);
+		clean(a);
+		fx_end(NULL);
+	}
+}
+
+/* Freed, and in use again by another message, when the recoverer comes by. */
+static void test_releasing_and_used_again(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease lease;
+	struct sqi_ref ref, other;
+
+	fx_put_large(a, 300, 1);
+	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+	fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->owner));
+	assert_true(sqi_cell_block(a, sqi_cell(a, 0), &ref));
+	sqi_block_free(b, &ref);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(sqi_block_get(a, 300, &other), 0);
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	assert_true(sqi_block_valid(a, &other));
+	assert_int_equal(fx_stat(a).blocks_free, 24 - 8);
+}
+
+static void test_blocks_not_yet_in_a_cell(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sqi_ref ref;
+	void *at;
+
+	assert_int_equal(sq_reserve(b, 4096, &at), 0);
+	assert_int_equal(sqi_block_get(b, 300, &ref), 0);
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	clean(a);
+}
+
+/* A put in hand, as sqi_put_try() leaves it behind at each of its steps. */
+enum step {
+	CLAIMED,
+	INTENT_POS,
+	INTENT,
+	COMMITTED,
+	GOT,
+	GOT_AND_REUSED,
+	REVOKED,
+	GIVEN_UP,
+	COUNTED
+};
+
+static void put_up_to(struct sq *b, enum step step, struct sq *a)
+{
+	uint64_t p = claim(b), w = fx_word(b, p);
+	struct sqi_cell *c = sqi_cell(b, p);
+
+	c->meta = p >> b->shift << SQI_TURN_SHIFT | 8;
+	c->data[0] = 5;
+	if (step == CLAIMED)
+		return;
+	sqi_post(&b->slot->intent_pos, p);
+	if (step == INTENT_POS)
+		return;
+	sqi_post(&b->slot->intent_base, b->puts);
+	if (step == INTENT)
+		return;
+	if (step == REVOKED || step == GIVEN_UP) {
+		fx_put(a, 6);
+		fx_get(a, 6);
+		assert_int_equal(fx_state(a, p), SQI_VOID);
+		if (step == GIVEN_UP)
+			sqi_post(&b->slot->intent_base, ~(uint64_t)0);
+		return;
+	}
+	assert_true(sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> b->shift)));
+	if (step == COUNTED)
+		sqi_post(&b->slot->puts, ++b->puts);
+	if (step == GOT || step == GOT_AND_REUSED)
+		fx_get(a, 5);
+	for (uint64_t i = 0; step == GOT_AND_REUSED && i < 10; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+}
+
+static void test_put_in_doubt(void **state)
+{
+	static const struct {
+		enum step step;
+		uint64_t put, there;
+	} want[] = {{CLAIMED, 0, 0}, {INTENT_POS, 0, 0}, {INTENT, 0, 0}, {COMMITTED, 1, 1},
+		{GOT, 1, 0}, {GOT_AND_REUSED, 1, 0}, {REVOKED, 0, 0}, {GIVEN_UP, 0, 0},
+		{COUNTED, 1, 1}};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+		for (uint64_t before = 0; before < 3; before++) {
+			struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+			uint64_t mine, key = 99, count = 0;
+
+			assert_int_equal(sq_bind(b, key, &count), 0);
+			for (uint64_t n = 0; n < before; n++) {
+				fx_put(b, n);
+				fx_get(a, n);
+			}
+			put_up_to(b, want[i].step, a);
+			mine = a->puts;
+			fx_die(b);
+			assert_int_equal(sq_recover(a), 1);
+			assert_int_equal(fx_stat(a).put - mine, before + want[i].put);
+			assert_int_equal(sq_bound(a, key, &count), 0);
+			assert_int_equal(count, before + want[i].put);
+			assert_int_equal(fx_stat(a).depth, want[i].there);
+			if (want[i].there)
+				fx_get(a, 5);
+			clean(a);
+			fx_end(NULL);
+		}
+}
+
+/* A recoverer that was killed after any of its steps: the next begins again, and nothing is done twice. */
+static void test_recovered_twice(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sqi_slot *slot = b->slot;
+	unsigned number = b->owner - 1;
+	uint64_t id = b->id, count;
+	struct sq_lease lease;
+
+	assert_int_equal(sq_bind(b, 7, &count), 0);
+	fx_put(a, 1);
+	lease = fx_lease(b, 1);
+	put_up_to(b, COMMITTED, a);
+	fx_die(b);
+	for (int i = 0; i < 3; i++) {
+		sqi_reap(a, number, id);
+		assert_int_equal(slot->id, 0);
+		assert_int_equal(fx_stat(a).put, 2);
+		assert_int_equal(sq_bound(a, 7, &count), 0);
+		assert_int_equal(count, 1);
+		assert_int_equal(fx_stat(a).reclaimed, 1);
+		/* As if it had died before the last step. */
+		sqi_swap(&slot->id, id);
+	}
+	sqi_swap(&slot->id, 0);
+	lease = fx_lease(a, 1);
+	assert_int_equal(lease.attempts, 2);
+	assert_int_equal(sq_ack(a, &lease), 0);
+	fx_get(a, 5);
+	clean(a);
+}
+
+/* Someone who learnt of a death long ago, and comes when the slot has another tenant. */
+static void test_next_tenant_is_not_robbed(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c;
+	uint64_t id = b->id, p, count;
+	unsigned number = b->owner - 1;
+	struct sq_lease small, large;
+	void *at;
+
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	c = fx_open("a");
+	assert_int_equal(c->owner, number + 1);
+	assert_int_equal(sq_bind(c, 3, &count), 0);
+	fx_put(c, 1);
+	fx_put_large(c, 300, 2);
+	small = fx_lease(c, 1);
+	assert_int_equal(sq_lease(c, &large, SQ_NOWAIT), 0);
+	assert_int_equal(sq_reserve(c, 300, &at), 0);
+	fx_fill(at, 300, 3);
+	p = claim(c);
+	sqi_post(&c->slot->intent_pos, p);
+	sqi_post(&c->slot->intent_base, c->puts);
+	for (int i = 0; i < 3; i++)
+		sqi_reap(a, number, id);
+	assert_int_equal(c->slot->id, c->id);
+	assert_int_equal(fx_word(a, p), sqi_word(SQI_WRITING, c->owner, 0, p >> c->shift));
+	assert_int_equal(c->slot->puts, 2);
+	assert_int_equal(sq_bound(a, 3, &count), 0);
+	assert_int_equal(count, 2);
+	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->shift) + 1));
+	sqi_post(&c->slot->intent_base, ~(uint64_t)0);
+	assert_int_equal(sq_ack(c, &small), 0);
+	fx_check(large.data, 300, 2);
+	assert_int_equal(sq_ack(c, &large), 0);
+	assert_int_equal(sq_commit(c, 300, SQ_NOWAIT), 0);
+	fx_get_large(a, 300, 3);
+	clean(a);
+}
+
+static void test_close_is_no_death(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease lease;
+	void *at;
+
+	fx_put(b, 1);
+	lease = fx_lease(b, 1);
+	assert_int_equal(sq_reserve(b, 4096, &at), 0);
+	fx_close(b);
+	/* At once, and nobody need recover anything. */
+	assert_int_equal(sq_recover(a), 0);
+	lease = fx_lease(a, 1);
+	assert_int_equal(lease.attempts, 2);
+	assert_int_equal(sq_ack(a, &lease), 0);
+	clean(a);
+}
+
+static void test_many_dead_at_once(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *others[4];
+
+	for (uint64_t i = 0; i < 4; i++) {
+		others[i] = fx_open("a");
+		fx_put(others[i], i);
+	}
+	for (uint64_t i = 0; i < 4; i++)
+		(void)fx_lease(others[i], i);
+	for (int i = 0; i < 4; i++)
+		fx_die(others[i]);
+	assert_int_equal(sq_recover(a), 4);
+	for (uint64_t i = 0; i < 4; i++)
+		fx_get(a, i);
+	assert_int_equal(fx_stat(a).put, 4);
+	clean(a);
+}
+
+/* Nobody calls it: those who wait do it in passing. */
+static void test_found_by_those_who_wait(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	uint64_t v;
+
+	fx_put(a, 1);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	assert_int_equal(sq_get(a, &v, 8, 2000 * MS), 8);
+	assert_int_equal(v, 1);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_writing),
+	TEST(test_void),
+	TEST(test_taken),
+	TEST(test_releasing),
+	TEST(test_releasing_and_used_again),
+	TEST(test_blocks_not_yet_in_a_cell),
+	TEST(test_put_in_doubt),
+	TEST(test_recovered_twice),
+	TEST(test_next_tenant_is_not_robbed),
+	TEST(test_close_is_no_death),
+	TEST(test_many_dead_at_once),
+	TEST(test_found_by_those_who_wait),
+};
+
+FX_MAIN(tests)

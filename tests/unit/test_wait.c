@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Sleeping: not too short, not too long, and no wake-up is lost, whoever dies. */
+
+#define LATE   (500 * MS) /* what a busy machine may add */
+#define ROUNDS 2000
+
+static const struct sq_config pair = {.capacity = 2, .participants = 8, .max_message = 48};
+
+static void test_timeouts(void **state)
+{
+	static const int64_t spans[] = {1, 1000, 1 * MS, 7 * MS, 60 * MS};
+	struct sq *h = fx_make("a", &pair);
+	struct sq_lease lease;
+	uint64_t v = 1;
+
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		int64_t from = sqi_now_ns(), took;
+
+		assert_int_equal(sq_get(h, &v, 8, spans[i]), -ETIMEDOUT);
+		took = sqi_now_ns() - from;
+		assert_true(took >= spans[i] && took < spans[i] + LATE);
+		from = sqi_now_ns();
+		assert_int_equal(sq_lease(h, &lease, spans[i]), -ETIMEDOUT);
+		took = sqi_now_ns() - from;
+		assert_true(took >= spans[i] && took < spans[i] + LATE);
+	}
+	fx_put(h, 1);
+	fx_put(h, 2);
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		int64_t from = sqi_now_ns(), took;
+
+		assert_int_equal(sq_put(h, &v, 8, spans[i]), -ETIMEDOUT);
+		took = sqi_now_ns() - from;
+		assert_true(took >= spans[i] && took < spans[i] + LATE);
+	}
+	/* Nothing half done: the two are still the only ones. */
+	fx_get(h, 1);
+	fx_get(h, 2);
+	fx_empty(h);
+}
+
+static void test_longest_timeout_does_not_overflow(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	uint64_t v;
+
+	fx_put(h, 1);
+	assert_int_equal(sq_get(h, &v, 8, INT64_MAX), 8);
+	assert_int_equal(sq_put(h, &v, 8, INT64_MAX), 0);
+	assert_int_equal(sq_get(h, &v, 8, INT64_MAX - 1), 8);
+}
+
+static void test_nowait_does_not_wait(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	int64_t from = sqi_now_ns();
+
+	for (int i = 0; i < 1000; i++)
+		fx_empty(h);
+	assert_true(sqi_now_ns() - from < LATE);
+	/* Nor does it make others call the kernel. */
+	assert_int_equal(h->head->came & 1, 0);
+}
+
+struct echo {
+	struct sq *in, *out;
+	int rounds;
+	int64_t nap_ns;
+};
+
+static void *echo(void *arg)
+{
+	struct echo *e = arg;
+
+	for (int i = 0; i < e->rounds; i++) {
+		uint64_t v;
+
+		if (sq_get(e->in, &v, 8, SQ_FOREVER) != 8)
+			return arg;
+		/* Long enough for the other to go to sleep, now and then. */
+		if (e->nap_ns && i % 100 == 0)
+			fx_nap(e->nap_ns);
+		if (sq_put(e->out, &v, 8, SQ_FOREVER) != 0)
+			return arg;
+	}
+	return NULL;
+}
+
+static void ping_pong(int rounds, int64_t nap_ns)
+{
+	struct sq *there = fx_make("there", &pair), *back = fx_make("back", &pair);
+	struct echo e = {fx_open("there"), fx_open("back"), rounds, nap_ns};
+	pthread_t thread;
+	void *failed;
+
+	assert_int_equal(pthread_create(&thread, NULL, echo, &e), 0);
+	for (uint64_t i = 0; i < (uint64_t)rounds; i++) {
+		uint64_t v = i;
+
+		assert_int_equal(sq_put(there, &v, 8, SQ_FOREVER), 0);
+		assert_int_equal(sq_get(back, &v, 8, SQ_FOREVER), 8);
+		assert_int_equal(v, i);
+	}
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+}
+
+static void test_ping_pong(void **state)
+{
+	int64_t from = sqi_now_ns();
+
+	ping_pong(ROUNDS, 1 * MS);
+	/* A lost wake-up costs a tick of 10 ms: a few may be the machine's, not hundreds. */
+	assert_true(sqi_now_ns() - from < ROUNDS * 3 * MS);
+}
+
+static void child_echo(struct sq *in, void *arg)
+{
+	struct sq *out;
+	pid_t pid;
+
+	CHILD_CHECK(sq_open(&out, "back") == 0);
+	/* fx_child() waits for us to return; the echo goes on in a child of our own. */
+	(void)in;
+	(void)arg;
+	pid = fork();
+	CHILD_CHECK(pid >= 0);
+	if (pid == 0) {
+		struct echo e = {.rounds = 300};
+
+		(void)alarm(20);
+		CHILD_CHECK(sq_open(&e.in, "there") == 0 && sq_open(&e.out, "back") == 0);
+		CHILD_CHECK(echo(&e) == NULL);
+		_exit(0);
+	}
+	sq_close(out);
+}
+
+static void test_ping_pong_between_processes(void **state)
+{
+	struct sq *there = fx_make("there", &pair), *back = fx_make("back", &pair);
+	pid_t pid = fx_child("there", child_echo, NULL);
+
+	for (uint64_t i = 0; i < 300; i++) {
+		uint64_t v = i;
+
+		assert_int_equal(sq_put(there, &v, 8, SQ_FOREVER), 0);
+		assert_int_equal(sq_get(back, &v, 8, SQ_FOREVER), 8);
+		assert_int_equal(v, i);
+	}
+	fx_end_child(pid);
+}
+
+struct sleeper {
+	struct sq *h;
+	uint64_t v;
+	ssize_t r;
+	int64_t woke_ns;
+	int64_t timeout;
+};
+
+static void *sleep_in_get(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->r = sq_get(s->h, &s->v, 8, s->timeout);
+	s->woke_ns = sqi_now_ns();
+	return NULL;
+}
+
+static void *sleep_in_put(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->r = sq_put(s->h, &s->v, 8, s->timeout);
+	s->woke_ns = sqi_now_ns();
+	return NULL;
+}
+
+static bool armed(void *arg)
+{
+	return sqi_look32(arg) & 1;
+}
+
+/* The waker is killed after its commit: no wake-up ever comes, only the tick. */
+static void test_waker_killed(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER};
+
+	for (uint64_t i = 0; i < 3; i++) {
+		uint64_t p = i, t = p >> h->shift;
+		pthread_t thread;
+		int64_t from;
+
+		assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
+		assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
+		fx_nap(5 *
+			MS); /* so that it most likely sleeps; either way it must get the message */
+		sqi_cell(h, p)->meta = t << SQI_TURN_SHIFT | 8;
+		sqi_cell(h, p)->data[0] = 40 + i;
+		from = sqi_now_ns();
+		fx_set(h, p, sqi_word(SQI_FULL, 0, 0, t));
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(s.r, 8);
+		assert_int_equal(s.v, 40 + i);
+		assert_true(s.woke_ns - from < 100 * MS + LATE);
+	}
+}
+
+static void test_shutdown_ends_for_ever(void **state)
+{
+	for (int immediate = 0; immediate < 2; immediate++) {
+		struct sq *h = fx_make("a", &pair), *other = fx_make("b", &pair);
+		struct sleeper get[2] = {{.h = fx_open("a"), .timeout = SQ_FOREVER},
+			{.h = fx_open("a"), .timeout = SQ_FOREVER}};
+		struct sleeper put[2] = {{.h = fx_open("b"), .timeout = SQ_FOREVER},
+			{.h = fx_open("b"), .timeout = SQ_FOREVER}};
+		pthread_t threads[4];
+
+		fx_put(other, 1);
+		fx_put(other, 2);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(
+				pthread_create(&threads[i], NULL, sleep_in_get, &get[i]), 0);
+			assert_int_equal(
+				pthread_create(&threads[2 + i], NULL, sleep_in_put, &put[i]), 0);
+		}
+		assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
+		assert_true(fx_soon(armed, &other->head->went, 5000 * MS));
+		assert_int_equal(sq_shutdown(h, immediate), 0);
+		assert_int_equal(sq_shutdown(other, immediate), 0);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(get[i].r, -EPIPE);
+			assert_int_equal(put[i].r, -EPIPE);
+		}
+		assert_int_equal(fx_stat(other).depth, 2);
+		fx_end(NULL);
+	}
+}
+
+/* What others do that gives a sleeper work: each wakes it. */
+static void test_what_wakes(void **state)
+{
+	for (int how = 0; how < 3; how++) {
+		struct sq *h = fx_make("a", &pair);
+		struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER, .v = 7};
+		struct sq_lease lease;
+		pthread_t thread;
+		sqi_u32 *event = how < 2 ? &h->head->went : &h->head->came;
+
+		fx_put(h, 1);
+		if (how < 2)
+			fx_put(h, 2);
+		lease = fx_lease(h, 1);
+		assert_int_equal(
+			pthread_create(&thread, NULL, how < 2 ? sleep_in_put : sleep_in_get, &s),
+			0);
+		assert_true(fx_soon(armed, event, 5000 * MS));
+		switch (how) {
+		case 0:
+			assert_int_equal(sq_ack(h, &lease), 0);
+			break;
+		case 1:
+			fx_get(h, 2);
+			break;
+		default:
+			assert_int_equal(sq_nack(h, &lease), 0);
+			break;
+		}
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(s.r, how < 2 ? 0 : 8);
+		assert_int_equal(s.v, how < 2 ? 7 : 1);
+		fx_end(NULL);
+	}
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static void test_signals_do_not_end_it(void **state)
+{
+	struct sigaction act = {.sa_handler = on_signal};
+	struct sq *h = fx_make("a", &pair);
+	struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER};
+	pthread_t thread;
+
+	assert_int_equal(sigaction(SIGUSR1, &act, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
+	assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
+		fx_nap(MS / 10);
+	}
+	fx_put(h, 3);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(s.r, 8);
+	assert_int_equal(s.v, 3);
+}
+
+static void test_event_words(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	sqi_u32 *event = &h->head->came;
+
+	/* Nobody there: the bit goes, so that the next one makes no system call. */
+	atomic_store(event, 1);
+	sqi_wake(event);
+	assert_int_equal(*event, 2);
+	sqi_wake(event);
+	assert_int_equal(*event, 2);
+	atomic_store(event, UINT32_MAX);
+	sqi_wake(event);
+	assert_int_equal(*event, 0);
+	atomic_store(event, UINT32_MAX);
+	sqi_wake_all(event);
+	assert_int_equal(*event, 0);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_timeouts),
+	TEST(test_longest_timeout_does_not_overflow),
+	TEST(test_nowait_does_not_wait),
+	TEST(test_ping_pong),
+	TEST(test_ping_pong_between_processes),
+	TEST(test_waker_killed),
+	TEST(test_shutdown_ends_for_ever),
+	TEST(test_what_wakes),
+	TEST(test_signals_do_not_end_it),
+	TEST(test_event_words),
+};
+
+FX_MAIN(tests)
