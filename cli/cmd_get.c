@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "now.h"
 #include "parse.h"
 #include "report.h"
 #include "sq.h"
@@ -59,14 +60,6 @@ struct get {
 	size_t end[BATCH]; /* of each in the buffer */
 	char buffer[BUFFER_BYTES];
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /*
  * 0 when it would take more, -EIO when nobody reads any more, -EINTR: a signal. timeout as

@@ -12,6 +12,7 @@
 
 #include "command.h"
 #include "local.h"
+#include "now.h"
 #include "parse.h"
 #include "report.h"
 
@@ -46,14 +47,6 @@ const char help_local[] =
 	"  sqctl local --tasks 1000000 > squares  every line to a file\n"
 	"  sqctl local --forever --rate 10/3s     at the recipe's pace\n"
 	"  sqctl local --prefix mine --forever &  then: SQ_PREFIX=mine sqctl put pq 7\n";
-
-int64_t local_now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 enum {
 	OPT_PRODUCERS = 256,
@@ -306,7 +299,7 @@ static int supervise(struct local *l, const sigset_t *signals)
 		}
 		if (asked || atomic_load(&l->ledger->reader_gone) ||
 			(o->duration > 0 && o->duration != INT64_MAX &&
-				local_now_ns() - l->ledger->began_ns >= o->duration))
+				now_ns() - l->ledger->began_ns >= o->duration))
 			atomic_store(&l->ledger->stop, true);
 		r = local_crew_reap(l);
 		if (r != 0)
@@ -327,13 +320,13 @@ static int run(struct local *l, const sigset_t *signals)
 		r = make_crew(l);
 	if (r != 0)
 		return r;
-	l->ledger->began_ns = local_now_ns();
+	l->ledger->began_ns = now_ns();
 	r = local_crew_start(l);
 	if (r == 0) {
 		local_show_start(l);
 		r = supervise(l, signals);
 	}
-	l->ended_ns = local_now_ns();
+	l->ended_ns = now_ns();
 	local_show(l, true);
 	if (r == 0)
 		r = local_proof(l);

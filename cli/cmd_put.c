@@ -11,6 +11,7 @@
 
 #include "command.h"
 #include "lines.h"
+#include "now.h"
 #include "parse.h"
 #include "report.h"
 #include "sq.h"
@@ -46,14 +47,6 @@ struct put {
 	int64_t timeout;
 	uint64_t done;
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 /*
  * Put them all. 0; -EINTR: a signal; else why the first of the rest did not go in. *ret: how many

@@ -136,8 +136,6 @@ void local_show(const struct local *l, bool last);
 /* Print the proof. EXIT_DONE, or EXIT_EMPTY if it failed. */
 int local_proof(struct local *l);
 
-int64_t local_now_ns(void);
-
 /* The k-th task of a producer. */
 uint64_t local_task(const struct local_options *o, unsigned index, uint64_t k);
 

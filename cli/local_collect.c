@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "local.h"
+#include "now.h"
 #include "report.h"
 
 /*
@@ -55,7 +56,7 @@ static int64_t linger(struct sink *s)
 
 	if (!s->used)
 		return SQ_FOREVER;
-	now = local_now_ns();
+	now = now_ns();
 	if (!s->waiting_ns)
 		s->waiting_ns = now;
 	if (now - s->waiting_ns < LINGER_NS)
@@ -66,7 +67,7 @@ static int64_t linger(struct sink *s)
 
 static void show_sample(struct sink *s, const char *line, size_t len)
 {
-	int64_t now = local_now_ns();
+	int64_t now = now_ns();
 
 	if (now < s->next_sample)
 		return;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "local.h"
+#include "now.h"
 #include "report.h"
 
 /*
@@ -57,7 +58,7 @@ static int64_t due_ns(const struct local_options *o, const struct local_ledger *
 static unsigned due(const struct local_options *o, const struct local_ledger *ledger,
 	unsigned index, uint64_t k, unsigned want)
 {
-	int64_t now = local_now_ns(), wait;
+	int64_t now = now_ns(), wait;
 	unsigned n = 0;
 
 	if (!o->rate)

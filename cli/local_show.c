@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "local.h"
+#include "now.h"
 
 /*
  * Progress, to stderr: on a terminal one line that is drawn again and again; else a line now and
@@ -29,7 +30,7 @@ static void list(const struct local *l, enum local_kind kind, const char *name)
 void local_show_start(const struct local *l)
 {
 	interval_ns = isatty(STDERR_FILENO) ? DRAW_NS : LOG_NS;
-	last_ns = local_now_ns();
+	last_ns = now_ns();
 	next_ns = last_ns + interval_ns;
 	if (l->options.quiet)
 		return;
@@ -45,7 +46,7 @@ void local_show_start(const struct local *l)
 void local_show(const struct local *l, bool last)
 {
 	bool terminal = isatty(STDERR_FILENO);
-	int64_t now = local_now_ns();
+	int64_t now = now_ns();
 	struct sq_stat pq, cq;
 	uint64_t done;
 	double rate;

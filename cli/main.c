@@ -11,39 +11,7 @@
 #include "report.h"
 #include "sq.h"
 
-/* sqctl: the table of commands, and finding the one that was meant. */
-
-const struct command commands[] = {
-	{"local", "[OPTION...]",
-		"the whole job on this machine: producers, workers, collector, proof", help_local,
-		cmd_local},
-	{"create", "[OPTION...] QUEUE...", "make queues", help_create, cmd_create},
-	{"ls", "[-a] [--json]", "list queues", help_ls, cmd_ls},
-	{"stat", "[--json] QUEUE...", "what is in a queue and what went through it", help_stat,
-		cmd_stat},
-	{"put", "[OPTION...] QUEUE [ITEM...]", "put items, or the lines of standard input",
-		help_put, cmd_put},
-	{"get", "[OPTION...] QUEUE", "take items and write them as lines", help_get, cmd_get},
-	{"rm", "[-f] QUEUE...", "remove queues", help_rm, cmd_rm},
-	{"gc", "[-a] [QUEUE...]", "give back what dead processes held; remove what they left",
-		help_gc, cmd_gc},
-	{"help", "[COMMAND]", "this, or more about a command", help_help, cmd_help},
-	{0},
-};
-
-const struct command *command_find(const char *name)
-{
-	for (const struct command *c = commands; c->name; c++)
-		if (strcmp(c->name, name) == 0)
-			return c;
-	return NULL;
-}
-
-void command_help(const struct command *c)
-{
-	printf("usage: sqctl %s %s\n\n%s\n%s%s", c->name, c->arguments, c->summary,
-		*c->help ? "\n" : "", c->help);
-}
+/* sqctl: from the command line to the command, and what is the same for all of them. */
 
 /*
  * A standard descriptor that was closed would be the next one to be opened: a queue, and then items

@@ -158,6 +158,21 @@ int sq_unlink(const char *name)
 	return errno == EPERM ? -EACCES : -errno; /* somebody else's, in a sticky directory */
 }
 
+/*
+ * Not as a standard descriptor, even if one of those is closed: what a program then prints would go
+ * into the queue's memory.
+ */
+static int open_high(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), high;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	(void)close(fd);
+	return high;
+}
+
 int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 	const char **ret_why, const char *name)
 {
@@ -169,7 +184,7 @@ int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 
 	if (r < 0)
 		return r;
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = open_high(path);
 	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
 		return errno == EPERM ? -EACCES : -errno;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
