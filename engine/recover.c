@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <time.h>
+
 #include "handle.h"
 
 /*
@@ -143,24 +145,34 @@ static uint64_t now_ms(void)
 	return (uint64_t)(sqi_now_ns() / 1000000);
 }
 
+/* What this thread has worked: a pass that was preempted was not expensive. */
+static uint64_t worked_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts); /* cannot fail with this clock */
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /*
  * The same at a bearable rate, whoever and however many call, and the other things that are looked
  * after in passing.
  */
 void sqi_rescue_now_and_then(struct sq *h)
 {
-	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), took, swept;
+	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), began, took, swept;
 
 	if (due > now && due - now <= RESCUE_MS_MAX)
 		return;
 	if (!sqi_cas(&h->head->rescue_ms, due, now + RESCUE_EVERY_MS))
 		return;
+	began = worked_us();
 	(void)sqi_rescue(h);
 	sqi_due_sweep(h);
 	swept = sqi_look(&h->head->swept_ms);
 	if (now - swept >= SWEEP_EVERY_MS && sqi_cas(&h->head->swept_ms, swept, now))
 		sqi_back_sweep(h);
-	took = (now_ms() - now) * RESCUE_SHARE;
+	took = (worked_us() - began) * RESCUE_SHARE / 1000;
 	if (took > RESCUE_EVERY_MS)
 		(void)sqi_cas(&h->head->rescue_ms, now + RESCUE_EVERY_MS,
 			now + (took < RESCUE_MS_MAX ? took : RESCUE_MS_MAX));

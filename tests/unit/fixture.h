@@ -3,8 +3,8 @@
 #define FIXTURE_H
 
 /*
- * What the unit tests share. Queues are made under a prefix of this process; at the end of each test all handles are closed,
- * all queues removed, and nothing of ours may be left in /dev/shm.
+ * What the unit tests share. Queues are made under a prefix of this process; at the end of each
+ * test all handles are closed, all queues removed, and nothing of ours may be left in /dev/shm.
  */
 
 #include <errno.h>
@@ -51,7 +51,10 @@ void fx_close(struct sq *h);
 /* The participant dies: its lock is dropped, and all that it held stays where it is. */
 void fx_die(struct sq *h);
 
-/* A child opens the queue, calls f, and is killed by SIGKILL. Or goes on to sleep, until fx_reap_child(). */
+/*
+ * A child opens the queue, calls f, and is killed by SIGKILL. Or goes on to sleep, until
+ * fx_reap_child().
+ */
 void fx_kill(const char *name, void (*f)(struct sq *h, void *arg), void *arg);
 pid_t fx_child(const char *name, void (*f)(struct sq *h, void *arg), void *arg);
 void fx_end_child(pid_t pid);

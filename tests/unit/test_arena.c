@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
-/* Blocks: who has which, that a reference of another time means nothing, and what the dead leave. */
+/*
+ * Blocks: who has which, that a reference of another time means nothing, and what the dead leave.
+ */
 
 #define OWNER_SHIFT 4
 
@@ -197,7 +199,9 @@ static void test_reclaim(void **state)
 	assert_int_equal(n, 23);
 }
 
-/* A cell that says of a block what the block itself denies does not keep it from being reclaimed. */
+/*
+ * A cell that says of a block what the block itself denies does not keep it from being reclaimed.
+ */
 static void test_spoken_for_by_the_wrong_cell(void **state)
 {
 	struct sq *a = fx_make("a", &few), *b = fx_open("a");

@@ -28,6 +28,7 @@ static void test_others(void **state)
 	assert_string_equal(sq_strerror(-ENOMEM), "Cannot allocate memory");
 	assert_string_equal(sq_strerror(-99999), "an unknown error");
 	assert_string_equal(sq_strerror(INT_MAX), "an unknown error");
+	assert_string_equal(sq_strerror(INT_MIN), "an unknown error");
 }
 
 static void test_version(void **state)

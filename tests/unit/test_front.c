@@ -104,7 +104,10 @@ static void test_behind_across_the_end_of_the_array(void **state)
 	assert_int_equal(fx_state(a, p), SQI_VOID);
 }
 
-/* Stopped writers cost a cell each, and nothing else: the ring of what is left goes on for many laps. */
+/*
+ * Stopped writers cost a cell each, and nothing else: the ring of what is left goes on for many
+ * laps.
+ */
 static void test_ring_with_stopped_writers(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
-/* Removing: what is too large stays, what is damaged is reported once, what waits for redelivery comes first. */
+/*
+ * Removing: what is too large stays, what is damaged is reported once, what waits for redelivery
+ * comes first.
+ */
 
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 32768};
@@ -108,7 +111,10 @@ static void test_block_get_leaves_nothing(void **state)
 	assert_int_equal(h->held, 0);
 }
 
-/* Damage one word of the first of three messages: it is reported and dropped, once, and the others come. */
+/*
+ * Damage one word of the first of three messages: it is reported and dropped, once, and the others
+ * come.
+ */
 static void damaged_once(void (*damage)(struct sq *h, struct sqi_cell *c), size_t len)
 {
 	struct sq *h = fx_make("a", &ring_of_4);
@@ -182,7 +188,10 @@ static void test_damage(void **state)
 	damaged_once(block_free, 300);
 }
 
-/* A turn that nobody can have reached: an error, from a call that ends, and not another message's bytes. */
+/*
+ * A turn that nobody can have reached: an error, from a call that ends, and not another message's
+ * bytes.
+ */
 static void test_damaged_turn(void **state)
 {
 	static const int64_t by[] = {-1, -5, 1, 2, 1000, (int64_t)1 << 38, -((int64_t)1 << 38)};

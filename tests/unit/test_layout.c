@@ -15,7 +15,19 @@ static int geometry(const struct sq_config *c, struct sqi_geometry *g)
 	return r < 0 ? r : sqi_geometry_init(g, &in);
 }
 
-/* Whoever changes one of these numbers changes the layout: raise SQI_LAYOUT_VERSION, then the numbers here. */
+/* Not memcmp(): there is padding. */
+static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
+{
+	assert_int_equal(sqi_fingerprint(x), sqi_fingerprint(y));
+	assert_int_equal(x->capacity, y->capacity);
+	assert_int_equal(x->classes, y->classes);
+	assert_memory_equal(x->class, y->class, sizeof(x->class));
+}
+
+/*
+ * Whoever changes one of these numbers changes the layout: raise SQI_LAYOUT_VERSION, then the
+ * numbers here.
+ */
 static void test_numbers(void **state)
 {
 	assert_int_equal(SQI_LAYOUT_VERSION, 1);
@@ -46,6 +58,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, rescue_ms), 584);
 	assert_int_equal(offsetof(struct sqi_head, joins), 592);
 	assert_int_equal(offsetof(struct sqi_head, created_s), 600);
+	assert_int_equal(offsetof(struct sqi_head, swept_ms), 608);
 	assert_int_equal(offsetof(struct sqi_head, overdue), 640);
 	assert_int_equal(offsetof(struct sqi_head, reclaimed), 648);
 	assert_int_equal(offsetof(struct sqi_head, revoked), 656);
@@ -71,7 +84,10 @@ static void test_numbers(void **state)
 	assert_int_equal(SQI_META_BLOCK, 0x10000);
 }
 
-/* A queue of all defaults, byte for byte: the fingerprint stands for everything that has no line of its own above. */
+/*
+ * A queue of all defaults, byte for byte: the fingerprint stands for everything that has no line of
+ * its own above.
+ */
 static void test_the_default_queue(void **state)
 {
 	struct sqi_geometry g;
@@ -248,7 +264,7 @@ static void test_parts_never_overlap(void **state)
 
 		assert_int_equal(geometry(&c, &g), 0);
 		assert_int_equal(sqi_geometry_init(&again, &g.in), 0);
-		assert_memory_equal(&g, &again, sizeof(g));
+		same(&g, &again);
 		parts[n++] = (struct part){0, sizeof(struct sqi_head), 1};
 		parts[n++] = (struct part){
 			g.slots, g.in.participants * sizeof(struct sqi_slot), SQI_LINE};
@@ -372,7 +388,7 @@ static void test_head_check(void **state)
 	good.total = g.total;
 	good.in = g.in;
 	assert_null(sqi_head_check(&out, &good, g.total));
-	assert_memory_equal(&out, &g, sizeof(g));
+	same(&out, &g);
 	memset(&out, 0x5a, sizeof(out));
 #define SAYS(change, size, word)                                                                   \
 	do {                                                                                       \

@@ -167,6 +167,26 @@ static void test_all_cells_leased_is_full(void **state)
 	}
 }
 
+/* Cause: a producer that found the ring full had skipped the leased cells in vain. */
+static void test_nobody_skips_in_vain(void **state)
+{
+	struct sq *a = fx_make("a", &(struct sq_config){.capacity = 2, .max_message = 48});
+	struct sq_lease lease;
+	uint64_t v = 3;
+
+	for (int i = 0; i < 50; i++) {
+		fx_put(a, 1);
+		fx_put(a, 2);
+		lease = fx_lease(a, 1);
+		for (int k = 0; k < 5; k++)
+			assert_int_equal(sq_put(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+		assert_int_equal(sq_ack(a, &lease), 0);
+		fx_put(a, 3);
+		fx_get(a, 2);
+		fx_get(a, 3);
+	}
+}
+
 static void test_attempts_count(void **state)
 {
 	struct sq *h = fx_make("a", &ring_of_4);
@@ -287,6 +307,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_forged),
 	TEST(test_ring_flows_round_leases),
 	TEST(test_all_cells_leased_is_full),
+	TEST(test_nobody_skips_in_vain),
 	TEST(test_attempts_count),
 	TEST(test_redelivered_in_the_order_of_cells),
 	TEST(test_nack_is_seen_by_all),

@@ -118,7 +118,10 @@ static void *open_and_close(void *arg)
 	return NULL;
 }
 
-/* Threads come and go while others fork: no lock is left held in a child, and no lock of a participant either. */
+/*
+ * Threads come and go while others fork: no lock is left held in a child, and no lock of a
+ * participant either.
+ */
 static void test_threads_and_forks(void **state)
 {
 	struct sq *h = fx_make("a", &tiny);

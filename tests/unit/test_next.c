@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
-/* Dead letters: messages that were tried too often, and what happens where there is no room for them. */
+/*
+ * Dead letters: messages that were tried too often, and what happens where there is no room for
+ * them.
+ */
 
 static struct sq *make(uint32_t max_attempts, uint64_t dead_capacity, struct sq **ret_dead)
 {
@@ -78,6 +81,8 @@ static bool moved_one(void *arg)
 	struct sq *h = arg;
 	uint64_t v;
 
+	/* Whatever a busy machine did to the pace of looking. */
+	sqi_swap(&h->head->rescue_ms, 0);
 	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EAGAIN);
 	return fx_stat(h).dead_letters == 3;
 }
@@ -101,7 +106,7 @@ static void test_no_room(void **state)
 	assert_int_equal(fx_stat(h).dead_letters, 2);
 	/* Once there is room it is moved. */
 	fx_get(dead, 0);
-	assert_true(fx_soon(moved_one, h, 4000 * MS));
+	assert_true(fx_soon(moved_one, h, 10000 * MS));
 	fx_get(dead, 1);
 	fx_get(dead, 2);
 	assert_int_equal(fx_stat(h).depth, 0);
@@ -139,7 +144,10 @@ static void test_missing(void **state)
 	fx_get(dead, 7);
 }
 
-/* Cause: the handle on a dead-letter queue was kept for ever, and dead letters went to a file without a name. */
+/*
+ * Cause: the handle on a dead-letter queue was kept for ever, and dead letters went to a file
+ * without a name.
+ */
 static void test_removed_and_made_again(void **state)
 {
 	struct sq *dead, *h = make(1, 8, &dead);
@@ -160,7 +168,10 @@ static void test_removed_and_made_again(void **state)
 	fx_get(dead, 8);
 }
 
-/* Cause: the end of a drained queue was looked for again and again while a dead letter had no place to go. */
+/*
+ * Cause: the end of a drained queue was looked for again and again while a dead letter had no place
+ * to go.
+ */
 static void test_drained_but_for_a_dead_letter(void **state)
 {
 	struct sq *h = make(1, 0, NULL);
@@ -189,7 +200,10 @@ static void test_its_own_dead_letter_queue(void **state)
 	assert_int_equal(sq_create("self", &c), -EINVAL);
 }
 
-/* Two queues that are each other's: letters go to and fro, a step at a time, and no call is caught in it. */
+/*
+ * Two queues that are each other's: letters go to and fro, a step at a time, and no call is caught
+ * in it.
+ */
 static void test_each_others(void **state)
 {
 	struct sq_config c = {.capacity = 4, .max_message = 48, .max_attempts = 1};

@@ -126,7 +126,9 @@ static void test_fork(void **state)
 		if (child == 0) {
 			uint64_t v = 0;
 
-			/* Refused, every one of them; and closing touches nothing of the parent's. */
+			/*
+			 * Refused, every one of them; and closing touches nothing of the parent's.
+			 */
 			CHILD_CHECK(sq_put(own, &v, 8, SQ_NOWAIT) == -EBADF);
 			CHILD_CHECK(sq_ack(own, &lease) == -EBADF);
 			sq_close(own);
@@ -183,7 +185,7 @@ static void test_exec(void **state)
 		CHILD_CHECK(sq_lease(own, &lease, SQ_NOWAIT) == 0);
 		CHILD_CHECK(dup2(ready[1], 1) == 1);
 		(void)execl("/bin/sh", "sh", "-c", "echo r; exec sleep 10", (char *)NULL);
-		CHILD_CHECK(!"exec");
+		fx_child_failed("exec", __FILE__, __LINE__);
 	}
 	assert_int_equal(read(ready[0], &c, 1), 1);
 	assert_int_equal(sq_recover(h), 1);

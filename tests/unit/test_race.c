@@ -1,5 +1,592 @@
+/* SPDX-License-Identifier: ISC */
+
+/*
+ * The engine with something happening between any two of its accesses to shared memory: its sources
+ * are compiled into this program once more, with a step in each access. For every call and every
+ * step of it, either somebody else does a lot just there, or the caller dies there.
+ */
+
+static void step(void);
+
+#define SQ_STEP() step()
+
 #include "fixture.h"
-int main(void)
+
+#include <setjmp.h>
+
+#include "cell.h"
+
+/* Names that are private to several files. */
+#define now_ms due_now_ms
+#define end    due_end
+#include "due.c"
+#undef now_ms
+#undef end
+#define survey   put_survey
+#define catch_up put_catch_up
+#include "put.c"
+#undef survey
+#undef catch_up
+#undef HINT_EVERY
+#include "arena.c"
+#include "back.c"
+#include "cell.c"
+#include "front.c"
+#include "get.c"
+#include "journal.c"
+#include "lease.c"
+#include "recover.c"
+
+static const struct sq_config ring_of_4 = {.capacity = 4,
+	.participants = 4,
+	.max_message = 4096,
+	.block_memory = 1,
+	.lease_time = 3600 * 1000 * MS};
+
+static long countdown;
+static void (*then)(void);
+static jmp_buf killed;
+
+/* Who is doing what; a is the one in whose call it happens. */
+static struct sq *a, *b;
+static struct sq_lease lease_of_a;
+static int result;
+static size_t size;
+
+static void step(void)
 {
-	return 0;
+	if (countdown > 0 && --countdown == 0)
+		then();
 }
+
+static void kill_here(void)
+{
+	longjmp(killed, 1);
+}
+
+/* Run f with `event` at its k-th step. False: it has no k-th step. */
+static bool at_step(long k, void (*event)(void), void (*f)(void))
+{
+	countdown = k;
+	then = event;
+	f();
+	if (countdown == 0)
+		return true;
+	countdown = 0;
+	return false;
+}
+
+/* The same, and the caller dies there. */
+static bool dies_at_step(long k, void (*f)(void))
+{
+	countdown = k;
+	then = kill_here;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	f();
+	countdown = 0;
+	return false;
+}
+
+static void begin(void)
+{
+	a = fx_make("a", &ring_of_4);
+	b = fx_open("a");
+}
+
+/* All that is there, by b: each value how often. */
+static void drain(unsigned count[static 8])
+{
+	unsigned char buf[4096];
+	ssize_t r;
+
+	memset(count, 0, 8 * sizeof(count[0]));
+	while ((r = sq_get(b, buf, sizeof(buf), SQ_NOWAIT)) >= 0) {
+		unsigned seed = 0;
+
+		/* The first byte tells the seed. */
+		while (seed < 8 && (unsigned char)(seed * 101 + 1) != buf[0])
+			seed++;
+		assert_in_range(seed, 0, 7);
+		fx_check(buf, (size_t)r, seed);
+		count[seed]++;
+	}
+	assert_int_equal(r, -EAGAIN);
+}
+
+/* Nothing is left behind, and the ring turns. */
+static void clean(void)
+{
+	struct sq_stat st = fx_stat(b);
+
+	assert_int_equal(st.leased, 0);
+	assert_int_equal(st.damaged, 0);
+	assert_int_equal(st.blocks, st.blocks_free);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(fx_state(b, i), SQI_FREE);
+	for (unsigned i = 0; i < 20; i++) {
+		fx_put_large(b, size, i % 8);
+		fx_get_large(b, size, i % 8);
+	}
+}
+
+static void put_one(void)
+{
+	unsigned char buf[4096];
+
+	fx_fill(buf, size, 1);
+	result = sq_put(a, buf, size, SQ_NOWAIT);
+}
+
+static void lease_one(void)
+{
+	result = sq_lease(a, &lease_of_a, SQ_NOWAIT);
+}
+
+static void get_one(void)
+{
+	unsigned char buf[4096];
+
+	result = (int)sq_get(a, buf, sizeof(buf), SQ_NOWAIT);
+	if (result > 0)
+		fx_check(buf, size, 1);
+}
+
+static void ack_it(void)
+{
+	result = sq_ack(a, &lease_of_a);
+}
+
+static void nack_it(void)
+{
+	result = sq_nack(a, &lease_of_a);
+}
+
+static void touch_it(void)
+{
+	result = sq_touch(a, &lease_of_a);
+}
+
+static unsigned seen[8];
+static uint64_t deadline_at_first, deadline_at_event;
+
+static void b_puts_and_drains(void)
+{
+	unsigned count[8];
+
+	fx_put_large(b, size, 2);
+	drain(count);
+	for (int i = 0; i < 8; i++)
+		seen[i] += count[i];
+}
+
+static void b_takes_it(void)
+{
+	unsigned count[8];
+
+	deadline_at_event = sqi_due(b, 0)->deadline;
+	/* By now the lease is overdue, and b gets what that gives. */
+	if (sqi_due(b, 0)->deadline >> 20 > 1)
+		sqi_swap(&sqi_due(b, 0)->deadline,
+			(sqi_due(b, 0)->deadline & 0xfffff) | (uint64_t)1 << 20);
+	sqi_due_sweep(b);
+	drain(count);
+	for (int i = 0; i < 8; i++)
+		seen[i] += count[i];
+}
+
+/*
+ * Each of these on an even field: the caller's call, met by the other's event at each step of it.
+ */
+static void meet(void (*f)(void), void (*event)(void), bool put_first, bool lease_first,
+	void (*check_it)(void))
+{
+	static const size_t sizes[] = {48, 300};
+
+	for (int s = 0; s < 2; s++) {
+		bool more = true;
+
+		size = sizes[s];
+		for (long k = 1; more; k++) {
+			unsigned count[8];
+
+			begin();
+			memset(seen, 0, sizeof(seen));
+			if (put_first)
+				fx_put_large(a, size, 1);
+			if (lease_first)
+				assert_int_equal(sq_lease(a, &lease_of_a, SQ_NOWAIT), 0);
+			/* A second later, so that a touch can be seen. */
+			if (lease_first)
+				sqi_due(a, 0)->deadline -= (uint64_t)1000 << 20;
+			deadline_at_first = sqi_due(a, 0)->deadline;
+			more = at_step(k, event, f);
+			drain(count);
+			for (int i = 0; i < 8; i++)
+				seen[i] += count[i];
+			check_it();
+			clean();
+			fx_end(NULL);
+		}
+	}
+}
+
+static void check_put(void)
+{
+	assert_int_equal(result, 0);
+	assert_int_equal(seen[1], 1);
+	assert_true(seen[2] <= 1);
+	assert_int_equal(fx_stat(b).put, 1 + seen[2]);
+}
+
+static void test_put_met_by_a_consumer(void **state)
+{
+	meet(put_one, b_puts_and_drains, false, false, check_put);
+}
+
+static void b_drains(void)
+{
+	unsigned count[8];
+
+	drain(count);
+	for (int i = 0; i < 8; i++)
+		seen[i] += count[i];
+}
+
+static void check_taken_once(void)
+{
+	assert_int_equal(seen[1] + (result >= 0), 1);
+}
+
+static void test_get_met_by_a_consumer(void **state)
+{
+	meet(get_one, b_drains, true, false, check_taken_once);
+}
+
+static void check_settled(void)
+{
+	/* Done once: either a's ack held, or b has had it again. */
+	assert_int_equal(seen[1] + (result == 0), 1);
+	assert_true(result == 0 || result == -ESTALE);
+}
+
+static void test_ack_met_by_the_end_of_its_time(void **state)
+{
+	meet(ack_it, b_takes_it, true, true, check_settled);
+}
+
+static void check_back(void)
+{
+	assert_int_equal(seen[1], 1);
+	assert_true(result == 0 || result == -ESTALE);
+}
+
+static void test_nack_met_by_the_end_of_its_time(void **state)
+{
+	meet(nack_it, b_takes_it, true, true, check_back);
+}
+
+static void check_touched(void)
+{
+	if (seen[1]) {
+		/* It may only say yes if the end came after it had given more time. */
+		assert_true(result == -ESTALE || deadline_at_event > deadline_at_first);
+		assert_int_equal(seen[1], 1);
+		assert_int_equal(sq_ack(a, &lease_of_a), -ESTALE);
+	} else {
+		assert_int_equal(result, 0);
+		assert_int_equal(sq_ack(a, &lease_of_a), 0);
+	}
+}
+
+static void test_touch_met_by_the_end_of_its_time(void **state)
+{
+	meet(touch_it, b_takes_it, true, true, check_touched);
+}
+
+/* The caller dies at each step of the call. */
+static void killed_in(void (*f)(void), bool put_first, bool lease_first, void (*check_it)(void))
+{
+	static const size_t sizes[] = {48, 300};
+
+	for (int s = 0; s < 2; s++) {
+		size = sizes[s];
+		for (long k = 1;; k++) {
+			begin();
+			result = -1;
+			if (put_first)
+				fx_put_large(b, size, 1);
+			if (lease_first)
+				assert_int_equal(sq_lease(a, &lease_of_a, SQ_NOWAIT), 0);
+			if (!dies_at_step(k, f))
+				break;
+			assert_int_equal(sq_recover(b), 1);
+			drain(seen);
+			check_it();
+			clean();
+			fx_end(NULL);
+		}
+		fx_end(NULL);
+	}
+}
+
+static void check_counted(void)
+{
+	assert_true(seen[1] <= 1);
+	assert_int_equal(fx_stat(b).put, seen[1]);
+}
+
+static void test_killed_in_put(void **state)
+{
+	killed_in(put_one, false, false, check_counted);
+}
+
+/* First it loses its place, at one step, and then it dies, at a later one. */
+static long second;
+
+static void revoked_then_killed(void)
+{
+	b_puts_and_drains();
+	countdown = second;
+	then = kill_here;
+}
+
+static bool dies_after_revocation(long first)
+{
+	countdown = first;
+	then = revoked_then_killed;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	put_one();
+	countdown = 0;
+	return false;
+}
+
+static void test_revoked_and_killed_in_put(void **state)
+{
+	bool more = true;
+
+	size = 48;
+	for (long first = 1; more; first++)
+		for (second = 1;; second++) {
+			unsigned count[8];
+
+			begin();
+			memset(seen, 0, sizeof(seen));
+			if (!dies_after_revocation(first)) {
+				more = second > 1;
+				fx_end(NULL);
+				break;
+			}
+			assert_int_equal(sq_recover(b), 1);
+			drain(count);
+			assert_true(seen[1] + count[1] <= 1);
+			assert_int_equal(fx_stat(b).put, 1 + seen[1] + count[1]);
+			clean();
+			fx_end(NULL);
+		}
+}
+
+static void check_at_most_one_lost(void)
+{
+	assert_true(seen[1] <= 1);
+}
+
+static void test_killed_in_get(void **state)
+{
+	killed_in(get_one, true, false, check_at_most_one_lost);
+}
+
+static void check_there(void)
+{
+	assert_int_equal(seen[1], 1);
+}
+
+static void test_killed_in_lease(void **state)
+{
+	killed_in(lease_one, true, false, check_there);
+}
+
+static void test_killed_in_ack(void **state)
+{
+	killed_in(ack_it, true, true, check_at_most_one_lost);
+}
+
+static void test_killed_in_nack(void **state)
+{
+	killed_in(nack_it, true, true, check_there);
+}
+
+/*
+ * One who died with his hands full: a lease, a message on its way out, one on its way in, a
+ * reservation, a key.
+ */
+static struct sq *dead;
+static unsigned dead_number;
+static uint64_t dead_id;
+
+static void die_with_hands_full(void)
+{
+	uint64_t p, count;
+	struct sq_lease lease;
+	void *at;
+
+	dead = fx_open("a");
+	dead_number = dead->owner - 1;
+	dead_id = dead->id;
+	assert_int_equal(sq_bind(dead, 5, &count), 0);
+	fx_put_large(dead, 300, 1);
+	fx_put_large(dead, 300, 2);
+	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
+	fx_set(dead, 0, sqi_word_to(fx_word(dead, 0), SQI_RELEASING, dead->owner));
+	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_reserve(dead, 1000, &at), 0);
+	assert_int_equal(sqi_tail(dead, &p), 0);
+	fx_set(dead, p, sqi_word(SQI_WRITING, dead->owner, 0, p >> dead->shift));
+	sqi_post(&dead->slot->intent_pos, p);
+	sqi_post(&dead->slot->intent_base, dead->puts);
+	fx_die(dead);
+}
+
+static void reap_it(void)
+{
+	sqi_reap(a, dead_number, dead_id);
+}
+
+static struct sq *tenant;
+static struct sq_lease leased;
+
+/* Another recovers it all, and the slot's next tenant has its hands full too. */
+static void new_tenant_moves_in(void)
+{
+	uint64_t count;
+	void *at;
+
+	(void)sq_recover(b);
+	tenant = fx_open("a");
+	assert_int_equal(tenant->owner, dead_number + 1);
+	assert_int_equal(sq_bind(tenant, 5, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(sq_lease(tenant, &leased, SQ_NOWAIT), 0);
+	fx_put_large(tenant, 300, 3);
+	assert_int_equal(sq_reserve(tenant, 500, &at), 0);
+	fx_fill(at, 500, 4);
+}
+
+static void test_recoverer_met_by_the_next_tenant(void **state)
+{
+	bool more = true;
+
+	size = 300;
+	for (long k = 1; more; k++) {
+		uint64_t count;
+
+		begin();
+		die_with_hands_full();
+		tenant = NULL;
+		more = at_step(k, new_tenant_moves_in, reap_it);
+		if (!tenant)
+			new_tenant_moves_in();
+		fx_check(leased.data, 300, 2);
+		assert_int_equal(leased.attempts, 2);
+		assert_int_equal(sq_ack(tenant, &leased), 0);
+		assert_int_equal(sq_commit(tenant, 500, SQ_NOWAIT), 0);
+		assert_int_equal(sq_bound(b, 5, &count), 0);
+		assert_int_equal(count, 4);
+		drain(seen);
+		assert_int_equal(seen[3], 1);
+		assert_int_equal(seen[4], 1);
+		assert_int_equal(seen[1] + seen[2], 0);
+		fx_close(tenant);
+		clean();
+		fx_end(NULL);
+	}
+}
+
+/* Another recoverer is a little ahead, and messages come into all the cells that it freed. */
+static unsigned others_put;
+
+static void others_use_the_cells(void)
+{
+	struct sqi_slot *slot = sqi_slot(b, dead_number);
+	unsigned char buf[300];
+
+	for (uint64_t i = 0; i < 4; i++)
+		(void)reap_cell(b, i, dead_number + 1, slot, dead_id);
+	for (unsigned i = 0; i < 10; i++) {
+		drain(seen);
+		fx_put_large(b, 300, 3);
+	}
+	drain(seen);
+	fx_fill(buf, 300, 3);
+	for (others_put = 0; sq_put(b, buf, 300, SQ_NOWAIT) == 0; others_put++)
+		;
+	assert_true(others_put > 0);
+}
+
+/* Cause: a recoverer read the reference of a block when the cell was the next message's already. */
+static void test_recoverers_meet(void **state)
+{
+	bool more = true;
+
+	size = 300;
+	for (long k = 1; more; k++) {
+		begin();
+		die_with_hands_full();
+		others_put = 0;
+		more = at_step(k, others_use_the_cells, reap_it);
+		drain(seen);
+		assert_int_equal(seen[1], 0);
+		assert_int_equal(seen[3], others_put);
+		assert_int_equal(fx_stat(b).damaged, 0);
+		assert_int_equal(sq_recover(b), 0);
+		clean();
+		fx_end(NULL);
+	}
+}
+
+/* A recoverer dies at each step; the next one does the rest, and nothing twice. */
+static void test_killed_in_recovery(void **state)
+{
+	size = 300;
+	for (long k = 1;; k++) {
+		uint64_t count;
+
+		begin();
+		die_with_hands_full();
+		if (!dies_at_step(k, reap_it))
+			break;
+		assert_in_range(sq_recover(b), 1, 2);
+		assert_int_equal(sq_bound(b, 5, &count), 0);
+		assert_int_equal(count, 2);
+		assert_int_equal(fx_stat(b).put, 2);
+		drain(seen);
+		assert_int_equal(seen[1], 0);
+		assert_int_equal(seen[2], 1);
+		clean();
+		fx_end(NULL);
+	}
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_put_met_by_a_consumer),
+	TEST(test_get_met_by_a_consumer),
+	TEST(test_ack_met_by_the_end_of_its_time),
+	TEST(test_nack_met_by_the_end_of_its_time),
+	TEST(test_touch_met_by_the_end_of_its_time),
+	TEST(test_killed_in_put),
+	TEST(test_revoked_and_killed_in_put),
+	TEST(test_killed_in_get),
+	TEST(test_killed_in_lease),
+	TEST(test_killed_in_ack),
+	TEST(test_killed_in_nack),
+	TEST(test_recoverer_met_by_the_next_tenant),
+	TEST(test_recoverers_meet),
+	TEST(test_killed_in_recovery),
+};
+
+FX_MAIN(tests)

@@ -2,8 +2,9 @@
 #include "fixture.h"
 
 /*
- * What death leaves behind, in each state that a participant can be killed in. The states are made by hand, as the dead
- * one would have left them at that instruction; tests/kill does the same to real processes.
+ * What death leaves behind, in each state that a participant can be killed in. The states are made
+ * by hand, as the dead one would have left them at that instruction; tests/kill does the same to
+ * real processes.
  */
 
 static const struct sq_config ring_of_4 = {
@@ -218,7 +219,10 @@ static void test_put_in_doubt(void **state)
 		}
 }
 
-/* A recoverer that was killed after any of its steps: the next begins again, and nothing is done twice. */
+/*
+ * A recoverer that was killed after any of its steps: the next begins again, and nothing is done
+ * twice.
+ */
 static void test_recovered_twice(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
@@ -336,7 +340,7 @@ static void test_found_by_those_who_wait(void **state)
 	fx_put(a, 1);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	assert_int_equal(sq_get(a, &v, 8, 2000 * MS), 8);
+	assert_int_equal(sq_get(a, &v, 8, 15000 * MS), 8);
 	assert_int_equal(v, 1);
 }
 

@@ -1,5 +1,319 @@
+/* SPDX-License-Identifier: ISC */
+#include "segment.h"
+
 #include "fixture.h"
-int main(void)
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "name.h"
+
+/* The file behind a queue: there whole or not at all, looked at before it is believed. */
+
+static const struct sq_config tiny = {.capacity = 4, .participants = 4, .max_message = 48};
+
+static const char *path_of(const char *name)
 {
+	static char path[SQI_PATH_MAX];
+
+	assert_int_equal(sqi_name_path(path, name), 0);
+	return path;
+}
+
+static void test_create(void **state)
+{
+	struct sq *h = fx_make("a", &tiny), *other = h;
+	struct stat st;
+	uint64_t size;
+
+	assert_int_equal(sq_create("a", &tiny), -EEXIST);
+	assert_int_equal(sq_create("a", NULL), -EEXIST);
+	assert_int_equal(sq_create("b", &(struct sq_config){.flags = 8}), -EINVAL);
+	assert_int_equal(sq_open(&other, "b"), -ENOENT);
+	assert_ptr_equal(other, h);
+	assert_null(sq_check("b"));
+	assert_null(sq_check("a"));
+	assert_int_equal(stat(path_of("a"), &st), 0);
+	assert_int_equal(sq_size(&tiny, &size), 0);
+	assert_int_equal(st.st_size, size);
+	/* All of it is there, not only promised. */
+	assert_true((uint64_t)st.st_blocks * 512 >= size);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_mode_in_spite_of_umask(void **state)
+{
+	static const uint32_t modes[] = {0600, 0660, 0666, 0640, 0777};
+	mode_t old = umask(0077);
+
+	for (int i = 0; i < 5; i++) {
+		struct sq_config c = tiny;
+		struct stat st;
+
+		c.mode = modes[i];
+		(void)fx_make("a", &c);
+		assert_int_equal(stat(path_of("a"), &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i]);
+		fx_end(NULL);
+	}
+	(void)umask(old);
+}
+
+static void test_no_room(void **state)
+{
+	const struct sq_config huge = {.capacity = SQ_CAPACITY_MAX, .small_message = SQ_SMALL_MAX};
+	struct sq *h;
+
+	assert_int_equal(sq_create("a", &huge), -ENOSPC);
+	assert_int_equal(sq_open(&h, "a"), -ENOENT);
+}
+
+static void test_unlink_while_open(void **state)
+{
+	struct sq *h = fx_make("a", &tiny), *other;
+
+	fx_put(h, 1);
+	assert_int_equal(sq_unlink("a"), 0);
+	assert_int_equal(sq_unlink("a"), -ENOENT);
+	assert_int_equal(sq_open(&other, "a"), -ENOENT);
+	fx_get(h, 1);
+	fx_put(h, 2);
+	fx_get(h, 2);
+}
+
+/* Change some bytes of the file, and see what is said of it. */
+static void says(off_t at, const void *bytes, size_t n, off_t size, const char *word)
+{
+	struct sq *h = NULL;
+	const char *why;
+	uint64_t whole;
+	int fd;
+
+	assert_int_equal(sq_create("a", &tiny), 0);
+	assert_int_equal(sq_size(&tiny, &whole), 0);
+	fd = open(path_of("a"), O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (n)
+		assert_int_equal(pwrite(fd, bytes, n, at), (ssize_t)n);
+	if (size >= 0)
+		assert_int_equal(ftruncate(fd, size), 0);
+	(void)close(fd);
+	why = sq_check("a");
+	assert_int_equal(sq_open(&h, "a"), -EPROTO);
+	assert_int_equal(sq_gc("a"), -EPROTO);
+	assert_null(h);
+	assert_int_equal(sq_unlink("a"), 0);
+	assert_non_null(why);
+	if (!strstr(why, word))
+		fail_msg("\"%s\" does not say \"%s\"", why, word);
+}
+
+static void test_foreign_files(void **state)
+{
+	uint32_t version = 7;
+	uint64_t size;
+
+	assert_int_equal(sq_size(&tiny, &size), 0);
+	says(0, "x", 1, -1, "magic");
+	says(8, &version, 4, -1, "newer");
+	says(33, "x", 1, -1, "d");
+	says(16, "x", 1, -1, "does not match");
+	says(0, NULL, 0, 0, "short");
+	says(0, NULL, 0, 4095, "short");
+	says(0, NULL, 0, 4096, "truncated");
+	says(0, NULL, 0, (off_t)size - 1, "truncated");
+	says(0, NULL, 0, (off_t)size + 1, "longer");
+}
+
+/* Every byte of the description counts. */
+static void test_every_byte_of_the_description(void **state)
+{
+	struct sqi_geometry g;
+	unsigned char head[SQI_PAGE];
+	struct sq *h = fx_make("a", &tiny);
+
+	memcpy(head, h->base, sizeof(head));
+	assert_null(sqi_head_check(&g, head, h->g.total));
+	for (size_t i = 0; i < offsetof(struct sqi_head, in) + sizeof(struct sqi_inputs); i++)
+		for (int bit = 0; bit < 8; bit++) {
+			head[i] ^= (unsigned char)(1 << bit);
+			assert_non_null(sqi_head_check(&g, head, h->g.total));
+			head[i] ^= (unsigned char)(1 << bit);
+		}
+}
+
+static void test_not_a_file(void **state)
+{
+	const char *path = path_of("a");
+	struct sq *h = NULL;
+	const char *why;
+
+	(void)fx_make("b", &tiny);
+	for (int i = 0; i < 3; i++) {
+		char target[SQI_PATH_MAX];
+
+		switch (i) {
+		case 0:
+			strcpy(target, path_of("b"));
+			path = path_of("a");
+			assert_int_equal(symlink(target, path), 0);
+			break;
+		case 1:
+			assert_int_equal(mkdir(path, 0700), 0);
+			break;
+		default:
+			assert_int_equal(mkfifo(path, 0600), 0);
+			break;
+		}
+		why = sq_check("a");
+		assert_int_equal(sq_open(&h, "a"), -EPROTO);
+		assert_int_equal(sq_create("a", &tiny), -EEXIST);
+		assert_int_equal(i == 1 ? rmdir(path) : unlink(path), 0);
+		assert_non_null(why);
+		assert_string_equal(why, "not a file of shared memory");
+		assert_null(h);
+	}
+}
+
+/* A symlink to nowhere is no room for a queue either, and is not followed. */
+static void test_dangling_symlink(void **state)
+{
+	const char *path = path_of("a");
+
+	assert_int_equal(symlink("/dev/shm/sq.unit-nowhere", path), 0);
+	assert_int_equal(sq_create("a", &tiny), -EEXIST);
+	assert_int_equal(access("/dev/shm/sq.unit-nowhere", F_OK), -1);
+	assert_int_equal(unlink(path), 0);
+}
+
+static int temporary(char *path, size_t cap)
+{
+	int fd;
+
+	(void)snprintf(path, cap, "/dev/shm/sq.tmp-%08lx%08x", (unsigned long)getpid(), 0xdeadu);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void test_sweep(void **state)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)SQI_LOCK_BASE,
+		.l_len = 1};
+	char path[64];
+	int fd = temporary(path, sizeof(path));
+
+	/* Its maker lives. */
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	(void)sq_sweep();
+	assert_int_equal(access(path, F_OK), 0);
+	/* And is gone. Somebody else's sweep may have come first. */
+	(void)close(fd);
+	assert_true(sq_sweep() >= 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Cause: a prefix may begin like the name of a temporary file. */
+static void test_sweep_spares_queues(void **state)
+{
+	char prefix[SQ_NAME_MAX + 1];
+	struct sq *h;
+
+	(void)snprintf(prefix, sizeof(prefix), "tmp-%ld", (long)getpid());
+	(void)setenv("SQ_PREFIX", prefix, 1);
+	assert_int_equal(sq_create("pq", &tiny), 0);
+	(void)sq_sweep();
+	assert_int_equal(sq_open(&h, "pq"), 0);
+	sq_close(h);
+	assert_int_equal(sq_unlink("pq"), 0);
+}
+
+struct seen {
+	unsigned a, b, others, calls;
+	char last[2 * SQ_NAME_MAX + 2];
+};
+
+static int note(const char *name, void *data)
+{
+	struct seen *seen = data;
+	const char *dot = strchr(name, '.');
+
+	seen->calls++;
+	seen->a += strcmp(dot, ".a") == 0;
+	seen->b += strcmp(dot, ".b") == 0;
+	strcpy(seen->last, name);
 	return 0;
 }
+
+static int stop(const char *name, void *data)
+{
+	(void)name;
+	(*(int *)data)++;
+	return -77;
+}
+
+static void test_list(void **state)
+{
+	char prefix[SQ_NAME_MAX + 1], foreign[SQI_PATH_MAX];
+	struct seen own = {0}, all = {0}, none = {0};
+	int calls = 0, fd;
+
+	assert_int_equal(sq_prefix(prefix, sizeof(prefix)), 0);
+	(void)fx_make("a", &tiny);
+	(void)fx_make("b", &tiny);
+	(void)snprintf(foreign, sizeof(foreign), "/dev/shm/sem.%s.a", prefix);
+	fd = open(foreign, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(sq_list(NULL, note, &own), 0);
+	assert_int_equal(sq_list("*", note, &all), 0);
+	prefix[strlen(prefix) - 1] = '\0';
+	assert_int_equal(sq_list(prefix, note, &none), 0);
+	assert_int_equal(unlink(foreign), 0);
+	assert_int_equal(own.calls, 2);
+	assert_int_equal(own.a, 1);
+	assert_int_equal(own.b, 1);
+	assert_true(all.calls >= 2 && all.a >= 1 && all.b >= 1);
+	assert_int_equal(sq_list(NULL, stop, &calls), -77);
+	assert_int_equal(calls, 1);
+	assert_int_equal(sq_list(NULL, NULL, NULL), -EINVAL);
+	/* A name it gives is a name one can open. */
+	assert_null(sq_check(own.last));
+}
+
+static void test_damaged_head_while_open(void **state)
+{
+	struct sq *h = fx_make("a", &tiny), *other;
+
+	/* The description is not looked at again: whoever is in goes on, and nobody comes in. */
+	memset(h->base, 0xff, offsetof(struct sqi_head, closed));
+	for (uint64_t i = 0; i < 20; i++) {
+		fx_put(h, i);
+		fx_get(h, i);
+	}
+	assert_int_equal(sq_open(&other, "a"), -EPROTO);
+	assert_int_equal(fx_stat(h).capacity, 4);
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_create),
+	TEST(test_mode_in_spite_of_umask),
+	TEST(test_no_room),
+	TEST(test_unlink_while_open),
+	TEST(test_foreign_files),
+	TEST(test_every_byte_of_the_description),
+	TEST(test_not_a_file),
+	TEST(test_dangling_symlink),
+	TEST(test_sweep),
+	TEST(test_sweep_spares_queues),
+	TEST(test_list),
+	TEST(test_damaged_head_while_open),
+};
+
+FX_MAIN(tests)

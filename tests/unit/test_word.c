@@ -131,6 +131,26 @@ static void test_attempts(void **state)
 	assert_true(SQ_ATTEMPTS_MAX < 128);
 }
 
+/* However often a message goes to and fro, none of its words comes again. */
+static void test_words_of_a_message_never_repeat(void **state)
+{
+	static uint64_t taken[1500];
+	uint64_t back = 0;
+
+	for (unsigned i = 0; i < 1500; i++) {
+		unsigned attempts = i ? sqi_attempts_next(sqi_word_attempts(back)) : 1;
+
+		taken[i] = sqi_word(SQI_TAKEN, 5, attempts, i ? sqi_word_turn(back) : TURN_MAX - 2);
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(taken[k], taken[i]);
+		back = sqi_word_back(taken[i]);
+		assert_int_equal(sqi_word_state(back), SQI_BACK);
+		assert_int_equal(sqi_word_owner(back), 0);
+		assert_int_equal(sqi_word_attempts(back), attempts);
+		assert_true(sqi_word_ahead(back, sqi_word_turn(taken[i])) >= 0);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_fields),
 	TEST(test_numbers),
@@ -139,6 +159,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_transitions_at_the_wrap),
 	TEST(test_free_forgets),
 	TEST(test_attempts),
+	TEST(test_words_of_a_message_never_repeat),
 };
 
 FX_MAIN(tests)
