@@ -93,6 +93,16 @@ static int stale(struct sq *h, const struct sq_lease *lease)
 	return -ESTALE;
 }
 
+/*
+ * We have settled it ourselves. A pin of ours on a first lease can only be of one who found it
+ * overdue a moment too late, and perhaps died then.
+ */
+static void unpin_stray(struct sq *h, const struct sq_lease *lease)
+{
+	if (lease->attempts == 1)
+		sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
+}
+
 /* Remove the message. -ESTALE. */
 int sqi_finish(struct sq *h, const struct sq_lease *lease)
 {
@@ -103,12 +113,7 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease)
 			return stale(h, lease);
 	while (!sqi_cell_release(h, lease->id, w));
 	h->held--;
-	/*
-	 * A pin on a first lease can only be of one who found it overdue a moment too late, and
-	 * perhaps died then.
-	 */
-	if (lease->attempts == 1)
-		sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
+	unpin_stray(h, lease);
 	sqi_wake(&h->head->went);
 	/* A drained queue's end is news to those who wait for messages. */
 	if (sqi_look(&h->head->closed))
@@ -126,6 +131,7 @@ int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly)
 			return stale(h, lease);
 	while (!sqi_cas(&sqi_cell(h, lease->id)->word, w, sqi_word_back(w)));
 	h->held--;
+	unpin_stray(h, lease);
 	if (quietly)
 		sqi_back_defer(h, lease->id);
 	else

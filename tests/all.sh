@@ -96,9 +96,15 @@ formatted() {
     find engine cli tests bench bridge -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
-clean() {
-    ! ls /dev/shm | grep "^sq\.t[0-9]"
+# What is in /dev/shm now and was not there before.
+segments() {
+    find /dev/shm -maxdepth 1 -name 'sq.*' | sort
 }
+clean() {
+    segments >build-after.log
+    ! comm -13 build-before.log build-after.log | grep .
+}
+segments >build-before.log
 
 if [ "$mode" = quick ]; then
     cell build gcc "" unit cli quick-stress quick-kill

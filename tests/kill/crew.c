@@ -36,33 +36,40 @@ static int remove_one(const char *name, void *data)
 	return 0;
 }
 
-/* Children inherit this; it is for the parent alone. */
+/* Children inherit this; it is for the parent alone. Safe in a signal handler. */
+static void end_children(void)
+{
+	if (getpid() != crew.parent)
+		return;
+	for (int i = 0; i < CHILDREN_MAX; i++) {
+		pid_t pid = crew.children[i];
+
+		if (pid > 0 && kill(pid, SIGKILL) == 0)
+			(void)waitpid(pid, NULL, 0);
+		crew.children[i] = 0;
+	}
+}
+
 static void clean_up(void)
 {
 	int removed = 0;
 
-	if (getpid() != crew.parent)
-		return;
-	for (int i = 0; i < CHILDREN_MAX; i++)
-		if (crew.children[i])
-			crew_kill(crew.children[i]);
-	(void)sq_list(crew.prefix, remove_one, &removed);
+	end_children();
+	if (getpid() == crew.parent)
+		(void)sq_list(crew.prefix, remove_one, &removed);
 }
 
-/* Children die with their parent, whatever ends it. */
 static void hung(int signo)
 {
-	static const char text[] = ": hung, ended by its alarm\n";
+	static const char text[] = ": FAILED: ended by its alarm, or from outside\n";
 
 	(void)!write(STDERR_FILENO, crew.name, strlen(crew.name));
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-	if (getpid() == crew.parent) {
-		int removed;
-
-		/* Not safe in a signal handler in general; but what is left to lose is only the
-		 * tidiness. */
-		(void)sq_list(crew.prefix, remove_one, &removed);
-	}
+	/*
+	 * Listing a directory is not safe in a handler; but what is left to lose is only the
+	 * tidiness.
+	 */
+	clean_up();
 	_exit(1);
 }
 
@@ -76,6 +83,8 @@ void crew_init(const char *name, uint64_t seed, unsigned alarm_s)
 	crew.failed = crew_share(sizeof(*crew.failed));
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)signal(SIGALRM, hung);
+	(void)signal(SIGTERM, hung);
+	(void)signal(SIGINT, hung);
 	(void)alarm(alarm_s);
 	(void)atexit(clean_up);
 }
@@ -129,27 +138,40 @@ pid_t crew_fork(void)
 	if (pid < 0)
 		crew_die("fork: %s", strerror(errno));
 	if (pid == 0) {
+		(void)signal(SIGTERM, SIG_DFL);
+		(void)signal(SIGINT, SIG_DFL);
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(1);
 		return 0;
 	}
+	crew_adopt(pid);
+	return pid;
+}
+
+void crew_adopt(pid_t pid)
+{
 	for (int i = 0; getpid() == crew.parent && i < CHILDREN_MAX; i++) {
 		if (!crew.children[i]) {
 			crew.children[i] = pid;
-			break;
+			return;
 		}
 	}
-	return pid;
 }
 
 int crew_wait(pid_t pid)
 {
 	int status = 0;
+	pid_t r;
 
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			crew_die("waitpid: %s", strerror(errno));
+	/* Not for ever: if one has failed, the others may never end. */
+	while ((r = waitpid(pid, &status, WNOHANG)) == 0 || (r < 0 && errno == EINTR)) {
+		if (crew_failed())
+			crew_die("a child failed");
+		crew_sleep(CREW_MS / 10);
+	}
+	if (r < 0)
+		crew_die("waitpid: %s", strerror(errno));
 	for (int i = 0; i < CHILDREN_MAX; i++)
 		if (crew.children[i] == pid)
 			crew.children[i] = 0;

@@ -7,8 +7,8 @@
  * children that do not outlive their parent, memory shared between them, messages that prove
  * themselves, and the checks that every queue at rest must pass.
  *
- * Only the process that called crew_init() cleans up and reports. Children end with
- * crew_child_exit() or crew_die().
+ * Only the process that called crew_init() cleans up and reports. A child ends by crew_die(),
+ * exit() or a signal.
  */
 
 #include <stdbool.h>
@@ -26,21 +26,28 @@
 /* crew_init(): the test's name, the seed to replay, and after how many seconds it is hung. */
 void crew_init(const char *name, uint64_t seed, unsigned alarm_s);
 
-/* crew_die(): say why and how to replay, and end this process with 1. In a child the parent is told
- * as well. */
+/*
+ * crew_die(): say why and how to replay, and end this process with 1. In a child the parent is told
+ * as well.
+ */
 noreturn void crew_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* crew_failed(): has any process of this test called crew_die()? */
 bool crew_failed(void);
 
-/* crew_finish(): print the closing line, clean up, check that nothing is left behind. The exit
- * code. */
+/*
+ * crew_finish(): print the closing line, clean up, check that nothing is left behind. The exit
+ * code.
+ */
 int crew_finish(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* crew_fork(): a child that dies with us. 0 in the child. Never fails. */
 pid_t crew_fork(void);
 
-/* crew_wait(): until this child has ended; its status as of waitpid(). */
+/* crew_adopt(): somebody else's child is to end with us, too. */
+void crew_adopt(pid_t pid);
+
+/* crew_wait(): until this child has ended; its status as of waitpid(). Dies if any has failed. */
 int crew_wait(pid_t pid);
 
 /* crew_kill(): SIGKILL, whether stopped or not, and wait. */
@@ -55,14 +62,18 @@ void crew_sleep(int64_t ns);
 uint64_t crew_random(uint64_t *state);
 uint64_t crew_mix(uint64_t v);
 
-/* crew_number(): the value of an option like --seed=5 or --seed 5 in argv, else fallback;
- * crew_option() as text. */
+/*
+ * crew_number(): the value of an option like --seed=5 or --seed 5 in argv, else fallback;
+ * crew_option() as text.
+ */
 uint64_t crew_number(int argc, char **argv, const char *option, uint64_t fallback);
 const char *crew_option(int argc, char **argv, const char *option, const char *fallback);
 bool crew_flag(int argc, char **argv, const char *option);
 
-/* crew_write(): the message of this value, of `size` bytes or CREW_HEAD if that is more, to buf.
- * Its length. */
+/*
+ * crew_write(): the message of this value, of `size` bytes or CREW_HEAD if that is more, to buf.
+ * Its length.
+ */
 size_t crew_write(void *buf, uint64_t value, size_t size);
 
 /* crew_read(): dies unless these are all bytes of a message that crew_write() made; its value. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
@@ -13,8 +14,9 @@
 #include "crew.h"
 
 /*
- * A process with a handle and a lease starts a child in each of the ways there are, and is killed. The child lives on, and must not
- * keep its parent's participant alive: the lease comes back, the slot is free again.
+ * A process with a handle and a lease starts a child in each of the ways there are, and is killed.
+ * The child lives on, and must not keep its parent's participant alive: the lease comes back, the
+ * slot is free again.
  */
 
 #define ROUNDS  5
@@ -74,12 +76,23 @@ static void by_fork_unused(struct sq *h)
 
 static void by_exec(struct sq *h)
 {
-	pid_t pid = fork();
+	int gone[2];
+	pid_t pid;
+	char c;
 
+	/*
+	 * Its end closes as exec() succeeds: until the child has run at all, it does hold what its
+	 * parent held.
+	 */
+	if (pipe2(gone, O_CLOEXEC) < 0)
+		crew_die("pipe: %s", strerror(errno));
+	pid = fork();
 	if (pid == 0) {
 		(void)execlp("sleep", "sleep", "60", (char *)NULL);
 		_exit(1);
 	}
+	(void)close(gone[1]);
+	(void)!read(gone[0], &c, 1);
 	shared->grandchild = pid;
 	shared->ready = true;
 }
@@ -119,6 +132,7 @@ static void run(const char *name, void (*start)(struct sq *h))
 	}
 	while ((!shared->ready || shared->grandchild <= 0) && !crew_failed())
 		crew_sleep(CREW_MS);
+	crew_adopt(shared->grandchild);
 	must("sq_recover while it lives", sq_recover(h), 0);
 	must("sq_lease while it is leased", sq_lease(h, &lease, SQ_NOWAIT), -EAGAIN);
 	crew_kill(pid);

@@ -11,9 +11,10 @@
 #include "crew.h"
 
 /*
- * Each call, a hundred times: a child does nothing but that call (and what must come before it) and is killed at a random
- * moment in it. Then this process looks at what it left: the journal, the messages and sq_stat() must agree to the
- * last message, no block and no file may be lost, and the queue must work.
+ * Each call, a hundred times: a child does nothing but that call (and what must come before it) and
+ * is killed at a random moment in it. Then this process looks at what it left: the journal, the
+ * messages and sq_stat() must agree to the last message, no block and no file may be lost, and the
+ * queue must work.
  *
  *	--times 100 --seed N
  */
@@ -23,6 +24,7 @@
 #define BLOCK       900
 #define KEY         7
 #define CALL_NS     8000
+#define TAKE_NS     1500
 #define OPEN_NS     (CREW_MS / 5)
 #define CREATE_NS   (4 * CREW_MS)
 #define ALARM_S     120
@@ -46,21 +48,24 @@ struct kind {
 	enum phase phase; /* in which it is to be killed */
 	enum in in;
 	enum out out;
+	bool by_parent; /* who lives on puts, once, and owns the blocks */
 };
 
 static const struct kind kinds[] = {
-	{"put small", SMALL, FILLING, IN_PUT, OUT_GET},
-	{"put block", BLOCK, FILLING, IN_PUT, OUT_GET},
-	{"put_many", BLOCK, FILLING, IN_MANY, OUT_GET},
-	{"reserve+commit small", SMALL, FILLING, IN_COMMIT, OUT_GET},
-	{"reserve+commit block", BLOCK, FILLING, IN_COMMIT, OUT_GET},
-	{"get small", SMALL, TAKING, IN_PUT, OUT_GET},
-	{"get block", BLOCK, TAKING, IN_PUT, OUT_GET},
-	{"lease+ack small", SMALL, TAKING, IN_PUT, OUT_ACK},
-	{"lease+ack block", BLOCK, TAKING, IN_PUT, OUT_ACK},
-	{"lease+nack small", SMALL, TAKING, IN_PUT, OUT_NACK},
-	{"lease+nack block", BLOCK, TAKING, IN_PUT, OUT_NACK},
-	{"lease+close", BLOCK, TAKING, IN_PUT, OUT_CLOSE},
+	{"put small", SMALL, FILLING, IN_PUT, OUT_GET, false},
+	{"put block", BLOCK, FILLING, IN_PUT, OUT_GET, false},
+	{"put_many", BLOCK, FILLING, IN_MANY, OUT_GET, false},
+	{"reserve+commit small", SMALL, FILLING, IN_COMMIT, OUT_GET, false},
+	{"reserve+commit block", BLOCK, FILLING, IN_COMMIT, OUT_GET, false},
+	{"get small", SMALL, TAKING, IN_PUT, OUT_GET, false},
+	{"get block", BLOCK, TAKING, IN_PUT, OUT_GET, false},
+	{"lease+ack small", SMALL, TAKING, IN_PUT, OUT_ACK, false},
+	{"lease+ack block", BLOCK, TAKING, IN_PUT, OUT_ACK, false},
+	{"lease+nack small", SMALL, TAKING, IN_PUT, OUT_NACK, false},
+	{"lease+nack block", BLOCK, TAKING, IN_PUT, OUT_NACK, false},
+	{"lease+close", BLOCK, TAKING, IN_PUT, OUT_CLOSE, false},
+	{"get block of the living", BLOCK, TAKING, IN_PUT, OUT_GET, true},
+	{"lease+ack block of the living", BLOCK, TAKING, IN_PUT, OUT_ACK, true},
 };
 
 /* Puts until the queue is full. The next number. */
@@ -148,11 +153,15 @@ static void take(struct sq **h, const struct kind *k)
 static void loop(const struct kind *k)
 {
 	struct sq *h = crew_open("call");
-	uint64_t n;
-	int r = sq_bind(h, KEY, &n);
+	uint64_t n = 0;
+	int r = k->by_parent ? 0 : sq_bind(h, KEY, &n);
 
 	if (r < 0)
 		crew_die("sq_bind: %s", sq_strerror(r));
+	while (k->by_parent) {
+		shared->phase = TAKING;
+		take(&h, k);
+	}
 	for (;;) {
 		shared->phase = FILLING;
 		n = fill(h, k, n);
@@ -227,15 +236,18 @@ static void each(const struct kind *k, uint64_t times, uint64_t *random)
 
 	for (uint64_t i = 0; i < times; i++) {
 		struct sq *h;
+		uint64_t n;
 		pid_t pid;
 
 		memset(shared, 0, sizeof(*shared));
 		crew_queue("call", &config);
 		h = crew_open("call");
+		if (k->by_parent && (sq_bind(h, KEY, &n) < 0 || fill(h, k, 0) != CAPACITY))
+			crew_die("the parent's puts failed");
 		pid = crew_fork();
 		if (pid == 0)
 			loop(k);
-		kill_in(pid, k->phase, CALL_NS, random);
+		kill_in(pid, k->phase, k->by_parent ? TAKE_NS : CALL_NS, random);
 		verify(h, k);
 		sq_close(h);
 	}
@@ -322,7 +334,10 @@ static int debris(char *name, size_t cap)
 	return n;
 }
 
-/* Killed in create or unlink: the queue is there whole, or not at all, and a sweep leaves nothing of it. */
+/*
+ * Killed in create or unlink: the queue is there whole, or not at all, and a sweep leaves nothing
+ * of it.
+ */
 static void each_create(uint64_t times, uint64_t *random)
 {
 	uint64_t found = 0, swept = 0;
@@ -347,7 +362,10 @@ static void each_create(uint64_t times, uint64_t *random)
 			crew_die("create left something half-made: %s", sq_strerror(r));
 		}
 		(void)sq_unlink("made");
-		/* Somebody else's sq_create() may be at work: that is not debris, and does not stay. */
+		/*
+		 * Somebody else's sq_create() may be at work: that is not debris, and does not
+		 * stay.
+		 */
 		for (int n = 0;; n++) {
 			r = sq_sweep();
 			swept += r > 0;

@@ -9,14 +9,14 @@
 #include "random_crew.h"
 
 /*
- * Producers and consumers are killed and stopped at random moments, and replaced. At the end every value that the
- * producers' journals say was put has been worked on, each was settled once at most, and whatever was done twice or lost is
- * explained by one particular death.
+ * Producers and consumers are killed and stopped at random moments, and replaced. At the end every
+ * value that the producers' journals say was put has been worked on, each was settled once at most,
+ * and whatever was done twice or lost is explained by one particular death.
  *
  *	--seconds 10 --seed N
  *
- * The time is shared out over rings of several sizes, and one queue with a lease time. This process is the killer and
- * the bookkeeper; random_crew.c is the workers.
+ * The time is shared out over rings of several sizes, and one queue with a lease time. This process
+ * is the killer and the bookkeeper; random_crew.c is the workers.
  */
 
 #define PAUSE_NS_MAX (2 * CREW_MS)
@@ -26,7 +26,9 @@
 
 static struct {
 	uint64_t kills, kills_stopped, stops;
-	/* Deaths of the current round that may have had a message in a hand that was not yet shown. */
+	/*
+	 * Deaths of the current round that may have had a message in a hand that was not yet shown.
+	 */
 	uint64_t unseen_gets, unseen;
 } killer;
 
@@ -48,7 +50,9 @@ static void start(unsigned i)
 	}
 }
 
-/* What the dead one had in hand is the only excuse for what may be missing, or done twice, later. */
+/*
+ * What the dead one had in hand is the only excuse for what may be missing, or done twice, later.
+ */
 static void account(unsigned i)
 {
 	struct random_worker *w = &shared->worker[i];

@@ -9,13 +9,13 @@
 
 /*
  * Messages that prove themselves, and queues that prove to be whole. Used by the stress and kill
- *tests, by any process.
+ * tests, by any process.
  *
  *	value, length, checksum of the rest | 64-bit words that follow from the value and nothing
- *else
+ * else
  *
  * The content is checked word by word: a block that was reused too early, or two messages mixed,
- *show at once.
+ * show at once.
  */
 
 #define LAPS 3
@@ -136,8 +136,9 @@ static uint64_t lap(struct sq *h, size_t size, unsigned char *buf)
 }
 
 /*
- * Laps of small messages until one takes as many as the queue's capacity, and one of large ones. A cell whose message was
- * redelivered may sit out a lap for each time, so that many laps are allowed. How many messages.
+ * Laps of small messages until one takes as many as the queue's capacity, and one of large ones. A
+ * cell whose message was redelivered may sit out a lap for each time, so that many laps are
+ * allowed. How many messages.
  */
 static uint64_t laps(struct sq *h, const struct sq_stat *st, unsigned char *buf)
 {

@@ -7,8 +7,9 @@
 #include <sys/mman.h>
 
 /*
- * The workers of kill_random. Each may be killed anywhere, so what it does with a message is written to shared memory in the
- * order in which it must be believed: first in hand, then done, then settled, then no more in hand.
+ * The workers of kill_random. Each may be killed anywhere, so what it does with a message is
+ * written to shared memory in the order in which it must be believed: first in hand, then done,
+ * then settled, then no more in hand.
  */
 
 #define TIMEOUT_NS  (20 * CREW_MS)
@@ -137,7 +138,10 @@ static void get(struct random_shared *s, unsigned i, struct sq *h)
 				crew_die("sq_get: %s", sq_strerror((int)len));
 			continue;
 		}
-		/* Shown before it is checked: the moment in which a death loses it should be as short as can be. */
+		/*
+		 * Shown before it is checked: the moment in which a death loses it should be as
+		 * short as can be.
+		 */
 		memcpy(&value, buf, sizeof(value));
 		w->hand[0] = value + 1;
 		w->calling = 0;

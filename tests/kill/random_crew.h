@@ -3,8 +3,8 @@
 #define RANDOM_CREW_H
 
 /*
- * The workers of kill_random, and what they show of themselves in shared memory, so that after a death of theirs it is
- * known what may have been in their hands.
+ * The workers of kill_random, and what they show of themselves in shared memory, so that after a
+ * death of theirs it is known what may have been in their hands.
  */
 
 #include <stdatomic.h>

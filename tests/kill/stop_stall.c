@@ -11,15 +11,16 @@
 #include "crew.h"
 
 /*
- * Two producers and two consumers run; one of each is stopped at a random moment, again and again. How long did the other two
- * make no progress? Both must go on: the running producer's messages (and what the stopped one left half done) must get
- * past the stopped consumer, whatever it holds, to the running one.
+ * Two producers and two consumers run; one of each is stopped at a random moment, again and again.
+ * How long did the other two make no progress? Both must go on: the running producer's messages
+ * (and what the stopped one left half done) must get past the stopped consumer, whatever it holds,
+ * to the running one.
  *
  *	--stops 1000 --stops-tiny 300 --stops-control 300 --seed N
  *
- * The control is the same with processes that only count, so that what the machine's scheduling does to such a measurement is known:
- * the limit is 100 ms more than that. The stop goes on until the pair has been round the ring, so that nothing left over from before
- * passes for progress.
+ * The control is the same with processes that only count, so that what the machine's scheduling
+ * does to such a measurement is known: the limit is 100 ms more than that. The stop goes on until
+ * the pair has been round the ring, so that nothing left over from before passes for progress.
  */
 
 #define PRODUCERS    2
@@ -137,8 +138,9 @@ static void stop(pid_t pid)
 }
 
 /*
- * Watch two counters, for span_ns and until both have risen by `least`, so that the ring has gone round whatever the stopped
- * hold. The longest time in which one of them stood still, and the longest between two of our own looks.
+ * Watch two counters, for span_ns and until both have risen by `least`, so that the ring has gone
+ * round whatever the stopped hold. The longest time in which one of them stood still, and the
+ * longest between two of our own looks.
  */
 static void watch(const unsigned who[2], int64_t span_ns, uint64_t least, int64_t *ret_stall_ns,
 	int64_t *ret_late_ns)
@@ -188,7 +190,10 @@ static double ms_at(const int64_t *v, uint64_t n, double part)
 	return (double)v[(uint64_t)((double)(n - 1) * part)] / CREW_MS;
 }
 
-/* Sorts. The worst stall, of which the monitor's own lateness in the same stop is taken off: it saw nothing then. */
+/*
+ * Sorts. The worst stall, of which the monitor's own lateness in the same stop is taken off: it saw
+ * nothing then.
+ */
 static int64_t report(const char *name, struct sample *s)
 {
 	int64_t worst = 0;

@@ -11,15 +11,15 @@
 
 /*
  * Many producers and consumers on one queue: every value arrives exactly once, whole, and in its
- *producer's order.
+ * producer's order.
  *
  *	--producers 8 --consumers 8 --messages 10000000 --max-size 4096 --capacity 1024 --seed N
  *	--mode mixed|plain    all calls, or sq_put() and sq_get() only
  *	--threads             threads, each with a handle of its own, instead of processes
  *
  * A message bears producer << 40 | number. What was seen is a bitmap; a bit set twice is a
- *duplicate. A message that was given back may arrive late: it must be in a second bitmap, written
- *before sq_nack(), and no other may be late or say attempts > 1.
+ * duplicate. A message that was given back may arrive late: it must be in a second bitmap, written
+ * before sq_nack(), and no other may be late or say attempts > 1.
  */
 
 #define WORKERS_MAX 64
@@ -146,8 +146,10 @@ static bool set_bit(_Atomic uint64_t *map, uint64_t i)
 	return atomic_fetch_or(&map[i / 64], (uint64_t)1 << i % 64) >> i % 64 & 1;
 }
 
-/* Whole, and of whom? ~0: an empty one. Else its place in the bitmaps. `attempts` is 0 if the call
- * does not tell. */
+/*
+ * Whole, and of whom? ~0: an empty one. Else its place in the bitmaps. `attempts` is 0 if the call
+ * does not tell.
+ */
 static uint64_t inspect(struct consumer *c, const void *data, size_t len, unsigned attempts)
 {
 	uint64_t value, producer, number, place;
@@ -272,6 +274,7 @@ static void run(struct sq *h)
 	uint64_t n = stress.consumers + stress.producers;
 	pthread_t thread[2 * WORKERS_MAX];
 	pid_t pid[2 * WORKERS_MAX];
+	int r;
 
 	for (uint64_t i = 0; i < n; i++) {
 		if (stress.threads) {
@@ -287,7 +290,10 @@ static void run(struct sq *h)
 	}
 	for (uint64_t i = n; i-- > 0;) {
 		if (i + 1 == stress.consumers) {
-			expect("sq_join", sq_join(h, SQ_FOREVER), 0);
+			do
+				r = sq_join(h, CREW_SECOND);
+			while (r == -ETIMEDOUT && !crew_failed());
+			expect("sq_join", r, 0);
 			*stress.over = true;
 		}
 		if (stress.threads ? pthread_join(thread[i], NULL) : crew_wait(pid[i]))
