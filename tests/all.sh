@@ -14,7 +14,7 @@ case $mode in all | quick) ;; *)
     ;;
 esac
 
-packages="gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcmocka-dev python3"
+packages="gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcmocka-dev python3 strace"
 [ "$mode" = quick ] || packages="$packages clang clang-format libclang-rt-14-dev"
 # shellcheck disable=SC2086 # a list of words
 sh tests/deps.sh $packages
