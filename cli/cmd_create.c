@@ -12,6 +12,7 @@
 #include "names.h"
 #include "parse.h"
 #include "report.h"
+#include "room.h"
 #include "sq.h"
 
 /*
@@ -29,7 +30,7 @@ const char help_create[] =
 	"  --small SIZE         messages to this size lie in the ring itself: faster (48)\n"
 	"  --block-memory SIZE  memory for each size class of longer messages (2M)\n"
 	"  --participants N     processes and threads that may use it at one time (1024)\n"
-	"  --mode OCTAL         who may use it, as of a file; needs read and write (0600)\n"
+	"  --mode OCTAL         who may: 0600, or 0660 its group too, or 0666 all (0600)\n"
 	"  --lease-time SPAN    a message leased for longer is given to another (0: no limit)\n"
 	"  --max-attempts N     a message leased so often goes to the dead-letter queue (no limit)\n"
 	"  --dead-letter QUEUE  which that is\n"
@@ -78,8 +79,15 @@ static const char *parse_mode(uint32_t *ret, const char *text)
 				  ? strtoul(text, NULL, 8)
 				  : 0;
 
-	if (v < 1 || v > 0777)
-		return "must be permission bits in octal, such as 0600, 0660 or 0666";
+	/*
+	 * Whoever uses a queue reads and writes it, and its owner must be able to remove what is in
+	 * it.
+	 */
+	for (unsigned shift = 0; shift < 9; shift += 3)
+		if ((v >> shift & 7) != 6 && ((v >> shift & 7) != 0 || shift == 6))
+			v = 0;
+	if (v == 0 || v > 0777)
+		return "must be 0600, 0660, 0666 or 0606: to use a queue is to read and write it";
 	*ret = (uint32_t)v;
 	return NULL;
 }
@@ -174,69 +182,6 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 	return code;
 }
 
-static const char *human(char ret[static 8], uint64_t bytes)
-{
-	(void)humanize_number(ret, 5, (int64_t)bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
-	return ret;
-}
-
-static int report_room(const char *queue, uint64_t wanted, const struct statvfs *shm)
-{
-	uint64_t there = (uint64_t)shm->f_bavail * shm->f_frsize;
-	uint64_t used = (uint64_t)shm->f_blocks * shm->f_frsize - there;
-	char want_text[8], there_text[8];
-
-	return report(EXIT_CANNOT_CREATE,
-		"no room for %s: %s wanted (%" PRIu64 " bytes), %s there in " SHM " (%" PRIu64
-		" bytes); lower --capacity or --block-memory, remove something, or make it larger with "
-		"`mount -o remount,size=%" PRIu64 "M " SHM "`",
-		queue, human(want_text, wanted), wanted, human(there_text, there), there,
-		(used + wanted + MIB - 1) / MIB);
-}
-
-/* Is there room for n queues of this size? */
-static int check_room(const char *queue, uint64_t n, uint64_t size)
-{
-	struct statvfs shm;
-	uint64_t there;
-
-	if (statvfs(SHM, &shm) < 0)
-		return report(EXIT_CANNOT_CREATE, "there is no " SHM " (%s); mount a tmpfs there",
-			strerror(errno));
-	there = (uint64_t)shm.f_bavail * shm.f_frsize;
-	return there / n < size ? report_room(queue, n * size, &shm) : EXIT_DONE;
-}
-
-static int report_create(const char *queue, int error, uint64_t size)
-{
-	struct statvfs shm;
-
-	switch (-error) {
-	case EEXIST:
-		return report(EXIT_CANNOT_CREATE,
-			"somebody has just made a queue %s; use it, or another name", queue);
-	case ENOSPC:
-		if (statvfs(SHM, &shm) == 0)
-			return report_room(queue, size, &shm);
-		break;
-	case EFBIG:
-		return report(EXIT_CANNOT_CREATE,
-			"%s needs %" PRIu64
-			" bytes, which is above this shell's limit for files; raise it with "
-			"`ulimit -f`",
-			queue, size);
-	case EACCES:
-	case EPERM:
-	case EROFS:
-		return report(
-			EXIT_DENIED, "not allowed to make queues in " SHM ": see `ls -ld " SHM "`");
-	default:
-		break;
-	}
-	return report(EXIT_CANNOT_CREATE, "cannot make %s: %s; see `df " SHM "` and `ulimit -a`",
-		queue, sq_strerror(error));
-}
-
 int cmd_create(int argc, char **argv)
 {
 	struct sq_config config = {0};
@@ -256,12 +201,12 @@ int cmd_create(int argc, char **argv)
 		return report_usage("create",
 			"--lease-time, or --capacity and --block-memory together, are beyond "
 			"what a queue can have");
-	code = check_room(n == 1 ? queues[0] : "all of them", (uint64_t)n, size);
+	code = room_check(n == 1 ? queues[0] : "all of them", (uint64_t)n, size);
 	for (int i = 0; code == EXIT_DONE && i < n; i++) {
 		int r = sq_create(queues[i], &config);
 
 		if (r < 0)
-			code = report_create(queues[i], r, size);
+			code = room_report(queues[i], r, size);
 		if (r < 0 && i > 0)
 			(void)report(code,
 				"those before it were made: %s is the first that was not",

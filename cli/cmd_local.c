@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -15,14 +16,16 @@
 #include "now.h"
 #include "parse.h"
 #include "report.h"
+#include "room.h"
 
 #define DURATION_NS      5000000000
 #define CAPACITY         8192
-#define SEED             0x5371756172657321
 #define TASK_SMALL       48
 #define RESULT_SMALL     48 /* a line of the ring with its word; longer results take two */
 #define RESULT_SMALL_TWO 112
+#define BLOCK_MEMORY     65536    /* for the few results that are longer still */
 #define LOOK_NS          50000000 /* between two looks at everything, if no signal comes first */
+#define SAME_WISH_NS     100000000
 #define INTERRUPTED      130
 
 const char help_local[] =
@@ -33,10 +36,10 @@ const char help_local[] =
 	"  --forever       end at Ctrl-C\n"
 	"  --rate R        make so many, not as many as possible: 100/s, 10/3s\n"
 	"  --max N         make integers from 0 to N, at most 18446744073709551615 (1000000)\n"
-	"  --seed N        of the integers (the same for the same seed)\n"
+	"  --seed N        the same integers again, for as many producers (at random)\n"
 	"  --capacity N    of each queue (8192)\n"
 	"  --prefix P      of the queues' names, so that others can join in (one of its own)\n"
-	"  -q, --quiet     no progress\n"
+	"  -q, --quiet     nothing on standard error but the proof and errors\n"
 	"\n"
 	"Producers put random integers n >= 0 into the queue pq. Workers lease n, put the text\n"
 	"`n * n = n²` into cq, and ack n. The collector writes what comes out of cq to standard\n"
@@ -139,17 +142,15 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 		.tasks = UINT64_MAX,
 		.max = 1000000,
 		.capacity = CAPACITY,
-		.seed = SEED,
+		.seed = (uint64_t)arc4random() << 32 | arc4random(),
 	};
 	optind = 0;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":q", long_options, &at)) != -1) {
 		const char *wrong;
 
-		if (c == '?')
-			return report_usage("local", "no such option: %s", argv[optind - 1]);
-		if (c == ':')
-			return report_usage("local", "%s wants a value", argv[optind - 1]);
+		if (c == '?' || c == ':')
+			return report_option("local", argv, c);
 		wrong = parse_option(o, c, &ends);
 		if (wrong)
 			return report_usage(
@@ -157,6 +158,8 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 	}
 	if (optind < argc)
 		return report_usage("local", "what is '%s'? it takes options only", argv[optind]);
+	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
+		return report_usage("local", "--duration: must be above 0");
 	if (ends > 1)
 		return report_usage(
 			"local", "--tasks, --duration and --forever exclude each other");
@@ -202,17 +205,13 @@ static int make_queue(struct sq **ret, const char *name, const struct sq_config 
 
 	if (r == -EEXIST)
 		return report(EXIT_CANNOT_CREATE,
-			"there is a queue %s already: choose another --prefix, or remove it with `sqctl rm %s`",
-			name, name);
-	if (r == -ENOSPC) {
+			"there is a queue %s already: choose another --prefix, or, if nobody uses it (see `sqctl "
+			"stat %s`), remove it with `sqctl rm %s`",
+			name, name, name);
+	if (r < 0) {
 		(void)sq_size(config, &size); /* it was computed once already */
-		return report(EXIT_CANNOT_CREATE,
-			"no room for %s in /dev/shm, it takes %" PRIu64
-			" bytes: use a smaller --capacity",
-			name, size);
+		return room_report(name, r, size);
 	}
-	if (r < 0)
-		return report_queue(name, r);
 	r = sq_open(ret, name);
 	return r < 0 ? report_queue(name, r) : 0;
 }
@@ -225,6 +224,7 @@ static int make_queues(struct local *l)
 		.small_message = TASK_SMALL,
 		.max_message = TASK_SMALL,
 		.participants = SQ_PARTICIPANTS_MAX,
+		.block_memory = BLOCK_MEMORY,
 		.flags = SQ_EPHEMERAL,
 	};
 	struct sq_config cq = pq;
@@ -232,9 +232,7 @@ static int make_queues(struct local *l)
 
 	cq.small_message = square_length_max(o->max) <= RESULT_SMALL ? RESULT_SMALL
 								     : RESULT_SMALL_TWO;
-	cq.max_message = SQUARE_MAX;
-	if (cq.small_message < SQUARE_MAX)
-		cq.max_message = cq.small_message;
+	cq.max_message = SQUARE_MAX; /* others may put larger tasks than ours */
 	r = make_queue(&l->pq, o->pq, &pq);
 	return r != 0 ? r : make_queue(&l->cq, o->cq, &cq);
 }
@@ -283,21 +281,24 @@ static int supervise(struct local *l, const sigset_t *signals)
 {
 	const struct timespec look = {.tv_nsec = LOOK_NS};
 	const struct local_options *o = &l->options;
-	bool asked = false;
+	int64_t asked_ns = 0;
 	int stage = 0, r;
 
 	while (stage < 3) {
 		int sig = sigtimedwait(signals, NULL, &look);
 
 		if (sig > 0 && sig != SIGCHLD) {
-			if (asked)
+			/* timeout(1) and others signal us and our group, both: that is one wish. */
+			if (asked_ns && now_ns() - asked_ns < SAME_WISH_NS)
+				continue;
+			if (asked_ns)
 				return report(INTERRUPTED, "ended at once; there is no proof");
-			asked = true;
+			asked_ns = now_ns();
 			local_show(l, true);
 			(void)report(
 				0, "ending: what was made is still done; once more to end at once");
 		}
-		if (asked || atomic_load(&l->ledger->reader_gone) ||
+		if (asked_ns || atomic_load(&l->ledger->reader_gone) ||
 			(o->duration > 0 && o->duration != INT64_MAX &&
 				now_ns() - l->ledger->began_ns >= o->duration))
 			atomic_store(&l->ledger->stop, true);
@@ -339,7 +340,7 @@ static int run(struct local *l, const sigset_t *signals)
 int cmd_local(int argc, char **argv)
 {
 	struct local l = {0};
-	sigset_t signals, before;
+	sigset_t signals;
 	int r = parse_options(&l.options, argc, argv);
 
 	if (r == 0)
@@ -351,7 +352,7 @@ int cmd_local(int argc, char **argv)
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &signals, &before);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	r = run(&l, &signals);
 	local_crew_kill(&l);
 	if (l.pq)
@@ -364,6 +365,6 @@ int cmd_local(int argc, char **argv)
 		(void)munmap(l.ledger, sizeof(*l.ledger));
 	free(l.members);
 	free(l.suspects);
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	/* The signals stay blocked: one that comes now wants what is done already. */
 	return r;
 }

@@ -3,8 +3,8 @@
 #define CLI_COMMAND_H
 
 /*
- * The commands of sqctl: one entry in the table in commands.c, one file each. A command gets its arguments
- * with its own name first and returns an exit code; it never exits.
+ * The commands of sqctl: one entry in the table in commands.c, one file each. A command gets its
+ * arguments with its own name first and returns an exit code; it never exits.
  */
 
 struct command {

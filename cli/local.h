@@ -30,7 +30,7 @@
 
 #define LOCAL_PRODUCERS_MAX 256
 #define LOCAL_WORKERS_MAX   1024
-#define LOCAL_LOG_MAX       65536 /* redeliveries that can be told apart */
+#define LOCAL_LOG_MAX       65536 /* redeliveries, and refusals, that can be told apart */
 #define LOCAL_NAME_MAX      (2 * SQ_NAME_MAX + 2)
 
 struct local_options {
@@ -63,7 +63,6 @@ struct local_hand {
 	_Atomic uint64_t entry; /* in the log of redeliveries, plus one; 0: a first delivery */
 	_Atomic uint64_t
 		seq; /* results this worker had put before this one, plus one; written last */
-	_Atomic uint64_t refused;
 };
 
 /* A task that came to a worker a second time or later. */
@@ -81,13 +80,15 @@ struct local_ledger {
 
 	_Alignas(64) _Atomic uint64_t collected;
 	_Atomic uint64_t wrong;
-	u128 sum; /* of n, over right results; to be read when the collector is done */
+	u128 sum; /* of n, over right results; this and the next to be read when the collector is done */
+	uint64_t written; /* lines that went out; on a terminal: all */
 	_Atomic bool collector_done;
 
-	_Alignas(64) _Atomic uint64_t again_count;
+	_Alignas(64) _Atomic uint64_t again_count, refused_count;
 	struct local_made made[LOCAL_PRODUCERS_MAX];
 	struct local_hand hand[LOCAL_WORKERS_MAX];
 	struct local_again again[LOCAL_LOG_MAX];
+	_Atomic uint64_t refused[LOCAL_LOG_MAX]; /* ids plus one, some perhaps twice */
 };
 
 /*

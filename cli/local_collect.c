@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "local.h"
@@ -14,35 +14,79 @@
  */
 
 #define BUFFER    (256 << 10)
+#define LINES_MAX 32768
 #define LINGER_NS 50000000  /* a line is written at most this late */
 #define SAMPLE_NS 100000000 /* a terminal shows one line in this time */
 
 struct sink {
 	struct local_ledger *ledger;
-	size_t used;
+	uint64_t count, written;
+	u128 sum;
 	int64_t waiting_ns; /* since when there is something in the buffer, as far as was looked */
 	bool terminal, shared; /* shared: progress is drawn on the same terminal */
 	int64_t next_sample;
+	size_t used, lines;
+	size_t end[LINES_MAX]; /* of each line in the buffer, its newline included */
 	char buffer[BUFFER];
 };
 
-static void flush(struct sink *s)
+static void account(struct sink *s, const char *line, size_t len)
 {
-	size_t at = 0;
+	uint64_t n;
 
-	while (at < s->used && !atomic_load(&s->ledger->reader_gone)) {
-		ssize_t n = write(STDOUT_FILENO, s->buffer + at, s->used - at);
+	if (square_check(&n, line, len)) {
+		s->sum += n;
+	} else {
+		atomic_store(&s->ledger->wrong, atomic_load(&s->ledger->wrong) + 1);
+		(void)report(
+			EXIT_DONE, "a wrong result: '%.*s'", (int)(len < 200 ? len : 200), line);
+	}
+	s->count++;
+}
+
+/* 0, or why it did not all go out. */
+static int write_all(const char *data, size_t len)
+{
+	while (len > 0) {
+		struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+		ssize_t n = write(STDOUT_FILENO, data, len);
 
 		if (n >= 0) {
-			at += (size_t)n;
+			data += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			(void)poll(&out, 1, -1);
 		} else if (errno != EINTR) {
-			if (errno != EPIPE)
-				atomic_store(&s->ledger->write_error, errno);
-			/* Nobody reads on: the run ends, but goes on being counted. */
-			atomic_store(&s->ledger->reader_gone, true);
+			return errno;
 		}
 	}
+	return 0;
+}
+
+/*
+ * Check, count and write what is in the buffer. Only now, and from there, so that the proof is
+ * about what goes out.
+ */
+static void flush(struct sink *s)
+{
+	int error;
+
+	for (size_t i = 0, at = 0; i < s->lines; at = s->end[i++])
+		account(s, s->buffer + at, s->end[i] - at - 1);
+	/* For the progress line; it may be a moment late. */
+	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
+	if (!atomic_load(&s->ledger->reader_gone)) {
+		error = write_all(s->buffer, s->used);
+		if (error == 0)
+			s->written += s->lines;
+		if (error != 0 && error != EPIPE)
+			atomic_store(&s->ledger->write_error, error);
+		/* Nobody reads on: the run ends, but goes on being counted. */
+		if (error != 0)
+			atomic_store(&s->ledger->reader_gone, true);
+	}
 	s->used = 0;
+	s->lines = 0;
 	s->waiting_ns = 0;
 }
 
@@ -67,42 +111,26 @@ static int64_t linger(struct sink *s)
 
 static void show_sample(struct sink *s, const char *line, size_t len)
 {
-	int64_t now = now_ns();
+	int64_t now;
 
+	account(s, line, len);
+	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
+	now = now_ns();
 	if (now < s->next_sample)
 		return;
 	s->next_sample = now + SAMPLE_NS;
+	/* A terminal that cannot be written to shows nothing: the proof tells the rest. */
 	if (s->shared)
-		(void)!write(STDOUT_FILENO, "\r\033[K", 4); /* a lost cursor move harms nobody */
-	memmove(s->buffer, line, len);
-	s->buffer[len] = '\n';
-	s->used = len + 1;
-	flush(s);
-}
-
-static void account(struct sink *s, const char *line, size_t len, uint64_t *count, u128 *sum)
-{
-	uint64_t n;
-
-	if (square_check(&n, line, len)) {
-		*sum += n;
-	} else {
-		atomic_store(&s->ledger->wrong, atomic_load(&s->ledger->wrong) + 1);
-		(void)report(
-			EXIT_DONE, "a wrong result: '%.*s'", (int)(len < 200 ? len : 200), line);
-	}
-	++*count;
-	atomic_store_explicit(
-		&s->ledger->collected, *count, memory_order_relaxed); /* for the progress line */
+		(void)write_all("\r\033[K", 4);
+	(void)write_all(line, len);
+	(void)write_all("\n", 1);
 }
 
 int local_collect(const struct local_options *o, struct local_ledger *ledger)
 {
 	static struct sink sink;
 	struct sink *s = &sink;
-	uint64_t count = 0;
 	struct sq *cq;
-	u128 sum = 0;
 	int r = sq_open(&cq, o->cq);
 
 	if (r < 0)
@@ -114,8 +142,13 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 		char *at = s->buffer + s->used;
 		ssize_t len = sq_get(cq, at, SQUARE_MAX, SQ_NOWAIT);
 
-		if (len == -EAGAIN)
-			len = sq_get(cq, at, SQUARE_MAX, linger(s));
+		if (len == -EAGAIN) {
+			int64_t timeout = linger(s);
+
+			/* That may have emptied it. */
+			at = s->buffer + s->used;
+			len = sq_get(cq, at, SQUARE_MAX, timeout);
+		}
 		if (len == -ETIMEDOUT) {
 			flush(s);
 			continue;
@@ -124,20 +157,21 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 			r = (int)len;
 			break;
 		}
-		account(s, at, (size_t)len, &count, &sum);
 		if (s->terminal) {
 			show_sample(s, at, (size_t)len);
 			continue;
 		}
 		at[len] = '\n';
 		s->used += (size_t)len + 1;
-		if (s->used + SQUARE_MAX + 1 > sizeof(s->buffer))
+		s->end[s->lines++] = s->used;
+		if (s->used + SQUARE_MAX + 1 > sizeof(s->buffer) || s->lines == LINES_MAX)
 			flush(s);
 	}
 	flush(s);
 	sq_close(cq);
-	ledger->sum = sum;
-	atomic_store(&ledger->collected, count);
+	ledger->sum = s->sum;
+	ledger->written = s->terminal ? s->count : s->written;
+	atomic_store(&ledger->collected, s->count);
 	if (r != -EPIPE)
 		return report_queue(o->cq, r);
 	atomic_store(&ledger->collector_done, true);

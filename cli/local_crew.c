@@ -50,13 +50,14 @@ static int start(struct local *l, struct local_member *m)
 		m->pid = pid;
 		return 0;
 	}
-	/* Nobody outlives the supervisor, and the terminal's Ctrl-C is for it alone. */
+	/* Nobody outlives the supervisor, and signals to the whole group are for it alone. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_BROKEN);
 	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGQUIT, SIG_IGN);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)snprintf(name, sizeof(name), "sq-%s%u", kinds[m->kind], m->index + 1);
@@ -133,7 +134,9 @@ static int died(struct local *l, struct local_member *m, pid_t pid, int status)
 		r = note_suspect(l, m, now);
 	if (r != 0)
 		return r;
-	m->idle_deaths = now == m->progress ? m->idle_deaths + 1 : 0;
+	/* A fault of its own would come again and again. SIGKILL is somebody's wish. */
+	if (WTERMSIG(status) != SIGKILL)
+		m->idle_deaths = now == m->progress ? m->idle_deaths + 1 : 0;
 	m->progress = now;
 	if (m->idle_deaths > IDLE_DEATHS_MAX)
 		return report(EXIT_BROKEN, "%s %u dies as soon as it starts (signal %d); giving up",

@@ -50,8 +50,12 @@ static int64_t due_ns(const struct local_options *o, const struct local_ledger *
 	unsigned index, uint64_t k)
 {
 	u128 number = (u128)k * o->producers + index;
+	u128 after;
 
-	return ledger->began_ns + (int64_t)(number * (u128)(uint64_t)o->rate_span / o->rate);
+	after = number * (u128)(uint64_t)o->rate_span / o->rate;
+	if (after > (u128)(uint64_t)(INT64_MAX - ledger->began_ns))
+		return INT64_MAX; /* never, in practice */
+	return ledger->began_ns + (int64_t)after;
 }
 
 /* How many of the next `want` tasks are due now. Sleeps a little if none is. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "local.h"
 #include "report.h"
@@ -68,6 +69,36 @@ static void count_twice(const struct local *l, struct sums *s)
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Each refused task once, however often it was refused: its worker may have been killed before the
+ * ack.
+ */
+static uint64_t count_refused(struct local_ledger *ledger)
+{
+	static uint64_t id[LOCAL_LOG_MAX];
+	uint64_t logged = atomic_load(&ledger->refused_count), n = 0, count = 0;
+
+	for (; n < logged && n < LOCAL_LOG_MAX; n++)
+		id[n] = atomic_load(&ledger->refused[n]);
+	qsort(id, n, sizeof(id[0]), compare);
+	/* A zero is of one killed between taking a place in the log and writing there. */
+	for (uint64_t i = 0; i < n; i++)
+		count += id[i] != 0 && (i == 0 || id[i] != id[i - 1]);
+	return count + (logged - n);
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static int gather(struct local *l, struct sums *s)
 {
 	const struct local_options *o = &l->options;
@@ -91,8 +122,8 @@ static int gather(struct local *l, struct sums *s)
 	for (unsigned i = 0; i < o->workers; i++) {
 		if (sq_bound(l->cq, i + 1, &n) == 0)
 			s->done += n;
-		s->refused += atomic_load(&l->ledger->hand[i].refused);
 	}
+	s->refused = count_refused(l->ledger);
 	s->put = s->pq.put;
 	s->foreign = s->put - ours;
 	s->alien = s->cq.put - s->done;
@@ -125,6 +156,8 @@ static bool check(const struct local *l, const struct sums *s)
 		"every task was done once, or is named above");
 	ok &= agree(s->collected == s->cq.put, "every result put was collected");
 	ok &= agree(s->wrong == 0, "every result is right");
+	ok &= agree(l->ledger->written == s->collected || atomic_load(&l->ledger->reader_gone),
+		"every result collected was written");
 	if (s->foreign == 0 && s->alien == 0)
 		ok &= agree(s->sum_collected == s->sum_made + s->sum_twice,
 			"the sum of n over the results is that over the tasks, and of those named above");
@@ -145,18 +178,23 @@ int local_proof(struct local *l)
 	ok = check(l, &s);
 	due = s.put + s.twice - s.refused;
 	fprintf(stderr,
-		"made       %12" PRIu64 "  by %" PRIu64 " producers, %" PRIu64 " restarts\n",
-		s.made, l->options.producers, l->restarts[LOCAL_PRODUCER]);
+		"made       %12" PRIu64 "  by %" PRIu64 " producer%s, %" PRIu64 " restart%s\n",
+		s.made, l->options.producers, plural(l->options.producers),
+		l->restarts[LOCAL_PRODUCER], plural(l->restarts[LOCAL_PRODUCER]));
 	if (s.foreign)
 		fprintf(stderr, "           %12" PRIu64 "  more were put by others\n", s.foreign);
 	fprintf(stderr,
-		"done       %12" PRIu64 "  by %" PRIu64 " workers, %" PRIu64 " restarts, %" PRIu64
-		" tasks redelivered\n",
-		s.done, l->options.workers, l->restarts[LOCAL_WORKER], s.pq.redelivered);
+		"done       %12" PRIu64 "  by %" PRIu64 " worker%s, %" PRIu64 " restart%s, %" PRIu64
+		" task%s redelivered\n",
+		s.done, l->options.workers, plural(l->options.workers), l->restarts[LOCAL_WORKER],
+		plural(l->restarts[LOCAL_WORKER]), s.pq.redelivered, plural(s.pq.redelivered));
 	if (s.refused)
 		fprintf(stderr, "refused    %12" PRIu64 "  were no integers >= 0\n", s.refused);
 	fprintf(stderr, "collected  %12" PRIu64 "  of them wrong: %" PRIu64 "\n", s.collected,
 		s.wrong);
+	if (l->ledger->written != s.collected)
+		fprintf(stderr, "written    %12" PRIu64 "  then whoever read them had left\n",
+			l->ledger->written);
 	if (s.alien)
 		fprintf(stderr, "           %12" PRIu64 "  of them were put by others\n", s.alien);
 	fprintf(stderr, "lost       %12" PRIu64 "\n",

@@ -34,7 +34,8 @@ void local_show_start(const struct local *l)
 	next_ns = last_ns + interval_ns;
 	if (l->options.quiet)
 		return;
-	fprintf(stderr, "queues %s and %s\n", l->options.pq, l->options.cq);
+	fprintf(stderr, "queues %s and %s, seed %" PRIu64 "\n", l->options.pq, l->options.cq,
+		l->options.seed);
 	list(l, LOCAL_PRODUCER, "producers");
 	list(l, LOCAL_WORKER, "workers  ");
 	list(l, LOCAL_COLLECTOR, "collector");
@@ -63,8 +64,10 @@ void local_show(const struct local *l, bool last)
 	done = cq.put;
 	rate = now > last_ns ? (double)(done - last_done) * 1e9 / (double)(now - last_ns) : 0;
 	fprintf(stderr,
-		"%sdone %" PRIu64 "  %.0f/s  waiting: tasks %" PRIu64 ", results %" PRIu64 "%s",
-		terminal ? "\r\033[K" : "", done, rate, pq.depth, cq.depth, terminal ? "" : "\n");
+		"%sdone %" PRIu64 "  %.0f/s  waiting: tasks %" PRIu64 ", in hand %" PRIu64
+		", results %" PRIu64 "%s",
+		terminal ? "\r\033[K" : "", done, rate, pq.depth, pq.leased, cq.depth,
+		terminal ? "" : "\n");
 	(void)fflush(stderr);
 	last_done = done;
 	last_ns = now;

@@ -29,6 +29,15 @@ static void refuse(const struct sq_lease *task, const char *why)
 		task->len > SHOWN_MAX ? "..." : "", why);
 }
 
+/* Before the ack, by its id: who refuses it again, because we were killed here, adds nothing. */
+static void note_refusal(struct local_ledger *ledger, const struct sq_lease *task)
+{
+	uint64_t i = atomic_fetch_add(&ledger->refused_count, 1);
+
+	if (i < LOCAL_LOG_MAX)
+		atomic_store(&ledger->refused[i], task->id + 1);
+}
+
 /* Where this redelivery is noted; 0: nowhere, as it is none, or the log is full. */
 static uint64_t note_again(struct local_ledger *ledger, const struct sq_lease *task, uint64_t n)
 {
@@ -55,7 +64,7 @@ static int do_task(struct sq *pq, struct sq *cq, struct local_ledger *ledger,
 	why = parse_natural(&n, task->data, task->len);
 	if (why) {
 		refuse(task, why);
-		atomic_store(&hand->refused, atomic_load(&hand->refused) + 1);
+		note_refusal(ledger, task);
 		r = sq_ack(pq, task);
 		return r == -ESTALE ? 0 : r;
 	}

@@ -71,6 +71,8 @@ int main(int argc, char **argv)
 	 * nothing.
 	 */
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Processes of a run share it: each line goes out in one piece. */
+	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	code = run(argc, argv);
 	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE && code == EXIT_DONE)

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "parse.h"
-
 #define CHUNK        10000000000000000000u /* the largest power of ten below 2^64 */
 #define CHUNK_DIGITS 19
 
@@ -32,9 +30,11 @@ size_t wide_text(char ret[static WIDE_MAX], u128 v)
 		memcpy(ret, small, len);
 		return len;
 	}
-	/* At most 39 digits, so one chunk of 19 and at most 20 more before it. */
+	/*
+	 * What is above the lowest 19 digits may itself be more than 64 bits: once more, at most.
+	 */
 	low = (uint64_t)(v % CHUNK);
-	len = natural_text(ret, (uint64_t)(v / CHUNK));
+	len = wide_text(ret, v / CHUNK);
 	for (size_t i = CHUNK_DIGITS; i-- > 0; low /= 10)
 		ret[len + i] = (char)('0' + low % 10);
 	return len + CHUNK_DIGITS;
@@ -65,17 +65,45 @@ size_t square_length_max(uint64_t max)
 	return square_text(text, max);
 }
 
+/* The decimal number at *at, which is moved behind it. False: there is none, or it is too large. */
+static bool read_wide(u128 *ret, const char **at, const char *end)
+{
+	const char *begin = *at;
+	u128 v = 0;
+
+	for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
+		unsigned digit = (unsigned)(**at - '0');
+
+		if (v > (~(u128)0 - digit) / 10)
+			return false;
+		v = v * 10 + digit;
+	}
+	*ret = v;
+	/* One text for each number: no leading zeros. */
+	return *at > begin && (*begin != '0' || *at == begin + 1);
+}
+
+static bool skip(const char **at, const char *end, const char *text)
+{
+	size_t len = strlen(text);
+
+	if ((size_t)(end - *at) < len || memcmp(*at, text, len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+/* By arithmetic on what the text says, and not by the code that made it. */
 bool square_check(uint64_t *ret, const char *text, size_t len)
 {
-	const char *space = memchr(text, ' ', len);
-	char right[SQUARE_MAX];
-	uint64_t n;
+	const char *end = text + len;
+	u128 n, m, square;
 
-	if (!space || parse_natural(&n, text, (unsigned long)(space - text)))
+	if (!read_wide(&n, &text, end) || !skip(&text, end, " * ") || !read_wide(&m, &text, end) ||
+		!skip(&text, end, " = ") || !read_wide(&square, &text, end) || text != end)
 		return false;
-	/* There is one right text for each n. */
-	if (square_text(right, n) != len || memcmp(right, text, len) != 0)
+	if (n > UINT64_MAX || m != n || square != n * n)
 		return false;
-	*ret = n;
+	*ret = (uint64_t)n;
 	return true;
 }

@@ -98,8 +98,8 @@ void sqi_block_free(struct sq *h, const struct sqi_ref *ref)
 	uint64_t w = sqi_look(word);
 
 	/* F2. Releases what was read of the block; A1 acquires it. Failing means freed. */
-	if ((w & HELD) && w >> GEN_SHIFT == ref->gen)
-		(void)sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE);
+	if ((w & HELD) && w >> GEN_SHIFT == ref->gen && sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
+		sqi_wake_all(&h->head->freed); /* all: not every one fits every sleeper */
 }
 
 /* Does the cell that this block's owner last meant it for hold its message? */
@@ -137,7 +137,8 @@ void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot
 		/* After the look at the word: it is not of the slot's next tenant. */
 		if (sqi_look(&slot->id) != dead)
 			return;
-		(void)sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE);
+		if (sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
+			sqi_wake_all(&h->head->freed);
 	}
 }
 

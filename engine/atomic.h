@@ -7,6 +7,7 @@
  * a step between any two of them (SQ_STEP) and so that each has one documented order:
  *
  *	look, cas, add, swap  sequentially consistent: words that decide who owns what, wake words
+ *	watch                 acquire: what a second look at the word is to confirm
  *	peek, poke            relaxed: payload, hints, one's own counters; each use says why
  *	post                  release: one's own words that are read after one's death
  *
@@ -38,6 +39,12 @@ static inline uint64_t sqi_peek(const sqi_u64 *p)
 {
 	SQ_STEP();
 	return atomic_load_explicit((sqi_u64 *)p, memory_order_relaxed);
+}
+
+static inline uint64_t sqi_watch(const sqi_u64 *p)
+{
+	SQ_STEP();
+	return atomic_load_explicit((sqi_u64 *)p, memory_order_acquire);
 }
 
 static inline void sqi_poke(sqi_u64 *p, uint64_t v)

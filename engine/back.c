@@ -18,21 +18,22 @@ static void set(struct sq *h, uint64_t index)
 		&sqi_bitmap(h)[index / 64], (uint64_t)1 << index % 64, memory_order_seq_cst);
 }
 
-static void clear(struct sq *h, uint64_t index)
-{
-	SQ_STEP();
-	atomic_fetch_and_explicit(
-		&sqi_bitmap(h)[index / 64], ~((uint64_t)1 << index % 64), memory_order_seq_cst);
-	if (sqi_word_state(sqi_look(&sqi_cell(h, index)->word)) == SQI_BACK)
-		set(h, index);
-}
-
 /* This cell's word is BACK, or was a moment ago. Wakes a consumer. */
 void sqi_back_announce(struct sq *h, uint64_t pos)
 {
 	set(h, pos & h->mask);
 	(void)sqi_add(&h->head->back_seq, 1);
 	sqi_wake(&h->head->came);
+}
+
+static void clear(struct sq *h, uint64_t index)
+{
+	SQ_STEP();
+	atomic_fetch_and_explicit(
+		&sqi_bitmap(h)[index / 64], ~((uint64_t)1 << index % 64), memory_order_seq_cst);
+	/* Set again, meanwhile: and somebody may have looked in vain since. */
+	if (sqi_word_state(sqi_look(&sqi_cell(h, index)->word)) == SQI_BACK)
+		sqi_back_announce(h, index);
 }
 
 /* This cell's word is BACK again, and nobody need come for it before the next sweep. */

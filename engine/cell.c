@@ -16,10 +16,10 @@ bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref
 	struct sqi_ref ref;
 	uint64_t v;
 
-	if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
 		return false;
-	v = sqi_peek(&c->data[1]);
-	ref.gen = sqi_peek(&c->data[0]);
+	v = sqi_watch(&c->data[1]);
+	ref.gen = sqi_watch(&c->data[0]);
 	ref.index = v >> 32;
 	ref.len = v & UINT32_MAX;
 	if (!sqi_block_valid(h, &ref))
@@ -32,7 +32,7 @@ bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref
 int sqi_cell_view(
 	const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len)
 {
-	uint64_t meta = sqi_peek(&c->meta);
+	uint64_t meta = sqi_watch(&c->meta);
 	struct sqi_ref ref;
 
 	if (meta & SQI_META_BLOCK) {
@@ -71,7 +71,7 @@ static void release_block(struct sq *h, struct sqi_cell *c)
  */
 static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
 {
-	if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
 		/* F1. Releases what was read of the cell; W1 acquires it. */
 		return sqi_cas(&c->word, w, sqi_word_free(w, more));
 	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_RELEASING, h->owner) + more * SQI_TURN_ONE))

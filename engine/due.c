@@ -60,6 +60,19 @@ void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts)
 	}
 }
 
+/* More time than the queue gives, for one attempt, that we have just begun. */
+void sqi_due_extend(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts, uint64_t more_ms)
+{
+	struct sqi_due *due = sqi_due(h, pos);
+	uint64_t old;
+
+	if (!due)
+		return;
+	old = sqi_look(&due->deadline);
+	if (tag_in(old) == tag_of(turn, attempts) && old >> TAG_BITS != 0)
+		(void)sqi_cas(&due->deadline, old, old + (more_ms << TAG_BITS));
+}
+
 /* False: the lease's end is decided. */
 bool sqi_due_touch(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts)
 {
@@ -95,7 +108,7 @@ static bool pin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner)
 		 * After the look at the pins: if the message goes now and another is pinned, our
 		 * CAS fails.
 		 */
-		if (sqi_peek(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT != turn)
+		if (sqi_watch(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT != turn)
 			return false;
 		if ((uint16_t)old != (uint16_t)turn)
 			pins = turn & 0xffff; /* of an earlier message: nobody's any more */
@@ -123,7 +136,7 @@ static uint64_t without(uint64_t pins, unsigned owner)
 bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos)
 {
 	uint64_t pins = sqi_look(&sqi_due(h, pos)->pins);
-	uint64_t turn = sqi_peek(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT;
+	uint64_t turn = sqi_watch(&sqi_cell(h, pos)->meta) >> SQI_TURN_SHIFT;
 
 	return pins >> 16 && (uint16_t)pins == (uint16_t)turn;
 }
@@ -167,7 +180,11 @@ void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot
 	}
 }
 
-/* The lease that this word speaks of is overdue: end it. */
+/*
+ * The lease that this word speaks of is overdue: end it. Others may be doing the same; whoever's
+ * CAS of the word succeeds, the pin is needed, so only its holder takes it off: when it settles,
+ * learns of the end, closes or dies.
+ */
 static void end(struct sq *h, uint64_t pos, uint64_t w, uint64_t turn, uint64_t deadline)
 {
 	struct sqi_cell *c = sqi_cell(h, pos);
@@ -176,24 +193,33 @@ static void end(struct sq *h, uint64_t pos, uint64_t w, uint64_t turn, uint64_t 
 	if (!pin(h, pos, turn, owner))
 		return;
 	if (deadline >> TAG_BITS &&
-		!sqi_cas(&sqi_due(h, pos)->deadline, deadline, tag_in(deadline))) {
-		sqi_due_unpin(h, pos, turn, owner);
-		return;
-	}
-	for (;;) {
-		if (sqi_cas(&c->word, w, sqi_word_back(w))) {
-			(void)sqi_add(&h->head->overdue, 1);
-			sqi_back_announce(h, pos);
-			return;
-		}
+		!sqi_cas(&sqi_due(h, pos)->deadline, deadline, tag_in(deadline)))
+		return; /* touched, or ended by another */
+	while (!sqi_cas(&c->word, w, sqi_word_back(w))) {
 		w = sqi_look(&c->word);
 		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != owner ||
 			sqi_word_attempts(w) != attempts ||
-			sqi_peek(&c->meta) >> SQI_TURN_SHIFT != turn)
-			break;
+			sqi_watch(&c->meta) >> SQI_TURN_SHIFT != turn)
+			return; /* settled, or ended by another */
 	}
-	/* Its holder settled it first, and reads no more. */
-	sqi_due_unpin(h, pos, turn, owner);
+	(void)sqi_add(&h->head->overdue, 1);
+	sqi_back_announce(h, pos);
+}
+
+/* A pin whose slot has no tenant: set for one found overdue who was reaped meanwhile. */
+static void unpin_nobody(struct sq *h, uint64_t pos)
+{
+	struct sqi_due *due = sqi_due(h, pos);
+	uint64_t pins = sqi_look(&due->pins);
+
+	for (int i = 0; i < PINS; i++) {
+		unsigned owner = pin_at(pins, i);
+
+		if (owner > h->g.in.participants ||
+			(owner > 0 && sqi_look(&sqi_slot(h, owner - 1)->id) == 0))
+			(void)sqi_cas(&due->pins, pins, without(pins, owner));
+	}
+	sqi_cell_unpinned(h, pos);
 }
 
 /* End the leases whose time is up. */
@@ -212,9 +238,11 @@ void sqi_due_sweep(struct sq *h)
 			sqi_back_announce(h, i);
 			continue;
 		}
+		if (sqi_word_state(w) == SQI_PINNED)
+			unpin_nobody(h, i);
 		if (sqi_word_state(w) != SQI_TAKEN)
 			continue;
-		turn = sqi_peek(&c->meta) >> SQI_TURN_SHIFT;
+		turn = sqi_watch(&c->meta) >> SQI_TURN_SHIFT;
 		tag = tag_of(turn, sqi_word_attempts(w));
 		deadline = sqi_look(&due->deadline);
 		if (sqi_look(&c->word) != w)

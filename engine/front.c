@@ -9,8 +9,10 @@
  * itself.
  */
 
-#define HINT_EVERY      16
+#define HINT_EVERY 16
+#ifndef PATIENCE_PAUSES    /* the explorer has less: each look costs it a step */
 #define PATIENCE_PAUSES 64 /* with a writer, before looking behind it: about 1 us */
+#endif
 
 /* Has the message of this position, if there ever was one, gone? */
 static bool consumed(const struct sq *h, uint64_t p)

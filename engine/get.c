@@ -13,6 +13,8 @@
  * a lease, copied, and acked.
  */
 
+#define COPY_MS 1000 /* and one more for each 64 KiB: far more than any copy takes */
+
 /* Copy the block's message and let it go. 0: it was taken from us, look again. */
 static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
@@ -21,6 +23,8 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 
 	if (r <= 0)
 		return r;
+	/* A copy may take longer than a lease is meant to. */
+	sqi_due_extend(h, pos, lease.id >> h->shift, lease.attempts, COPY_MS + (lease.len >> 16));
 	if (lease.len > cap) {
 		/* It was shorter a moment ago, when it was nobody's. */
 		(void)sqi_give_back(h, &lease, false);
@@ -34,7 +38,7 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 
 ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 {
-	for (;;) {
+	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		const void *data;
 		struct sqi_cell *c;
 		uint64_t p, w;
@@ -80,4 +84,5 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 		sqi_wake(&h->head->went);
 		return (ssize_t)len;
 	}
+	return -EBADMSG;
 }

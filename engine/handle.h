@@ -16,6 +16,12 @@
 #include "sq.h"
 #include "word.h"
 
+/*
+ * How often a step that others spoilt is tried again: each time, some of them had got on. In memory
+ * that is whole nobody comes near it.
+ */
+#define SQI_ROUNDS_MAX (1u << 20)
+
 /* One mapping of a segment, shared by all handles of this process on it. */
 struct sqi_map;
 
@@ -51,9 +57,10 @@ struct sq {
 	struct sqi_slot *slot;
 
 	struct sqi_side producing, consuming;
-	uint64_t held; /* leases not yet settled, as far as this handle knows */
-	int owed;      /* an error that sq_get_many() could not report yet */
-	unsigned fuel; /* operations until the next look for the dead */
+	bool short_of_blocks; /* the last attempt to put failed for want of one */
+	uint64_t held;        /* leases not yet settled, as far as this handle knows */
+	int owed;             /* an error that sq_get_many() could not report yet */
+	unsigned fuel;        /* operations until the next look for the dead */
 
 	struct sqi_ref reserved; /* of a large reservation */
 	void *buffer;            /* of a small one */
@@ -67,8 +74,9 @@ struct sq {
 	unsigned char *base;
 	struct sqi_geometry g;
 	struct sqi_map *map;
-	uint64_t id; /* the participant's */
-	int fd;      /* holds the lock that says it lives */
+	uint64_t id;       /* the participant's */
+	uint64_t dev, ino; /* of the object's file, which fd should be of */
+	int fd;            /* holds the lock that says it lives */
 	struct sq *dead_letters;
 	struct sq *next, **prev; /* all handles of the process */
 };
@@ -112,6 +120,9 @@ static inline struct sqi_entry *sqi_entry(const struct sq *h, uint64_t index)
 	return (struct sqi_entry *)(h->base + h->g.journal) + index;
 }
 
+/* queue.c */
+int sqi_handle_init(struct sq *h);
+
 /* put.c */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
 int sqi_tail(const struct sq *h, uint64_t *ret_pos);
@@ -153,6 +164,7 @@ void sqi_back_sweep(struct sq *h);
 
 /* due.c: lease times */
 void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
+void sqi_due_extend(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts, uint64_t more_ms);
 bool sqi_due_touch(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
 void sqi_due_sweep(struct sq *h);
 bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos);
@@ -171,6 +183,7 @@ void sqi_block_count(const struct sq *h, uint64_t *ret_free);
 int sqi_join_party(struct sq *h);
 void sqi_leave_party(struct sq *h);
 bool sqi_is_dead(const struct sq *h, uint64_t id);
+bool sqi_has_file(const struct sq *h);
 
 /* recover.c */
 int sqi_rescue(struct sq *h);
@@ -182,7 +195,7 @@ void sqi_journal_fold(struct sq *h, struct sqi_slot *slot, uint64_t dead);
 
 /* wait.c */
 void sqi_wake_slow(sqi_u32 *event, bool all);
-int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeout,
+int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 int64_t sqi_now_ns(void);
 

@@ -30,7 +30,7 @@
 #define SQI_CLASSES_MAX    12 /* 256 bytes, and four times that, and so on, to 1 GiB */
 #define SQI_CLASS_MIN      256
 #define SQI_DLQ_MAX        (SQ_NAME_MAX * 2 + 2)
-#define SQI_LOCK_BASE      ((uint64_t)1 << 40) /* locked bytes lie beyond any segment's end */
+#define SQI_LOCK_BASE      ((uint64_t)1 << 61) /* locked bytes lie beyond any segment's end */
 
 /* What a segment is made from; the rest follows. */
 struct sqi_inputs {
@@ -84,6 +84,7 @@ struct sqi_head {
 	/* Eventcounts: bit 0 says that somebody may sleep. */
 	_Alignas(SQI_LINE) sqi_u32 came;
 	_Alignas(SQI_LINE) sqi_u32 went;
+	sqi_u32 freed; /* blocks */
 
 	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
 	sqi_u64 rescue_ms;                  /* no look for the dead before this moment */

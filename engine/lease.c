@@ -54,7 +54,7 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 
 int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 {
-	for (;;) {
+	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t p, w;
 		int r = sqi_next(h, &p, &w);
 
@@ -68,6 +68,7 @@ int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 		sqi_count(&h->slot->leases);
 		return 0;
 	}
+	return -EBADMSG;
 }
 
 /* Is the lease still ours? Then *ret_word is the word that says so. */
@@ -94,13 +95,12 @@ static int stale(struct sq *h, const struct sq_lease *lease)
 }
 
 /*
- * We have settled it ourselves. A pin of ours on a first lease can only be of one who found it
- * overdue a moment too late, and perhaps died then.
+ * We have settled it ourselves: a pin of ours is of somebody who found it overdue a moment too
+ * late.
  */
 static void unpin_stray(struct sq *h, const struct sq_lease *lease)
 {
-	if (lease->attempts == 1)
-		sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
+	sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
 }
 
 /* Remove the message. -ESTALE. */

@@ -44,7 +44,8 @@ static void after_fork_child(void)
 {
 	for (struct sq *h = handles; h; h = h->next) {
 		h->forked = true;
-		(void)close(h->fd);
+		if (sqi_has_file(h))
+			(void)close(h->fd);
 		h->fd = -1;
 	}
 	handles = NULL;
@@ -117,6 +118,8 @@ int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino)
 	}
 	m->handles++;
 	h->map = m;
+	h->dev = dev;
+	h->ino = ino;
 	h->base = m->base;
 	h->next = handles;
 	h->prev = &handles;
@@ -142,7 +145,8 @@ void sqi_unmap_handle(struct sq *h)
 		*at = h->map->next;
 		free(h->map);
 	}
-	(void)close(h->fd);
+	if (sqi_has_file(h))
+		(void)close(h->fd);
 	h->fd = -1;
 	h->map = NULL;
 	h->base = NULL;

@@ -10,25 +10,32 @@
  * Called by get.c and lease.c.
  */
 
-/*
- * Move a message to the dead letters. 0: moved, or taken by somebody else. Else it stays, and why.
- */
-static int bury(struct sq *h, uint64_t pos, uint64_t w)
+/* The queue for dead letters. It may have been removed, and made again, since we opened it. */
+static struct sq *dead_letters(struct sq *h)
 {
-	struct sq_lease lease;
 	struct stat st;
-	int r;
 
-	/* It may have been removed, and made again, since we opened it. */
 	if (h->dead_letters && (fstat(h->dead_letters->fd, &st) < 0 || st.st_nlink == 0)) {
 		sq_close(h->dead_letters);
 		h->dead_letters = NULL;
 	}
-	if (!h->dead_letters) {
-		r = sq_open(&h->dead_letters, h->g.in.dead_letter);
-		if (r < 0)
-			return r;
-	}
+	if (!h->dead_letters && sq_open(&h->dead_letters, h->g.in.dead_letter) < 0)
+		h->dead_letters = NULL;
+	return h->dead_letters;
+}
+
+/*
+ * Move a message to the dead letters. 0: moved, or taken by somebody else. -EAGAIN: it stays, for
+ * want of that queue or of room in it. -EBADMSG: it was damaged itself.
+ */
+static int bury(struct sq *h, uint64_t pos, uint64_t w)
+{
+	struct sq *to = dead_letters(h);
+	struct sq_lease lease;
+	int r;
+
+	if (!to)
+		return -EAGAIN;
 	r = sqi_take(h, pos, w, &lease);
 	if (r <= 0)
 		return r;
@@ -36,14 +43,13 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 	 * A death between these two delivers it to both: at least once, as sq.h says of dead
 	 * letters.
 	 */
-	r = sq_put(h->dead_letters, lease.data, lease.len, SQ_NOWAIT);
-	if (r < 0) {
+	if (sq_put(to, lease.data, lease.len, SQ_NOWAIT) < 0) {
 		/*
 		 * Quietly: the next sweep will try again. Stale: somebody else has it now, which is
 		 * as good.
 		 */
 		(void)sqi_give_back(h, &lease, true);
-		return r;
+		return -EAGAIN;
 	}
 	if (sqi_finish(h, &lease) == 0)
 		(void)sqi_add(&h->head->dead_letters, 1);
@@ -72,7 +78,7 @@ static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 /* 0: *ret_word is FULL or BACK. -EAGAIN: none. -EPIPE: none and never again. */
 int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	for (;;) {
+	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		int r;
 
 		if (sqi_look(&h->head->closed) > 1)
@@ -91,4 +97,5 @@ int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		if (r < 0)
 			return r;
 	}
+	return -EBADMSG;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "handle.h"
@@ -30,6 +31,18 @@ static struct flock byte_of(uint64_t id)
 	};
 }
 
+/*
+ * Is our descriptor still that of the object? A program that closes all descriptors, and opens
+ * others, has made it something else: then we can tell nothing about anybody, and must not close
+ * it.
+ */
+bool sqi_has_file(const struct sq *h)
+{
+	struct stat st;
+
+	return fstat(h->fd, &st) == 0 && st.st_dev == h->dev && st.st_ino == h->ino;
+}
+
 /* Has the participant of this id gone for good? When in doubt, no. */
 bool sqi_is_dead(const struct sq *h, uint64_t id)
 {
@@ -39,7 +52,7 @@ bool sqi_is_dead(const struct sq *h, uint64_t id)
 		return false;
 	if (id >= ID_MAX)
 		return true; /* nobody's: damage */
-	return fcntl(h->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+	return fcntl(h->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK && sqi_has_file(h);
 }
 
 static int new_id(struct sq *h)

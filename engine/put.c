@@ -98,19 +98,20 @@ bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end)
 		uint64_t w = sqi_look(&sqi_cell(h, q)->word);
 		int64_t ahead = sqi_word_ahead(w, q >> h->shift);
 
-		if (ahead == -1 &&
-			(sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING))
-			return false;
 		switch (sqi_word_state(w)) {
-		case SQI_TAKEN:
-		case SQI_BACK:
-		case SQI_VOID:
-		case SQI_RELEASING:
-		case SQI_PINNED:
-			break;
-		default:
+		case SQI_FULL:
+		case SQI_WRITING:
+			/* Of the lap before: the ring is full. Of this one: others have gone on. */
+			*ret_end = q;
+			return ahead != -1;
+		case SQI_FREE:
+		case SQI_SEALED:
+			if (ahead > 0)
+				break; /* by redeliveries; not to be had in this lap */
 			*ret_end = q;
 			return true;
+		default:
+			break;
 		}
 	}
 	return false;
@@ -210,7 +211,7 @@ static int give_up(struct sqi_cell *c, unsigned owner)
  */
 int sqi_put_try(struct sq *h, const struct sqi_message *m)
 {
-	for (;;) {
+	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		struct sqi_cell *c;
 		uint64_t p, w;
 		int r;
@@ -253,4 +254,5 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			return r;
 		sqi_wake(&h->head->went);
 	}
+	return -EBADMSG;
 }

@@ -11,9 +11,10 @@
  * and what is left is one attempt in put.c, get.c or lease.c.
  */
 
-#define FUEL 4096 /* operations between two looks at the clock, for those who never wait */
+#define FUEL 65536 /* operations between two looks at the clock, for those who never wait */
 
-static int handle_init(struct sq *h)
+/* From a geometry and a mapping: where everything is, and a participant. */
+int sqi_handle_init(struct sq *h)
 {
 	h->head = (struct sqi_head *)h->base;
 	h->cells = h->base + h->g.cells;
@@ -52,7 +53,7 @@ int sq_open(struct sq **ret, const char *name)
 	sqi_map_unlock();
 	if (r < 0)
 		goto free_handle;
-	r = handle_init(h);
+	r = sqi_handle_init(h);
 	if (r < 0)
 		goto unmap;
 	sqi_rescue_now_and_then(h);
@@ -99,14 +100,14 @@ static void used(struct sq *h)
 }
 
 /* A first attempt that needs no clock, then the long way. */
-static int run(struct sq *h, struct sqi_side *side, sqi_u32 *event, int64_t timeout,
+static int run(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	int r = attempt(h, arg);
 
 	if (r == -EAGAIN) {
 		if (timeout != SQ_NOWAIT)
-			r = sqi_wait(h, event, side, timeout, attempt, arg);
+			r = sqi_wait(h, side, timeout, attempt, arg);
 		else
 			sqi_rescue_now_and_then(h); /* for those who poll and never wait */
 	}
@@ -133,6 +134,7 @@ static int attempt_put_block(struct sq *h, void *arg)
 		if (sqi_look(&h->head->closed))
 			return -EPIPE;
 		r = sqi_block_get(h, m->len, &m->block);
+		h->short_of_blocks = r < 0;
 		if (r < 0)
 			return r;
 		memcpy(sqi_block_data(h, m->block.index, &cap), m->data, m->len);
@@ -153,12 +155,11 @@ int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
 	if (len > h->g.in.max_message)
 		return -EMSGSIZE;
 	if (len <= h->small)
-		return run(h, &h->producing, &h->head->went, timeout, attempt_put, &m);
-	r = run(h, &h->producing, &h->head->went, timeout, attempt_put_block, &m);
-	if (r < 0 && m.block.len > 0) {
+		return run(h, &h->producing, timeout, attempt_put, &m);
+	r = run(h, &h->producing, timeout, attempt_put_block, &m);
+	h->short_of_blocks = false;
+	if (r < 0 && m.block.len > 0)
 		sqi_block_free(h, &m.block);
-		sqi_wake(&h->head->went);
-	}
 	return r;
 }
 
@@ -193,7 +194,7 @@ ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
 		h->owed = 0;
 		return r;
 	}
-	r = run(h, &h->consuming, &h->head->came, timeout, attempt_get, &get);
+	r = run(h, &h->consuming, timeout, attempt_get, &get);
 	return r < 0 ? r : get.len;
 }
 
@@ -316,7 +317,7 @@ int sq_commit(struct sq *h, size_t len, int64_t timeout)
 		m.block = h->reserved;
 		m.block.len = len;
 	}
-	r = run(h, &h->producing, &h->head->went, timeout, attempt_put, &m);
+	r = run(h, &h->producing, timeout, attempt_put, &m);
 	if (r < 0)
 		return r;
 	if (m.data)
@@ -329,10 +330,8 @@ void sq_abort(struct sq *h)
 {
 	if (!h || h->forked)
 		return;
-	if (h->reservation == SQI_RESERVED_BLOCK) {
+	if (h->reservation == SQI_RESERVED_BLOCK)
 		sqi_block_free(h, &h->reserved);
-		sqi_wake(&h->head->went);
-	}
 	h->reservation = SQI_RESERVED_NONE;
 }
 
@@ -350,7 +349,7 @@ int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	r = run(h, &h->consuming, &h->head->came, timeout, attempt_lease, &lease);
+	r = run(h, &h->consuming, timeout, attempt_lease, &lease);
 	if (r == 0)
 		*ret = lease;
 	return r;

@@ -53,7 +53,8 @@ static int check_room(uint64_t size)
 
 	if (statvfs(SQI_DIR, &vfs) < 0)
 		return -errno;
-	return (uint64_t)vfs.f_bavail * vfs.f_frsize < size ? -ENOSPC : 0;
+	/* No blocks at all: a file system without a limit of its own. */
+	return vfs.f_blocks && (uint64_t)vfs.f_bavail * vfs.f_frsize < size ? -ENOSPC : 0;
 }
 
 static int fill(int fd, const struct sqi_geometry *g, uint32_t mode)
@@ -118,6 +119,19 @@ int sq_size(const struct sq_config *config, uint64_t *ret)
 	return r;
 }
 
+/* Its full name, for whoever comes to use it: a name without a prefix is of the queue's own. */
+static void name_dead_letters(struct sqi_inputs *in, const char *path)
+{
+	const char *full = strrchr(path, '/') + 1;
+	char name[sizeof(in->dead_letter)] = {0};
+
+	if (strchr(in->dead_letter, '.') || !sqi_name_of(&full, full))
+		return;
+	(void)snprintf(name, sizeof(name), "%.*s.%.*s", (int)strcspn(full, "."), full, SQ_NAME_MAX,
+		in->dead_letter);
+	memcpy(in->dead_letter, name, sizeof(name));
+}
+
 int sq_create(const char *name, const struct sq_config *config)
 {
 	char path[SQI_PATH_MAX], other[SQI_PATH_MAX];
@@ -131,9 +145,12 @@ int sq_create(const char *name, const struct sq_config *config)
 		r = sqi_geometry_init(&g, &in);
 	if (r < 0)
 		return r;
-	if (in.max_attempts &&
-		(sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0))
-		return -EINVAL;
+	if (in.max_attempts) {
+		name_dead_letters(&in, path);
+		g.in = in;
+		if (sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0)
+			return -EINVAL;
+	}
 	if (access(path, F_OK) == 0)
 		return -EEXIST;
 	r = check_room(g.total);
@@ -202,6 +219,15 @@ int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 	*ret_st = st;
 	*ret_fd = fd;
 	return 0;
+}
+
+bool sqi_segment_is(const char *name, uint64_t dev, uint64_t ino)
+{
+	char path[SQI_PATH_MAX];
+	struct stat st;
+
+	return sqi_name_path(path, name) == 0 && lstat(path, &st) == 0 && st.st_dev == dev &&
+	       st.st_ino == ino;
 }
 
 const char *sq_check(const char *name)

@@ -45,13 +45,18 @@
  * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
  * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. On
- * the uncontended path they make no system call.
+ * the uncontended path they make no system call, but for a look at who is dead or overdue, once in
+ * 65536 operations and not more than 40 times a second.
  *
  * Caveats
  *
  * - fork: handles do not survive into the child (-EBADF there); sq_close() in the child only frees
  *   memory. A child made by a raw clone() that shares no memory is not noticed and keeps its parent
  *   "alive".
+ * - Descriptors: a handle has one, and the lock on it is what says that the participant lives. A
+ *   program that closes
+ *   descriptors it did not open (closefrom() in a daemon's start) must do so before it opens handles: else others
+ *   find it dead, and deliver its leases again.
  * - kill -9: a message in the hand of a killed get() may go with it, as it would an instruction
  *   later. Leases close that hole: a message leased by the dead is delivered again, with attempts >
  *   1.
@@ -59,7 +64,8 @@
  *   lease time.
  * - /dev/shm is memory: a reboot empties it. All of it is reserved by sq_create().
  * - Trust: whoever may write the segment may damage it. Damage is reported (-EBADMSG), never
- *   followed; a message that was damaged itself is reported once and dropped.
+ *   followed; a message that was damaged itself is reported once and dropped. Cutting the object's file short is
+ *   beyond help: the kernel answers with SIGBUS.
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
  * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
  *   share a queue that has a lease time.
@@ -105,10 +111,10 @@ struct sq_config {
 	uint32_t max_attempts;  /* leases of a message before it is a dead letter; 0: no limit */
 	int64_t lease_time; /* nanoseconds (rounded up to milliseconds); 0: until its holder acks,
 			       nacks or dies */
-	const char
-		*dead_letter; /* the queue that takes dead letters; must be set with max_attempts */
-	uint64_t block_memory; /* bytes for each size class of larger messages; default 2 MiB */
-	uint32_t flags;        /* SQ_EPHEMERAL */
+	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
+	uint64_t
+		block_memory; /* bytes for each size class of larger messages; default 2 MiB: their capacity */
+	uint32_t flags; /* SQ_EPHEMERAL */
 	uint32_t reserved[9];
 };
 
@@ -123,7 +129,9 @@ struct sq; /* a handle: one participant in one queue */
 /*
  * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch().
  * `data` points into the shared memory: it is valid until ack or nack, or until any call with this
- * lease returned -ESTALE, or the handle is closed. It is aligned to 8 bytes. Do not write there.
+ * lease returned -ESTALE, or the handle is closed. It is aligned to 8 bytes. Do not write there. A
+ * handle that is given a message again which it has itself held too long has one claim on its
+ * memory: the later lease's end is the earlier's too.
  */
 struct sq_lease {
 	const void *data;
@@ -275,10 +283,13 @@ void sq_abort(struct sq *);
  * sq_lease(): take the first message, leaving it in the queue's memory, until sq_ack() removes it
  * or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
  * delivered again. A handle may hold any number. With max_attempts, a message leased that often is
- * moved to the dead-letter queue instead (if that is full or gone, it stays).
+ * moved to the dead-letter queue instead, at least once: a death in the middle of that leaves it in
+ * both. If that queue is full or gone the message stays, is delivered to nobody, and keeps a queue
+ * that is shut down from being drained.
  *
  *	-EAGAIN, -ETIMEDOUT  empty
- *	-EPIPE               shut down, and nothing left but leases of this very handle
+ *	-EPIPE               shut down, and nothing left but leases; those of others may still come
+ *	                     back, but who holds some himself is not kept waiting for them
  */
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
 

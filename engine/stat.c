@@ -5,6 +5,7 @@
 
 #include "cell.h"
 #include "handle.h"
+#include "segment.h"
 
 /*
  * Walks over a segment: what is in it, whether old messages are still there, whether it is
@@ -100,7 +101,7 @@ static bool older(const struct sq *h, uint64_t index, uint64_t tail)
 		default:
 			return false;
 		}
-		id = sqi_cell_id(sqi_peek(&c->meta), index, h->mask, h->shift);
+		id = sqi_cell_id(sqi_watch(&c->meta), index, h->mask, h->shift);
 		if (sqi_look(&c->word) == w)
 			return (int64_t)((tail - id) << unused) > 0;
 	}
@@ -172,7 +173,8 @@ int sq_gc(const char *name)
 	if (r < 0)
 		return r;
 	(void)sqi_rescue(h);
-	if (abandoned(h)) {
+	/* The name may stand for another by now. */
+	if (abandoned(h) && sqi_segment_is(name, h->dev, h->ino)) {
 		r = sq_unlink(name);
 		if (r == 0)
 			r = 1;

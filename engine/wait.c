@@ -21,16 +21,18 @@
  * nobody sleeps longer than a rescue tick at a time, which is also when the dead are looked for.
  */
 
+#ifndef SPIN_PAUSES_MAX
 #define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, reading the line 7 times */
-#define TICK_MIN_NS     10000000 /* then 20, 40, and 50 ms */
-#define TICK_MAX_NS     50000000
-#define NAP_NS          50000
-#define NAP_CAPACITY    256 /* a ring that does not run dry while a neighbour naps */
-#define FLOW_OPS        4
-#define FLOW_NS         200000 /* between messages: slower is no flow */
-#define HURRY_NS        15000  /* between waits */
-#define HURRIES         4
-#define DENIED_NS       1000000
+#endif
+#define TICK_MIN_NS  10000000 /* then 20, 40, and 50 ms */
+#define TICK_MAX_NS  50000000
+#define NAP_NS       50000
+#define NAP_CAPACITY 256 /* a ring that does not run dry while a neighbour naps */
+#define FLOW_OPS     4
+#define FLOW_NS      200000 /* between messages: slower is no flow */
+#define HURRY_NS     15000  /* between waits */
+#define HURRIES      4
+#define DENIED_NS    1000000
 
 int64_t sqi_now_ns(void)
 {
@@ -112,15 +114,24 @@ static uint32_t arm(sqi_u32 *event)
 	}
 }
 
+/* What wakes those who wait on this side for what they wait for. */
+static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
+{
+	if (side == &h->consuming)
+		return &h->head->came;
+	return h->short_of_blocks ? &h->head->freed : &h->head->went;
+}
+
 /*
  * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and
- * then the last attempt was made at the deadline or later. `event` is what others wake us by.
+ * then the last attempt was made at the deadline or later.
  */
-int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeout,
+int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	int64_t now = sqi_now_ns(), tick = TICK_MIN_NS, deadline = INT64_MAX, until;
 	bool napping = flowing(h, side, now);
+	sqi_u32 *event, *woken = NULL;
 	uint32_t v;
 	int r;
 
@@ -132,7 +143,7 @@ int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeou
 				sqi_pause();
 			r = attempt(h, arg);
 			if (r != -EAGAIN)
-				return r;
+				goto out;
 		}
 		now = sqi_now_ns();
 		if (napping && deadline - now > NAP_NS) {
@@ -140,16 +151,28 @@ int sqi_wait(struct sq *h, sqi_u32 *event, struct sqi_side *side, int64_t timeou
 			nap(NAP_NS);
 			continue;
 		}
+		event = event_of(h, side);
 		v = arm(event);
 		r = attempt(h, arg);
 		if (r != -EAGAIN)
-			return r;
-		if (now >= deadline)
-			return -ETIMEDOUT;
+			goto out;
+		if (now >= deadline) {
+			r = -ETIMEDOUT;
+			goto out;
+		}
+		if (event != event_of(h, side))
+			continue; /* it is something else that we wait for now */
 		until = deadline - now > tick ? now + tick : deadline;
 		if (sleep_until(event, v, until)) {
 			sqi_rescue_now_and_then(h);
 			tick = tick * 2 < TICK_MAX_NS ? tick * 2 : TICK_MAX_NS;
+		} else {
+			woken = event;
 		}
 	}
+out:
+	/* Woken for something that we leave where it is: another sleeper may want it. */
+	if (r < 0 && woken)
+		sqi_wake(woken);
+	return r;
 }

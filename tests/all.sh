@@ -61,7 +61,7 @@ run() {
     # shellcheck disable=SC2086 # a list of words
     meson test -C "$dir" --num-processes 1 --print-errorlogs $suites >"$dir.log" 2>&1 || rc=$?
     # What each runner says at its end, and the names of those that failed.
-    grep -hE '^\[  (PASSED|FAILED)  \] [0-9]+ test|^[a-z_]+: .*passed' "$dir/meson-logs/testlog.txt" || true
+    grep -hE '^\[  (PASSED|FAILED)  \] [0-9]+ test|^[a-z_]+: .*passed|^model: ' "$dir/meson-logs/testlog.txt" || true
     grep -E '^ *[0-9]+/[0-9]+ .* (FAIL|ERROR|TIMEOUT)' "$dir.log" || true
     [ "$rc" -eq 0 ] || tail -n 150 "$dir.log"
     ok=$(sed -n 's/^Ok: *//p' "$dir.log")
@@ -107,10 +107,10 @@ clean() {
 segments >build-before.log
 
 if [ "$mode" = quick ]; then
-    cell build gcc "" unit cli quick-stress quick-kill
+    cell build gcc "" unit cli quick-stress quick-kill quick-model
 else
     check "format" formatted
-    cell build gcc "" unit cli quick-stress quick-kill stress kill
+    cell build gcc "" unit cli quick-stress quick-kill stress kill model
     cell build-clang clang "" unit cli quick-stress quick-kill
     cell build-asan gcc "-Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false" \
         unit cli quick-stress quick-kill

@@ -103,6 +103,8 @@ struct run run_start(const struct start *how, const char *const *words)
 	if (how->out <= 0)
 		run.out = file_with(NULL, 0);
 	run.err = file_with(NULL, 0);
+	/* Several processes may speak at once: each write must find the end for itself. */
+	assert_int_equal(fcntl(run.err, F_SETFL, O_APPEND), 0);
 	run.pid = fork();
 	assert_true(run.pid >= 0);
 	if (run.pid == 0)

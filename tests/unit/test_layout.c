@@ -80,7 +80,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
 	assert_int_equal(offsetof(struct sqi_cell, meta), 8);
 	assert_int_equal(offsetof(struct sqi_cell, data), 16);
-	assert_int_equal(SQI_LOCK_BASE, (uint64_t)1 << 40);
+	assert_int_equal(SQI_LOCK_BASE, (uint64_t)1 << 61);
 	assert_int_equal(SQI_META_BLOCK, 0x10000);
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef TESTS_MODEL_HOOK_H
+#define TESTS_MODEL_HOOK_H
+
+/*
+ * Included before everything else when the engine's sources are compiled for the explorer: each
+ * access to shared words becomes a step, and the kernel (locks, futexes, clocks, sleeping) is ours.
+ * The engine's own code is as it is; only its waits are short, for each look costs a step.
+ */
+
+#include "kernel.h"
+
+#define SQ_STEP()       model_step()
+#define fcntl           model_fcntl
+#define fstat           model_fstat
+#define syscall         model_syscall
+#define clock_gettime   model_clock_gettime
+#define clock_nanosleep model_clock_nanosleep
+
+#define PATIENCE_PAUSES 1
+#define SPIN_PAUSES_MAX 1
+
+#endif
