@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "local.h"
@@ -111,7 +112,9 @@ static int64_t linger(struct sink *s)
 
 static void show_sample(struct sink *s, const char *line, size_t len)
 {
+	char copy[SQUARE_MAX];
 	int64_t now;
+	int n;
 
 	account(s, line, len);
 	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
@@ -119,11 +122,15 @@ static void show_sample(struct sink *s, const char *line, size_t len)
 	if (now < s->next_sample)
 		return;
 	s->next_sample = now + SAMPLE_NS;
-	/* A terminal that cannot be written to shows nothing: the proof tells the rest. */
-	if (s->shared)
-		(void)write_all("\r\033[K", 4);
-	(void)write_all(line, len);
-	(void)write_all("\n", 1);
+	memcpy(copy, line, len); /* it lies in the same buffer */
+	/*
+	 * In one piece: progress is drawn there too. A terminal that cannot be written to shows
+	 * nothing.
+	 */
+	n = snprintf(s->buffer, sizeof(s->buffer), "%s%.*s\n", s->shared ? "\r\033[K" : "",
+		(int)len, copy);
+	if (n > 0)
+		(void)write_all(s->buffer, (size_t)n);
 }
 
 int local_collect(const struct local_options *o, struct local_ledger *ledger)

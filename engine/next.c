@@ -4,6 +4,8 @@
 
 #include "handle.h"
 
+#define SEARCHES_MAX 4096 /* each may be a walk over all cells, so fewer than SQI_ROUNDS_MAX */
+
 /*
  * Which message comes next: one that waits for redelivery, else the first of the ring, else perhaps
  * none for ever. Messages that were tried too often are moved to the dead letters on the way.
@@ -78,7 +80,7 @@ static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 /* 0: *ret_word is FULL or BACK. -EAGAIN: none. -EPIPE: none and never again. */
 int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
+	for (unsigned rounds = 0; rounds < SEARCHES_MAX; rounds++) {
 		int r;
 
 		if (sqi_look(&h->head->closed) > 1)

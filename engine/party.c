@@ -61,7 +61,7 @@ static int new_id(struct sq *h)
 		uint64_t id = sqi_add(&h->head->next_id, 1) + 1;
 		struct flock lock = byte_of(id);
 
-		if (id >= ID_MAX)
+		if (id == 0 || id >= ID_MAX)
 			return -EBADMSG;
 		if (fcntl(h->fd, F_OFD_SETLK, &lock) == 0) {
 			h->id = id;

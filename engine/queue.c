@@ -367,6 +367,7 @@ int sq_shutdown(struct sq *h, bool immediate)
 	while (closed < want && !sqi_cas(&h->head->closed, closed, want));
 	sqi_wake_all(&h->head->came);
 	sqi_wake_all(&h->head->went);
+	sqi_wake_all(&h->head->freed);
 	return 0;
 }
 

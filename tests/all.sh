@@ -100,9 +100,17 @@ formatted() {
 segments() {
     find /dev/shm -maxdepth 1 -name 'sq.*' | sort
 }
+# Those of others come and go meanwhile; what we left would stay.
 clean() {
-    segments >build-after.log
-    ! comm -13 build-before.log build-after.log | grep .
+    tries=30
+    while segments >build-after.log && comm -13 build-before.log build-after.log | grep -q .; do
+        tries=$((tries - 1))
+        if [ "$tries" -eq 0 ]; then
+            comm -13 build-before.log build-after.log
+            return 1
+        fi
+        sleep 1
+    done
 }
 segments >build-before.log
 

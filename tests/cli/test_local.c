@@ -617,8 +617,9 @@ static uint64_t kill_around(unsigned seed)
 		(void)usleep((useconds_t)(rand_r(&seed) % 4000));
 		n = children(all, "sq-producer");
 		n += n < CHILDREN_MAX / 2 ? children(all + n, "sq-worker") : 0;
+		/* They have not begun, or it is all done. */
 		if (n == 0)
-			break;
+			continue;
 		n = rand_r(&seed) % n;
 		kills += kill(all[n].pid, SIGKILL) == 0;
 		/* So that not all kills hit somebody who has just begun. */
@@ -668,7 +669,7 @@ static void kill_in_run(
 		2);
 	restarts += restarts_of;
 	assert_int_equal(count_of(o.err, "was killed by signal 9; pid"), restarts);
-	assert_in_range(restarts, 1, kills);
+	assert_true(restarts <= kills);
 	sum->kills += kills;
 	sum->restarts += restarts;
 	sum->redelivered += redelivered;
@@ -1112,19 +1113,24 @@ static bool has_results_waiting(const char *text)
 	return positive(text, ", results ");
 }
 
-/* The lines of results in what the terminal got: each of them right. */
+/*
+ * The lines of results in what the terminal got: each of them right. Several processes write there:
+ * what another of them said may stand before or behind one, and those it stands before are left out.
+ */
 static uint64_t count_samples(char *text)
 {
+	char want[128], *rest;
 	uint64_t n = 0;
-	char *rest;
+	size_t len;
 
-	for (char *line = strtok_r(text, "\r\n", &rest); line;
-		line = strtok_r(NULL, "\r\n", &rest)) {
-		if (!strstr(line, " = "))
+	for (char *at = strtok_r(text, "\r\n", &rest); at; at = strtok_r(NULL, "\r\n", &rest)) {
+		if (strncmp(at, "\033[K", 3) == 0)
+			at += 3;
+		if (!strstr(at, " = ") || *at < '0' || *at > '9')
 			continue;
-		if (strncmp(line, "\033[K", 3) == 0)
-			line += 3;
-		(void)check_line(line, strlen(line));
+		len = right_line(want, strtoull(at, NULL, 10));
+		if (strncmp(at, want, len) != 0 || (at[len] >= '0' && at[len] <= '9'))
+			fail_msg("a wrong line: '%s'", at);
 		n++;
 	}
 	return n;
@@ -1298,8 +1304,10 @@ static void test_no_room(void **state)
 	(void)state;
 	assert_int_equal(statvfs("/dev/shm", &fs), 0);
 	/* The largest takes 64 GiB. */
-	if (fs.f_blocks * fs.f_frsize > UINT64_C(32) << 30)
-		skip();
+	if (fs.f_blocks * fs.f_frsize > UINT64_C(32) << 30) {
+		print_message("this /dev/shm has room for the largest queue\n");
+		return;
+	}
 	expect(sqctl(NULL, "local", "--tasks", "1", "--capacity", "1G"), 73, NULL, "--capacity");
 	assert_int_equal(left(), 0);
 }
@@ -1322,12 +1330,13 @@ static void test_system_calls(void **state)
 	int fd;
 
 	(void)state;
-	if (access("/usr/bin/strace", X_OK) != 0 ||
-		sqctl_with(&(struct start){.child = trace}, "-o", "/dev/null", getenv("SQCTL"),
-			"--version")
-				.code != 0) {
-		print_message("strace is not there, or not allowed\n");
-		skip();
+	if (access("/usr/bin/strace", X_OK) != 0)
+		fail_msg("strace is missing; tests/all.sh installs it");
+	if (sqctl_with(&(struct start){.child = trace}, "-o", "/dev/null", getenv("SQCTL"),
+		    "--version")
+			.code != 0) {
+		print_message("nobody may trace here\n");
+		return;
 	}
 	fd = mkstemp(file);
 	assert_true(fd >= 0);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /*
  * Dead letters: messages that were tried too often, and what happens where there is no room for
  * them.
@@ -223,6 +226,99 @@ static void test_each_others(void **state)
 	fx_get(a, 7);
 }
 
+static void damage_ring(struct sq *h)
+{
+	for (uint64_t p = 0; p <= h->mask; p++)
+		fx_set(h, p, 15);
+}
+
+static void damage_counter(struct sq *h)
+{
+	sqi_swap(&h->head->next_id, (uint64_t)1 << 62);
+}
+
+/* Cause: what was wrong with the other queue was taken for damage of this one. */
+static void test_damaged_dead_letter_queue(void **state)
+{
+	static const struct {
+		void (*damage)(struct sq *h);
+		uint64_t when; /* before the first, when it is not open; or before the second */
+	} cases[] = {{damage_ring, 0}, {damage_counter, 0}, {damage_ring, 1}};
+
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		struct sq *dead, *h = make(1, 2, &dead);
+
+		for (uint64_t i = 0; i < 2; i++) {
+			if (i == cases[k].when)
+				cases[k].damage(dead);
+			fx_put(h, i);
+			use_up(h, i, 1);
+			fx_put(h, 10 + i);
+			fx_put(h, 20 + i);
+			fx_get(h, 10 + i);
+			fx_get(h, 20 + i);
+			fx_empty(h);
+		}
+		for (uint64_t i = 30; i < 50; i++) {
+			sqi_back_sweep(h);
+			fx_put(h, i);
+			fx_get(h, i);
+		}
+		assert_int_equal(fx_stat(h).back, 2 - cases[k].when);
+		assert_int_equal(fx_stat(h).damaged, 0);
+		fx_end(NULL);
+	}
+}
+
+/* Cause: a name without a prefix was looked for under the prefix of whoever met the message. */
+static void test_prefix_of_the_queue(void **state)
+{
+	char full[SQ_NAME_MAX * 2 + 2], *mine = strdup(getenv("SQ_PREFIX"));
+	struct sq *dead, *h = make(1, 8, &dead);
+
+	assert_non_null(mine);
+	(void)snprintf(full, sizeof(full), "%s.d", mine);
+	assert_string_equal(fx_stat(h).dead_letter, full);
+	(void)snprintf(full, sizeof(full), "%s.a", mine);
+	assert_int_equal(setenv("SQ_PREFIX", "somebodyelse", 1), 0);
+	h = fx_open(full);
+	fx_put(h, 7);
+	use_up(h, 7, 1);
+	fx_empty(h);
+	fx_get(dead, 7);
+	assert_int_equal(setenv("SQ_PREFIX", mine, 1), 0);
+	free(mine);
+}
+
+/* Cause: a cell far ahead in turn, and the search for the end of the queue never came back. */
+static void test_damage_behind_a_lease(void **state)
+{
+	static const enum sqi_state states[] = {SQI_FREE, SQI_WRITING, SQI_FULL, SQI_SEALED};
+
+	for (int i = 0; i < 4; i++) {
+		struct sq *h = fx_make("a", &(struct sq_config){.capacity = 2}), *b = fx_open("a");
+		uint64_t v, word;
+		int64_t from;
+		ssize_t r;
+
+		fx_put(h, 7);
+		(void)fx_lease(h, 7);
+		assert_int_equal(sq_shutdown(h, false), 0);
+		fx_set(h, 1, sqi_word(states[i], 0, 0, (uint64_t)1 << 38));
+		word = fx_word(h, 0);
+		from = sqi_now_ns();
+		r = sq_get(b, &v, 8, SQ_NOWAIT);
+		assert_true(sqi_now_ns() - from < 1000 * MS);
+		assert_true(r == -EAGAIN || r == -EBADMSG || r == -EPIPE);
+		/* Free, but not in this lap: nothing is skipped for it, and the lease is out. */
+		if (states[i] == SQI_FREE) {
+			assert_int_equal(r, -EAGAIN);
+			assert_int_equal(fx_word(h, 0), word);
+		}
+		fx_end(NULL);
+	}
+}
+
 static void test_immediate(void **state)
 {
 	struct sq *dead, *h = make(1, 8, &dead);
@@ -247,6 +343,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_drained_but_for_a_dead_letter),
 	TEST(test_its_own_dead_letter_queue),
 	TEST(test_each_others),
+	TEST(test_damaged_dead_letter_queue),
+	TEST(test_prefix_of_the_queue),
+	TEST(test_damage_behind_a_lease),
 	TEST(test_immediate),
 };
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -244,6 +245,62 @@ static void test_forked_handle_says_so(void **state)
 	assert_int_equal(fx_stat(h).participants, 1);
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void child_leases(struct sq *h, void *arg)
+{
+	struct sq_lease lease;
+
+	CHILD_CHECK(sq_lease(h, &lease, SQ_NOWAIT) == 0);
+}
+
+/*
+ * Cause: a program closed all descriptors and opened others. By the lock on some other file all the
+ * living were found dead, and sq_close() and fork closed that other file.
+ */
+static void test_descriptor_of_another_file(void **state)
+{
+	struct sq *h = fx_make("a", &four);
+	int found[2], status, fd = h->fd;
+	pid_t pid, child;
+	struct sq_stat st;
+
+	fx_put(h, 7);
+	pid = fx_child("a", child_leases, NULL);
+	(void)close(fd);
+	assert_int_equal(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+	found[0] = sq_recover(h);
+	(void)close(fd);
+	assert_int_equal(memfd_create("log", MFD_CLOEXEC), fd);
+	found[1] = sq_recover(h);
+	st = fx_stat(h);
+	fx_end_child(pid);
+	assert_int_equal(found[0], 0);
+	assert_int_equal(found[1], 0);
+	assert_int_equal(st.leased, 1);
+	assert_int_equal(st.participants, 2);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		CHILD_CHECK(is_open(fd));
+		sq_close(h);
+		CHILD_CHECK(is_open(fd));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fx_close(h);
+	assert_true(is_open(fd));
+	(void)close(fd);
+	/* Those with a descriptor of their own see it as it is. */
+	h = fx_open("a");
+	assert_int_equal(sq_recover(h), 1);
+	fx_get(h, 7);
+}
+
 static void test_damaged_counter_of_ids(void **state)
 {
 	struct sq *h = fx_make("a", &four), *other = NULL;
@@ -251,6 +308,9 @@ static void test_damaged_counter_of_ids(void **state)
 	sqi_swap(&h->head->next_id, UINT64_MAX - 5);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	assert_null(other);
+	/* The one before 0, which is nobody's. */
+	sqi_swap(&h->head->next_id, UINT64_MAX);
+	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	sqi_swap(&h->head->next_id, (uint64_t)1 << 60);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	/* Set back: the ids of those who live are not given twice. */
@@ -284,6 +344,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_fork),
 	TEST(test_exec),
 	TEST(test_forked_handle_says_so),
+	TEST(test_descriptor_of_another_file),
 	TEST(test_damaged_counter_of_ids),
 	TEST(test_damaged_slots),
 };

@@ -6,7 +6,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "name.h"
@@ -70,6 +74,72 @@ static void test_no_room(void **state)
 
 	assert_int_equal(sq_create("a", &huge), -ENOSPC);
 	assert_int_equal(sq_open(&h, "a"), -ENOENT);
+}
+
+#define NOT_PERMITTED 77
+
+static bool say(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	(void)close(fd);
+	return done;
+}
+
+/* A file system without any limit of its own, which says that it has no blocks at all. */
+static bool mount_without_limit(void)
+{
+	char uid[64], gid[64];
+	struct statvfs vfs;
+
+	/* There we are who we are here: files cannot belong to nobody. */
+	(void)snprintf(uid, sizeof(uid), "%ld %ld 1", (long)geteuid(), (long)geteuid());
+	(void)snprintf(gid, sizeof(gid), "%ld %ld 1", (long)getegid(), (long)getegid());
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && say("/proc/self/setgroups", "deny") &&
+	       say("/proc/self/uid_map", uid) && say("/proc/self/gid_map", gid) &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", SQI_DIR, "tmpfs", 0, "size=0") == 0 && statvfs(SQI_DIR, &vfs) == 0 &&
+	       vfs.f_blocks == 0;
+}
+
+/* Cause: a file system without a limit was taken for one without room. */
+static void test_no_limit(void **state)
+{
+	int status, r;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (!mount_without_limit())
+			_exit(NOT_PERMITTED);
+		r = sq_create("a", &tiny);
+		if (r < 0)
+			(void)fprintf(stderr, "in a child: %s\n", sq_strerror(r));
+		_exit(r < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NOT_PERMITTED) {
+		print_message("nobody may mount here\n");
+		return;
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_name_of_another_file(void **state)
+{
+	struct sq *h = fx_make("a", &tiny);
+	uint64_t dev = h->dev, ino = h->ino;
+
+	assert_true(sqi_segment_is("a", dev, ino));
+	assert_false(sqi_segment_is("a", dev, ino + 1));
+	assert_false(sqi_segment_is("a", dev + 1, ino));
+	assert_false(sqi_segment_is("b", dev, ino));
+	assert_int_equal(sq_unlink("a"), 0);
+	assert_false(sqi_segment_is("a", dev, ino));
+	(void)fx_make("a", &tiny);
+	assert_false(sqi_segment_is("a", dev, ino));
 }
 
 static void test_unlink_while_open(void **state)
@@ -305,6 +375,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_create),
 	TEST(test_mode_in_spite_of_umask),
 	TEST(test_no_room),
+	TEST(test_no_limit),
+	TEST(test_name_of_another_file),
 	TEST(test_unlink_while_open),
 	TEST(test_foreign_files),
 	TEST(test_every_byte_of_the_description),

@@ -284,6 +284,160 @@ static void test_what_wakes(void **state)
 	}
 }
 
+/* Two wait, and what comes is of use to one of them. */
+#define PROMPT (10 * MS) /* a tick is 50 ms by then */
+#define TIMES  7
+
+static const struct sq_config small_and_large = {
+	.capacity = 2, .participants = 8, .max_message = 4096, .block_memory = 1};
+
+struct waiter {
+	struct sq *h;
+	bool puts;
+	size_t len;
+	ssize_t r;
+	int64_t woke_ns;
+	pthread_t thread;
+};
+
+static void *wait_for_it(void *arg)
+{
+	unsigned char buf[4096] = {0};
+	struct waiter *w = arg;
+
+	w->r = w->puts ? sq_put(w->h, buf, w->len, SQ_FOREVER)
+		       : sq_get(w->h, buf, w->len, SQ_FOREVER);
+	w->woke_ns = sqi_now_ns();
+	return NULL;
+}
+
+static void start(struct waiter *w, bool puts, size_t len)
+{
+	*w = (struct waiter){.h = fx_open("a"), .puts = puts, .len = len};
+	assert_int_equal(pthread_create(&w->thread, NULL, wait_for_it, w), 0);
+}
+
+static int64_t joined(struct waiter *w, int64_t from)
+{
+	assert_int_equal(pthread_join(w->thread, NULL), 0);
+	return w->woke_ns - from;
+}
+
+/* The middle one of so many. */
+static int64_t median(int64_t took[static TIMES])
+{
+	for (int i = 0; i < TIMES; i++)
+		for (int k = i; k > 0 && took[k] < took[k - 1]; k--) {
+			int64_t v = took[k];
+
+			took[k] = took[k - 1];
+			took[k - 1] = v;
+		}
+	return took[TIMES / 2];
+}
+
+/*
+ * Their ticks are 10, 20, 40 and then 50 ms. The first one is the first to be woken, for 45 ms from
+ * here.
+ */
+static void two_wait(struct waiter *first, struct waiter *then, bool puts, size_t len, size_t other)
+{
+	start(first, puts, len);
+	fx_nap(5 * MS);
+	start(then, puts, other);
+	fx_nap(73 * MS);
+}
+
+static unsigned take_blocks(struct sq *h, struct sqi_ref refs[static 64])
+{
+	unsigned n = 0;
+
+	while (sqi_block_get(h, 300, &refs[n]) == 0)
+		assert_in_range(++n, 1, 63);
+	return n;
+}
+
+/*
+ * Cause: those who wait for a cell and those who wait for a block slept on one word, and a free
+ * cell's only wake-up went to one who could not use it.
+ */
+static void test_cell_and_block(void **state)
+{
+	int64_t cell[TIMES], block[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		struct sq *h = fx_make("a", &small_and_large);
+		struct waiter large, small;
+		struct sqi_ref refs[64];
+		int64_t from;
+
+		fx_put(h, 1);
+		fx_put(h, 2);
+		(void)take_blocks(h, refs);
+		two_wait(&large, &small, true, 300, 8);
+		from = sqi_now_ns();
+		fx_get(h, 1);
+		cell[i] = joined(&small, from);
+		assert_int_equal(small.r, 0);
+		/* There is a cell now, and it still waits for a block. */
+		fx_get(h, 2);
+		from = sqi_now_ns();
+		sqi_block_free(h, &refs[0]);
+		block[i] = joined(&large, from);
+		assert_int_equal(large.r, 0);
+		fx_end(NULL);
+	}
+	assert_true(median(cell) < PROMPT);
+	assert_true(median(block) < PROMPT);
+}
+
+/* Cause: one whose buffer was too small kept to itself that there was a message. */
+static void test_too_large_for_the_first(void **state)
+{
+	int64_t took[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		struct sq *h = fx_make("a", &small_and_large);
+		struct waiter small, large;
+		int64_t from;
+
+		two_wait(&small, &large, false, 8, 48);
+		from = sqi_now_ns();
+		fx_put_large(h, 40, 1);
+		took[i] = joined(&large, from);
+		assert_int_equal(large.r, 40);
+		fx_put_large(h, 40, 1);
+		(void)joined(&small, from);
+		assert_int_equal(small.r, -EMSGSIZE);
+		fx_end(NULL);
+	}
+	assert_true(median(took) < PROMPT);
+}
+
+/* Cause: a shutdown woke all but those who wait for a block. */
+static void test_shutdown_wakes_who_waits_for_a_block(void **state)
+{
+	int64_t took[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		struct sq *h = fx_make("a", &small_and_large);
+		struct waiter large, other;
+		struct sqi_ref refs[64];
+		int64_t from;
+
+		(void)take_blocks(h, refs);
+		two_wait(&large, &other, true, 300, 300);
+		from = sqi_now_ns();
+		assert_int_equal(sq_shutdown(h, false), 0);
+		took[i] = joined(&large, from);
+		assert_int_equal(large.r, -EPIPE);
+		(void)joined(&other, from);
+		assert_int_equal(other.r, -EPIPE);
+		fx_end(NULL);
+	}
+	assert_true(median(took) < PROMPT);
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -337,6 +491,9 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_waker_killed),
 	TEST(test_shutdown_ends_for_ever),
 	TEST(test_what_wakes),
+	TEST(test_cell_and_block),
+	TEST(test_too_large_for_the_first),
+	TEST(test_shutdown_wakes_who_waits_for_a_block),
 	TEST(test_signals_do_not_end_it),
 	TEST(test_event_words),
 };

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: ISC */
+
+/*
+ * As test_race.c, for what comes back: leases that end, pins, redelivery, and what is removed when
+ * it is done with. The sources concerned are compiled into this program once more, with a step in
+ * each access to shared memory.
+ */
+
+static void step(void);
+
+#define SQ_STEP() step()
+
+#include "fixture.h"
+
+#include <setjmp.h>
+
+#include "cell.h"
+
+/* Names that are private to several files. */
+#define now_ms due_now_ms
+#define end    due_end
+#include "due.c"
+#undef now_ms
+#undef end
+#include "back.c"
+#include "cell.c"
+#include "front.c"
+#include "get.c"
+#include "lease.c"
+#include "next.c"
+#define now_ms recover_now_ms
+#include "recover.c"
+#undef now_ms
+#include "stat.c"
+
+#define ROUNDS_MAX 1000
+
+static const struct sq_config timed = {.capacity = 4,
+	.participants = 8,
+	.max_message = 4096,
+	.block_memory = 1,
+	.lease_time = 3600 * 1000 * MS};
+
+static long countdown;
+static void (*then)(void);
+static jmp_buf killed;
+
+/* a is the one in whose call it happens. */
+static struct sq *a, *b, *c, *x;
+
+static void step(void)
+{
+	if (countdown > 0 && --countdown == 0)
+		then();
+}
+
+/* Run f with `event` at its k-th step. False: it has no k-th step. */
+static bool at_step(long k, void (*event)(void), void (*f)(void))
+{
+	assert_in_range(k, 1, ROUNDS_MAX);
+	countdown = k;
+	then = event;
+	f();
+	if (countdown == 0)
+		return true;
+	countdown = 0;
+	return false;
+}
+
+static void kill_here(void)
+{
+	longjmp(killed, 1);
+}
+
+/* The lease in this cell is overdue now, and nobody has seen it. */
+static void make_overdue(uint64_t pos)
+{
+	struct sqi_due *due = sqi_due(b, pos);
+
+	sqi_swap(&due->deadline, (due->deadline & 0xfffff) | (uint64_t)1 << 20);
+}
+
+/* Nobody looks at the clock in passing. */
+static void nobody_sweeps(void)
+{
+	sqi_swap(&b->head->rescue_ms, (uint64_t)(sqi_now_ns() / MS) + 50000);
+}
+
+static void all_free(void)
+{
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(fx_state(b, i), SQI_FREE);
+}
+
+static void turn_the_ring(uint64_t v)
+{
+	for (uint64_t i = 0; i < 8; i++) {
+		fx_put(c, v);
+		fx_get(c, v);
+	}
+}
+
+static void a_sweeps(void)
+{
+	sqi_due_sweep(a);
+}
+
+static void b_sweeps(void)
+{
+	sqi_due_sweep(b);
+}
+
+static void given_on_and_settled(void)
+{
+	struct sq_lease again = fx_lease(c, 7);
+
+	assert_int_equal(again.attempts, 2);
+	assert_int_equal(sq_ack(c, &again), 0);
+	turn_the_ring(1000);
+}
+
+static void b_sweeps_and_all_is_over(void)
+{
+	b_sweeps();
+	given_on_and_settled();
+}
+
+/*
+ * Cause: the slower of two sweepers that ended one lease took off the pin that the faster one's end
+ * rested on, and the holder's memory was used again under it.
+ */
+static void test_sweepers_meet(void **state)
+{
+	for (int settled = 0; settled < 2; settled++) {
+		bool more = true;
+
+		for (long k = 1; more; k++) {
+			struct sq_lease lease;
+			uint64_t v;
+
+			a = fx_make("a", &timed);
+			b = fx_open("a");
+			c = fx_open("a");
+			x = fx_open("a");
+			nobody_sweeps();
+			fx_put(a, 7);
+			lease = fx_lease(x, 7);
+			make_overdue(0);
+			more = at_step(k, settled ? b_sweeps_and_all_is_over : b_sweeps, a_sweeps);
+			if (!settled || !more)
+				given_on_and_settled();
+			assert_int_equal(fx_stat(b).overdue, 1);
+			memcpy(&v, lease.data, sizeof(v));
+			assert_int_equal(v, 7);
+			/* Once told, its holder keeps nothing. */
+			assert_int_equal(sq_ack(x, &lease), -ESTALE);
+			turn_the_ring(2000);
+			all_free();
+			fx_end(NULL);
+		}
+	}
+}
+
+static struct sq_lease lease_of_x;
+
+/* True: a came to that step, and died there. */
+static bool killed_in_sweep(long k)
+{
+	assert_in_range(k, 1, ROUNDS_MAX);
+	countdown = k;
+	then = kill_here;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	sqi_due_sweep(a);
+	countdown = 0;
+	return false;
+}
+
+/*
+ * Cause: a pin set by one who found a second lease overdue a moment too late, and was killed there,
+ * stayed on when its holder settled in time.
+ */
+static void test_stray_pin_of_a_second_lease(void **state)
+{
+	bool more = true;
+
+	for (long k = 1; more; k++) {
+		int r;
+
+		a = fx_make("a", &timed);
+		b = fx_open("a");
+		x = fx_open("a");
+		nobody_sweeps();
+		fx_put(a, 7);
+		lease_of_x = fx_lease(x, 7);
+		assert_int_equal(sq_nack(x, &lease_of_x), 0);
+		lease_of_x = fx_lease(x, 7);
+		assert_int_equal(lease_of_x.attempts, 2);
+		make_overdue(0);
+		more = killed_in_sweep(k);
+		r = sq_ack(x, &lease_of_x);
+		assert_true(r == 0 || r == -ESTALE);
+		if (r < 0) {
+			/* It was killed before it could tell anybody. */
+			sqi_due_sweep(b);
+			fx_get(b, 7);
+		}
+		all_free();
+		fx_end(NULL);
+	}
+}
+
+static long second;
+
+static void x_is_reaped_and_then_killed(void)
+{
+	fx_die(x);
+	x = NULL;
+	assert_int_equal(sq_recover(b), 1);
+	countdown = second;
+	then = kill_here;
+}
+
+/* True: a came to the first of the two steps. */
+static bool reaped_and_killed(long first)
+{
+	countdown = first;
+	then = x_is_reaped_and_then_killed;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	sqi_due_sweep(a);
+	countdown = 0;
+	return x == NULL;
+}
+
+/*
+ * Cause: a sweeper pinned the message for one who had been reaped meanwhile, and was killed: nobody
+ * took that pin off again.
+ */
+static void test_pinned_for_nobody(void **state)
+{
+	bool more = true;
+
+	for (long first = 1; more; first++)
+		for (second = 1; more && second < 12; second++) {
+			uint64_t v;
+
+			assert_in_range(first, 1, ROUNDS_MAX);
+			b = fx_make("a", &timed);
+			a = fx_open("a");
+			x = fx_open("a");
+			nobody_sweeps();
+			fx_put(b, 7);
+			(void)fx_lease(x, 7);
+			make_overdue(0);
+			more = reaped_and_killed(first);
+			assert_in_range(sq_recover(b), 0, 1);
+			while (sq_get(b, &v, 8, SQ_NOWAIT) == 8)
+				assert_int_equal(v, 7);
+			assert_int_equal(sq_recover(b), 0);
+			if (!x)
+				all_free(); /* else it lives, and keeps its cell */
+			fx_end(NULL);
+		}
+}
+
+static struct sq_lease lease_of_c;
+static int gots;
+
+static void get_by(struct sq *h)
+{
+	uint64_t v;
+	ssize_t r = sq_get(h, &v, 8, SQ_NOWAIT);
+
+	assert_true(r == 8 || r == -EAGAIN);
+	gots += r == 8;
+}
+
+static void a_gets(void)
+{
+	get_by(a);
+}
+
+static void b_gets(void)
+{
+	get_by(b);
+}
+
+static void c_nacks_and_b_gets(void)
+{
+	assert_int_equal(sq_nack(c, &lease_of_c), 0);
+	countdown = second;
+	then = b_gets;
+}
+
+/*
+ * Cause: a searcher that cleared a bit which a nack had just set again set it once more, but told
+ * nobody: those who had looked between these two did not look again before the sweep.
+ */
+static void test_search_met_by_a_nack(void **state)
+{
+	for (long first = 1; first < 40; first++)
+		for (second = 1; second < 12; second++) {
+			a = fx_make("a", &timed);
+			b = fx_open("a");
+			c = fx_open("a");
+			nobody_sweeps();
+			fx_put(c, 7);
+			lease_of_c = fx_lease(c, 7);
+			/* A stale bit: of an earlier redelivery, and not yet cleared. */
+			sqi_back_announce(c, 0);
+			gots = 0;
+			(void)at_step(first, c_nacks_and_b_gets, a_gets);
+			if (fx_state(b, 0) == SQI_BACK)
+				b_gets();
+			if (fx_state(b, 0) != SQI_TAKEN)
+				assert_int_equal(gots, 1);
+			fx_end(NULL);
+		}
+}
+
+static bool was_taken;
+
+static void its_lease_time_goes_by(void)
+{
+	was_taken = fx_state(b, 0) == SQI_TAKEN;
+	fx_nap(3 * MS);
+	sqi_due_sweep(b);
+}
+
+static void a_gets_large(void)
+{
+	fx_get_large(a, 300, 1);
+}
+
+/*
+ * Cause: the lease by which a get copies a block had the queue's lease time: a copy that takes
+ * longer was begun again, and again.
+ */
+static void test_slow_copy(void **state)
+{
+	struct sq_config brief = timed;
+	uint64_t ended = ~(uint64_t)0;
+	bool more = true;
+
+	brief.lease_time = MS;
+	for (long k = 1; more; k++) {
+		a = fx_make("a", &brief);
+		b = fx_open("a");
+		nobody_sweeps();
+		fx_put_large(b, 300, 1);
+		was_taken = false;
+		more = at_step(k, its_lease_time_goes_by, a_gets_large);
+		/* The last step at which it is taken comes after the copy. */
+		if (was_taken)
+			ended = fx_stat(b).overdue;
+		all_free();
+		fx_end(NULL);
+	}
+	assert_int_equal(ended, 0);
+}
+
+static void a_collects(void)
+{
+	assert_in_range(sq_gc("e"), 0, 1);
+}
+
+static void another_is_made(void)
+{
+	(void)sq_unlink("e"); /* it may just have been removed */
+	c = fx_make("e", &timed);
+	fx_put(c, 7);
+}
+
+/* Cause: what had been looked at by descriptor was removed by name. */
+static void test_collector_met_by_another_queue(void **state)
+{
+	bool more = true;
+
+	for (long k = 1; more; k++) {
+		struct sq_config once = timed;
+		struct sq *h;
+
+		once.flags = SQ_EPHEMERAL;
+		c = NULL;
+		assert_int_equal(sq_create("e", &once), 0);
+		h = fx_open("e");
+		fx_empty(h);
+		fx_close(h);
+		more = at_step(k, another_is_made, a_collects);
+		if (c)
+			fx_get(fx_open("e"), 7);
+		else
+			assert_int_equal(sq_gc("e"), -ENOENT);
+		fx_end(NULL);
+	}
+}
+
+static const struct CMUnitTest tests[] = {
+	TEST(test_sweepers_meet),
+	TEST(test_stray_pin_of_a_second_lease),
+	TEST(test_pinned_for_nobody),
+	TEST(test_search_met_by_a_nack),
+	TEST(test_slow_copy),
+	TEST(test_collector_met_by_another_queue),
+};
+
+FX_MAIN(tests)
