@@ -1322,7 +1322,7 @@ static void trace(void)
 /* At full speed there is no system call for each message. */
 static void test_system_calls(void **state)
 {
-	char file[] = "/tmp/sq-strace-XXXXXX";
+	char file[64];
 	unsigned long long calls = 0;
 	char line[256];
 	struct outcome o;
@@ -1338,7 +1338,8 @@ static void test_system_calls(void **state)
 		print_message("nobody may trace here\n");
 		return;
 	}
-	fd = mkstemp(file);
+	(void)snprintf(file, sizeof(file), "/tmp/sq-strace-%ld", (long)getpid());
+	fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	o = sqctl_with(&(struct start){.child = trace}, "-f", "-c", "-o", file, getenv("SQCTL"),
 		"local", "--tasks", "1000000", "--workers", "2");
