@@ -5,8 +5,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-sh tests/deps.sh gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcmocka-dev
-[ -f build/build.ninja ] || meson setup build
-ninja -C build
-echo "running: build/cli/sqctl local $*"
+# Standard output is for the results.
+{
+    sh tests/deps.sh gcc libc6-dev meson ninja-build pkg-config libbsd-dev libcmocka-dev
+    [ -f build/build.ninja ] || meson setup build
+    ninja -C build
+    echo "running: build/cli/sqctl local $*"
+} >&2
 exec build/cli/sqctl local "$@"
