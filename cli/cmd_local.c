@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "local.h"
+#include "names.h"
 #include "now.h"
 #include "parse.h"
 #include "report.h"
@@ -81,16 +82,17 @@ static const struct option long_options[] = {
 
 static const char *parse_prefix(char ret[static SQ_NAME_MAX + 1], const char *text)
 {
-	size_t len = strspn(
-		text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+	char name[NAMES_MAX], full[NAMES_MAX];
+	int len = snprintf(name, sizeof(name), "%s.pq", text);
 
-	if (len == 0 || len > SQ_NAME_MAX || text[len])
+	/* A prefix is what stands before the dot in a name, and has none itself. */
+	if (len >= (int)sizeof(name) || strchr(text, '.') || names_full(full, name) < 0)
 		return "must be 1 to 64 letters, digits, - and _";
-	memcpy(ret, text, len + 1);
+	strcpy(ret, text);
 	return NULL;
 }
 
-/* A value of N from 0: parse_count() knows only what fits a signed number. */
+/* Any value that a task can have. */
 static const char *parse_any(uint64_t *ret, const char *text)
 {
 	return parse_natural(ret, text, strlen(text));
@@ -294,7 +296,7 @@ static int supervise(struct local *l, const sigset_t *signals)
 			if (asked_ns)
 				return report(INTERRUPTED, "ended at once; there is no proof");
 			asked_ns = now_ns();
-			local_show(l, true);
+			local_show_clear(l);
 			(void)report(
 				0, "ending: what was made is still done; once more to end at once");
 		}
@@ -308,7 +310,7 @@ static int supervise(struct local *l, const sigset_t *signals)
 		r = advance(l, &stage);
 		if (r < 0)
 			return report_queue(o->pq, r);
-		local_show(l, false);
+		local_show(l);
 	}
 	return 0;
 }
@@ -328,7 +330,7 @@ static int run(struct local *l, const sigset_t *signals)
 		r = supervise(l, signals);
 	}
 	l->ended_ns = now_ns();
-	local_show(l, true);
+	local_show_clear(l);
 	if (r == 0)
 		r = local_proof(l);
 	if (r == 0 && atomic_load(&l->ledger->write_error))

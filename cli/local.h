@@ -82,7 +82,6 @@ struct local_ledger {
 	_Atomic uint64_t wrong;
 	u128 sum; /* of n, over right results; this and the next to be read when the collector is done */
 	uint64_t written; /* lines that went out; on a terminal: all */
-	_Atomic bool collector_done;
 
 	_Alignas(64) _Atomic uint64_t again_count, refused_count;
 	struct local_made made[LOCAL_PRODUCERS_MAX];
@@ -102,8 +101,7 @@ struct local_suspect {
 struct local_member {
 	enum local_kind { LOCAL_PRODUCER, LOCAL_WORKER, LOCAL_COLLECTOR } kind;
 	unsigned index;
-	pid_t pid; /* 0: has ended well */
-	uint64_t restarts;
+	pid_t pid;            /* 0: has ended well */
 	uint64_t idle_deaths; /* in a row, without having done anything */
 	uint64_t progress;
 };
@@ -132,7 +130,8 @@ bool local_crew_done(const struct local *l, enum local_kind kind);
 void local_crew_kill(struct local *l);
 
 void local_show_start(const struct local *l);
-void local_show(const struct local *l, bool last);
+void local_show(const struct local *l);
+void local_show_clear(const struct local *l);
 
 /* Print the proof. EXIT_DONE, or EXIT_EMPTY if it failed. */
 int local_proof(struct local *l);

@@ -181,6 +181,5 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 	atomic_store(&ledger->collected, s->count);
 	if (r != -EPIPE)
 		return report_queue(o->cq, r);
-	atomic_store(&ledger->collector_done, true);
 	return EXIT_DONE;
 }

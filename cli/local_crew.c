@@ -141,7 +141,6 @@ static int died(struct local *l, struct local_member *m, pid_t pid, int status)
 	if (m->idle_deaths > IDLE_DEATHS_MAX)
 		return report(EXIT_BROKEN, "%s %u dies as soon as it starts (signal %d); giving up",
 			kinds[m->kind], m->index + 1, WTERMSIG(status));
-	m->restarts++;
 	l->restarts[m->kind]++;
 	r = start(l, m);
 	if (r == 0 && !l->options.quiet)

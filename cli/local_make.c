@@ -50,9 +50,8 @@ static int64_t due_ns(const struct local_options *o, const struct local_ledger *
 	unsigned index, uint64_t k)
 {
 	u128 number = (u128)k * o->producers + index;
-	u128 after;
+	u128 after = number * (u128)(uint64_t)o->rate_span / o->rate;
 
-	after = number * (u128)(uint64_t)o->rate_span / o->rate;
 	if (after > (u128)(uint64_t)(INT64_MAX - ledger->began_ns))
 		return INT64_MAX; /* never, in practice */
 	return ledger->began_ns + (int64_t)after;
@@ -83,7 +82,7 @@ static unsigned due(const struct local_options *o, const struct local_ledger *le
 int local_make(const struct local_options *o, struct local_ledger *ledger, unsigned index)
 {
 	struct local_made *made = &ledger->made[index];
-	uint64_t which = atomic_load(&made->which), k = 0, todo = share(o, index), put;
+	uint64_t which = atomic_load(&made->which), k, todo = share(o, index), put;
 	uint64_t count = made->at[which].count;
 	u128 sum = made->at[which].sum;
 	char text[BATCH][NATURAL_MAX];

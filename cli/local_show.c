@@ -17,6 +17,7 @@
 
 static int64_t next_ns, interval_ns, last_ns;
 static uint64_t last_done;
+static bool terminal;
 
 static void list(const struct local *l, enum local_kind kind, const char *name)
 {
@@ -29,7 +30,8 @@ static void list(const struct local *l, enum local_kind kind, const char *name)
 
 void local_show_start(const struct local *l)
 {
-	interval_ns = isatty(STDERR_FILENO) ? DRAW_NS : LOG_NS;
+	terminal = isatty(STDERR_FILENO);
+	interval_ns = terminal ? DRAW_NS : LOG_NS;
 	last_ns = now_ns();
 	next_ns = last_ns + interval_ns;
 	if (l->options.quiet)
@@ -44,21 +46,22 @@ void local_show_start(const struct local *l)
 			stderr);
 }
 
-void local_show(const struct local *l, bool last)
+/* Take the progress line off the terminal, for something else to be written there. */
+void local_show_clear(const struct local *l)
 {
-	bool terminal = isatty(STDERR_FILENO);
+	if (terminal && !l->options.quiet)
+		fputs("\r\033[K", stderr);
+}
+
+void local_show(const struct local *l)
+{
 	int64_t now = now_ns();
 	struct sq_stat pq, cq;
 	uint64_t done;
 	double rate;
 
-	if (l->options.quiet || (!last && now < next_ns))
+	if (l->options.quiet || now < next_ns)
 		return;
-	if (last) {
-		if (terminal)
-			fputs("\r\033[K", stderr);
-		return;
-	}
 	if (sq_stat(l->pq, &pq) < 0 || sq_stat(l->cq, &cq) < 0)
 		return;
 	done = cq.put;

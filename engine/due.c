@@ -34,14 +34,9 @@ static uint64_t tag_in(uint64_t deadline)
 	return deadline & (((uint64_t)1 << TAG_BITS) - 1);
 }
 
-static uint64_t now_ms(void)
-{
-	return (uint64_t)(sqi_now_ns() / 1000000);
-}
-
 static uint64_t deadline_from_now(const struct sq *h, uint64_t tag)
 {
-	return (now_ms() + h->g.in.lease_ms) << TAG_BITS | tag;
+	return (sqi_now_ms() + h->g.in.lease_ms) << TAG_BITS | tag;
 }
 
 void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts)
@@ -225,7 +220,7 @@ static void unpin_nobody(struct sq *h, uint64_t pos)
 /* End the leases whose time is up. */
 void sqi_due_sweep(struct sq *h)
 {
-	uint64_t now = now_ms();
+	uint64_t now = sqi_now_ms();
 
 	if (!h->g.in.lease_ms)
 		return;

@@ -9,7 +9,6 @@
  * itself.
  */
 
-#define HINT_EVERY 16
 #ifndef PATIENCE_PAUSES    /* the explorer has less: each look costs it a step */
 #define PATIENCE_PAUSES 64 /* with a writer, before looking behind it: about 1 us */
 #endif
@@ -24,7 +23,7 @@ static bool consumed(const struct sq *h, uint64_t p)
 void sqi_passed(struct sq *h, uint64_t position)
 {
 	h->front = position;
-	if (position % HINT_EVERY == 0)
+	if (position % SQI_HINT_EVERY == 0)
 		sqi_raise(&h->head->head, position);
 }
 
@@ -45,21 +44,20 @@ static uint64_t catch_up(const struct sq *h, uint64_t p)
 }
 
 /*
- * The hints are of no use: the first position, by all the words, that is not consumed. p is any
- * that is not 2^39 laps away.
+ * The hints are of no use: the first position, by all the words, that is not consumed; or, if a
+ * claimed one counts as passed too, that nobody has claimed. p is any that is not 2^39 laps away.
  */
-static uint64_t survey(const struct sq *h, uint64_t p)
+uint64_t sqi_survey(const struct sq *h, uint64_t p, bool past_claimed)
 {
 	uint64_t first = p + INT64_MAX;
 
 	for (uint64_t i = 0; i <= h->mask; i++) {
-		uint64_t at = p + i;
-		int64_t ahead = sqi_word_ahead(sqi_look(&sqi_cell(h, at)->word), at >> h->shift);
+		uint64_t at = p + i, w = sqi_look(&sqi_cell(h, at)->word);
+		int64_t ahead = sqi_word_ahead(w, at >> h->shift);
 
-		/*
-		 * Words only go up, so what was consumed stays consumed while we look at the
-		 * others.
-		 */
+		if (past_claimed)
+			ahead += sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING;
+		/* Words only go up, so what was passed stays passed while we look at the others. */
 		at += (uint64_t)ahead << h->shift;
 		if ((int64_t)(at - first) < 0)
 			first = at;
@@ -76,7 +74,7 @@ uint64_t sqi_front_anew(const struct sq *h)
 
 	if (consumed(h, hint - 1))
 		return hint;
-	return survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift);
+	return sqi_survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift, false);
 }
 
 /*
@@ -182,7 +180,7 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		if (walked++ == 0)
 			p = catch_up(h, p);
 		else if (walked % (h->mask + 1) == 0)
-			p = survey(h, p);
+			p = sqi_survey(h, p, false);
 	}
 	return -EBADMSG;
 }
@@ -235,7 +233,7 @@ static int seal(struct sq *h)
  */
 int sqi_drained(struct sq *h)
 {
-	unsigned limit = h->g.in.max_attempts ? h->g.in.max_attempts : ~0u;
+	unsigned limit = sqi_attempts_limit(h);
 	int r = seal(h);
 
 	if (r == 0)

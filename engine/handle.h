@@ -22,6 +22,9 @@
  */
 #define SQI_ROUNDS_MAX (1u << 20)
 
+/* Positions between two publications of a hint. */
+#define SQI_HINT_EVERY 16
+
 /* One mapping of a segment, shared by all handles of this process on it. */
 struct sqi_map;
 
@@ -132,6 +135,7 @@ bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end);
 /* front.c: finding the first message, and the end */
 int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
 uint64_t sqi_front_anew(const struct sq *h);
+uint64_t sqi_survey(const struct sq *h, uint64_t p, bool past_claimed);
 void sqi_passed(struct sq *h, uint64_t position);
 int sqi_drained(struct sq *h);
 
@@ -198,6 +202,7 @@ void sqi_wake_slow(sqi_u32 *event, bool all);
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 int64_t sqi_now_ns(void);
+uint64_t sqi_now_ms(void);
 
 /* map.c */
 int sqi_map_lock(void);
@@ -213,6 +218,12 @@ void sqi_unmap_handle(struct sq *h);
 static inline uint64_t sqi_steps_max(const struct sq *h)
 {
 	return 4 * h->mask + (1 << 22);
+}
+
+/* A message leased that often is not delivered again, but a dead letter. */
+static inline unsigned sqi_attempts_limit(const struct sq *h)
+{
+	return h->g.in.max_attempts ? h->g.in.max_attempts : ~0u;
 }
 
 /* Is an overdue holder perhaps still reading the message of this cell? */

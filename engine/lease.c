@@ -85,22 +85,21 @@ static bool holds(const struct sq *h, const struct sq_lease *lease, uint64_t *re
 	return true;
 }
 
-/* Ours no more: whatever pin kept its memory for us comes off. */
+/*
+ * We read by this lease no more. The pin that kept its memory for us comes off: its end was
+ * noticed, or somebody found it overdue a moment after we had settled it.
+ */
+static void unpin(struct sq *h, const struct sq_lease *lease)
+{
+	sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
+}
+
 static int stale(struct sq *h, const struct sq_lease *lease)
 {
 	if (h->held)
 		h->held--;
-	sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
+	unpin(h, lease);
 	return -ESTALE;
-}
-
-/*
- * We have settled it ourselves: a pin of ours is of somebody who found it overdue a moment too
- * late.
- */
-static void unpin_stray(struct sq *h, const struct sq_lease *lease)
-{
-	sqi_due_unpin(h, lease->id, lease->id >> h->shift, h->owner);
 }
 
 /* Remove the message. -ESTALE. */
@@ -113,7 +112,7 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease)
 			return stale(h, lease);
 	while (!sqi_cell_release(h, lease->id, w));
 	h->held--;
-	unpin_stray(h, lease);
+	unpin(h, lease);
 	sqi_wake(&h->head->went);
 	/* A drained queue's end is news to those who wait for messages. */
 	if (sqi_look(&h->head->closed))
@@ -131,7 +130,7 @@ int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly)
 			return stale(h, lease);
 	while (!sqi_cas(&sqi_cell(h, lease->id)->word, w, sqi_word_back(w)));
 	h->held--;
-	unpin_stray(h, lease);
+	unpin(h, lease);
 	if (quietly)
 		sqi_back_defer(h, lease->id);
 	else

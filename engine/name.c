@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define FILE_PREFIX "sq."
+#define ALPHABET    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 /*
  * The length of the leading valid characters, if they end at `end` and are neither none nor too
@@ -16,7 +17,7 @@
  */
 static size_t part(const char *s, char end)
 {
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+	size_t n = strspn(s, ALPHABET);
 
 	return n <= SQ_NAME_MAX && s[n] == end ? n : 0;
 }
@@ -52,8 +53,7 @@ int sq_prefix(char *buf, size_t cap)
 		strlen(pw.pw_name) <= SQ_NAME_MAX) {
 		strcpy(name, pw.pw_name);
 		for (char *p = name; *p; p++)
-			if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-",
-				    *p))
+			if (!strchr(ALPHABET, *p))
 				*p = '_';
 	} else {
 		/* A container's user without a name. */

@@ -61,7 +61,7 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 /* A message waiting for redelivery that has attempts left. -EAGAIN: none. */
 static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	unsigned limit = h->g.in.max_attempts ? h->g.in.max_attempts : ~0u, any = ~0u;
+	unsigned limit = sqi_attempts_limit(h), any = ~0u;
 
 	while (sqi_back_find(h, any, ret_pos, ret_word)) {
 		int r;

@@ -13,8 +13,6 @@
  * position not yet consumed.
  */
 
-#define HINT_EVERY 16 /* positions between two publications of a hint */
-
 /* Has anybody claimed or skipped this position? */
 static bool passed(const struct sq *h, uint64_t p)
 {
@@ -38,27 +36,6 @@ static uint64_t catch_up(const struct sq *h, uint64_t p)
 }
 
 /*
- * The hint is of no use: the first position, by all the words, that nobody has claimed. p is any
- * that is not 2^39 laps away.
- */
-static uint64_t survey(const struct sq *h, uint64_t p)
-{
-	uint64_t first = p + INT64_MAX;
-
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		uint64_t at = p + i, w = sqi_look(&sqi_cell(h, at)->word);
-		int64_t ahead = sqi_word_ahead(w, at >> h->shift);
-
-		ahead += sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_WRITING;
-		/* Words only go up, so what was passed stays passed while we look at the others. */
-		at += (uint64_t)ahead << h->shift;
-		if ((int64_t)(at - first) < 0)
-			first = at;
-	}
-	return first;
-}
-
-/*
  * Where to begin without any position of one's own, or with one so old that its turn has wrapped.
  */
 uint64_t sqi_tail_anew(const struct sq *h)
@@ -67,7 +44,7 @@ uint64_t sqi_tail_anew(const struct sq *h)
 
 	if (passed(h, hint - 1))
 		return hint;
-	return survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift);
+	return sqi_survey(h, sqi_word_turn(sqi_look(&sqi_cell(h, 0)->word)) << h->shift, true);
 }
 
 /* The first position that nobody has claimed. */
@@ -82,7 +59,7 @@ int sqi_tail(const struct sq *h, uint64_t *ret_pos)
 			*ret_pos = p;
 			return 0;
 		}
-		p = steps % (h->mask + 1) == 0 ? survey(h, p) : p + 1;
+		p = steps % (h->mask + 1) == 0 ? sqi_survey(h, p, true) : p + 1;
 	}
 	return -EBADMSG;
 }
@@ -120,7 +97,7 @@ bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end)
 static void publish(struct sq *h, uint64_t p)
 {
 	h->tail = p;
-	if (p % HINT_EVERY == 0)
+	if (p % SQI_HINT_EVERY == 0)
 		sqi_raise(&h->head->tail, p);
 }
 
@@ -153,7 +130,7 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 			if (walked++ == 0)
 				p = catch_up(h, p);
 			else if (walked % (h->mask + 1) == 0)
-				p = survey(h, p);
+				p = sqi_survey(h, p, true);
 			continue;
 		}
 		switch (state) {

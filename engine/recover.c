@@ -140,11 +140,6 @@ int sqi_rescue(struct sq *h)
 	return found;
 }
 
-static uint64_t now_ms(void)
-{
-	return (uint64_t)(sqi_now_ns() / 1000000);
-}
-
 /* What this thread has worked: a pass that was preempted was not expensive. */
 static uint64_t worked_us(void)
 {
@@ -160,7 +155,7 @@ static uint64_t worked_us(void)
  */
 void sqi_rescue_now_and_then(struct sq *h)
 {
-	uint64_t now = now_ms(), due = sqi_look(&h->head->rescue_ms), began, took, swept;
+	uint64_t now = sqi_now_ms(), due = sqi_look(&h->head->rescue_ms), began, took, swept;
 
 	if (due > now && due - now <= RESCUE_MS_MAX)
 		return;

@@ -13,8 +13,8 @@
  * that somebody may sleep on it, the rest counts wake-ups.
  *
  *	sleeper: set bit 0; look for news; sleep if the word is still the one we set
- *	waker:   make the news; look at bit 0; if set: count up, wake one; if nobody was there:
- * clear bit 0, wake all
+ *	waker:   make the news; look at bit 0; if set: count up, wake one;
+ *	         if nobody was there: clear bit 0, wake all
  *
  * All of these are sequentially consistent, so either the waker sees the bit or the sleeper the
  * news. A waker may die between its two steps, and a stopped sleeper may swallow a wake-up: so
@@ -40,6 +40,11 @@ int64_t sqi_now_ns(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+uint64_t sqi_now_ms(void)
+{
+	return (uint64_t)(sqi_now_ns() / 1000000);
 }
 
 static void nap(int64_t ns)

@@ -15,7 +15,6 @@ struct account {
 	const struct deed *put, *taken; /* taken: the final delivery */
 	unsigned finals;                /* gets and successful acks */
 	unsigned leases;
-	unsigned highest; /* attempts */
 };
 
 static struct account account[VALUES_MAX];
@@ -48,10 +47,6 @@ static void read_deed(const struct deed *d)
 		}
 	} else if (d->kind == OP_LEASE && d->result == 0) {
 		a->leases++;
-		if (d->attempts <= a->highest)
-			a->highest = d->attempts; /* judged below, by time */
-		if (d->attempts > a->highest)
-			a->highest = d->attempts;
 	} else if (d->kind == OP_ACK) {
 		if (d->result == 0) {
 			a->finals++;

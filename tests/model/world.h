@@ -53,7 +53,6 @@ struct scenario {
 	bool filled_block; /* ... in blocks */
 	struct op ops[CO_MAX][OPS_MAX];
 	struct bounds bounds;
-	bool empty_at_end; /* whatever happens, nothing may be left (but by kills) */
 };
 
 /* What became of an operation. */

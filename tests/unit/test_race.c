@@ -17,17 +17,12 @@ static void step(void);
 #include "cell.h"
 
 /* Names that are private to several files. */
-#define now_ms due_now_ms
-#define end    due_end
+#define end due_end
 #include "due.c"
-#undef now_ms
 #undef end
-#define survey   put_survey
 #define catch_up put_catch_up
 #include "put.c"
-#undef survey
 #undef catch_up
-#undef HINT_EVERY
 #include "arena.c"
 #include "back.c"
 #include "cell.c"

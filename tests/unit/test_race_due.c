@@ -17,10 +17,8 @@ static void step(void);
 #include "cell.h"
 
 /* Names that are private to several files. */
-#define now_ms due_now_ms
-#define end    due_end
+#define end due_end
 #include "due.c"
-#undef now_ms
 #undef end
 #include "back.c"
 #include "cell.c"
@@ -28,9 +26,7 @@ static void step(void);
 #include "get.c"
 #include "lease.c"
 #include "next.c"
-#define now_ms recover_now_ms
 #include "recover.c"
-#undef now_ms
 #include "stat.c"
 
 #define ROUNDS_MAX 1000
