@@ -47,7 +47,15 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
 	}
 }
 
-/* The position that the cell's message was put at: its id. */
+/* The id of the message put at this position: of its turn 40 bits. */
+static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
+{
+	return shift + SQI_TURN_BITS < 64
+		       ? position & (((uint64_t)1 << (shift + SQI_TURN_BITS)) - 1)
+		       : position;
+}
+
+/* The same from the cell. */
 static inline uint64_t sqi_cell_id(uint64_t meta, uint64_t position, uint64_t mask, unsigned shift)
 {
 	return meta >> SQI_TURN_SHIFT << shift | (position & mask);

@@ -136,6 +136,17 @@ bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos)
 	return pins >> 16 && (uint16_t)pins == (uint16_t)turn;
 }
 
+/* Have we had this message too long, and may still be reading it? Of one that is BACK: for sure, or not at all. */
+bool sqi_due_is_pinned_by_us(const struct sq *h, uint64_t pos)
+{
+	uint64_t pins;
+
+	if (!sqi_due(h, pos) || !sqi_due_pinned_slow(h, pos))
+		return false;
+	pins = sqi_look(&sqi_due(h, pos)->pins);
+	return without(pins, h->owner) != pins;
+}
+
 /* This holder has learnt that its lease of the message of this turn has ended. */
 void sqi_due_unpin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner)
 {
@@ -152,7 +163,17 @@ void sqi_due_unpin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner)
 	sqi_cell_unpinned(h, pos);
 }
 
-/* This participant is gone. */
+static bool is_leased_by(const struct sq *h, uint64_t pos, unsigned owner)
+{
+	uint64_t w = sqi_look(&sqi_cell(h, pos)->word);
+
+	return sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == owner;
+}
+
+/*
+ * This participant is gone. But not for what is leased in a durable one's name: somebody may be
+ * about to end that lease, having set the pin, and a successor may read by it.
+ */
 void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
 {
 	if (!h->g.in.lease_ms)
@@ -163,7 +184,7 @@ void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot
 
 		do {
 			pins = sqi_look(&due->pins);
-			if (without(pins, owner) == pins)
+			if (without(pins, owner) == pins || is_leased_by(h, i, owner))
 				break;
 			/*
 			 * After the look at the pins: they are not yet of the slot's next tenant.
@@ -201,7 +222,23 @@ static void end(struct sq *h, uint64_t pos, uint64_t w, uint64_t turn, uint64_t 
 	sqi_back_announce(h, pos);
 }
 
-/* A pin whose slot has no tenant: set for one found overdue who was reaped meanwhile. */
+/* Does nobody live in this slot, and is nobody to read by what was leased there? */
+static bool is_nobody(const struct sq *h, unsigned owner)
+{
+	const struct sqi_slot *slot;
+	uint64_t id;
+
+	if (owner > h->g.in.participants)
+		return true;
+	slot = sqi_slot(h, owner - 1);
+	id = sqi_look(&slot->id);
+	return id == 0 || sqi_is_kept(slot, id);
+}
+
+/*
+ * A pin whose slot has no tenant: set for one found overdue who was reaped meanwhile. The message
+ * is done, so a durable one's successor will not find it leased.
+ */
 static void unpin_nobody(struct sq *h, uint64_t pos)
 {
 	struct sqi_due *due = sqi_due(h, pos);
@@ -210,8 +247,7 @@ static void unpin_nobody(struct sq *h, uint64_t pos)
 	for (int i = 0; i < PINS; i++) {
 		unsigned owner = pin_at(pins, i);
 
-		if (owner > h->g.in.participants ||
-			(owner > 0 && sqi_look(&sqi_slot(h, owner - 1)->id) == 0))
+		if (owner > 0 && is_nobody(h, owner))
 			(void)sqi_cas(&due->pins, pins, without(pins, owner));
 	}
 	sqi_cell_unpinned(h, pos);

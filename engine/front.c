@@ -104,6 +104,24 @@ static bool waited_for(const struct sq *h, uint64_t p)
 	return false;
 }
 
+/* Is the writer gone within the time that a write takes? */
+static bool is_done_soon(struct sqi_cell *c, uint64_t w)
+{
+	for (int i = 0; i < PATIENCE_PAUSES; i++) {
+		sqi_pause();
+		if (sqi_look(&c->word) != w)
+			return true;
+	}
+	return false;
+}
+
+/* He finds it out when he commits. */
+static void take_claim(struct sq *h, struct sqi_cell *c, uint64_t w)
+{
+	if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_VOID, sqi_word_owner(w)) + SQI_TURN_ONE))
+		(void)sqi_add(&h->head->revoked, 1);
+}
+
 /*
  * A writer stands at p. True: look at p again. False: the queue is empty, but for messages not yet
  * committed.
@@ -116,16 +134,24 @@ static bool late(struct sq *h, uint64_t p, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(h, p);
 
-	for (int i = 0; i < PATIENCE_PAUSES; i++) {
-		sqi_pause();
-		if (sqi_look(&c->word) != w)
-			return true;
-	}
+	if (is_done_soon(c, w))
+		return true;
 	if (!waited_for(h, p) && !sqi_look(&h->head->closed))
 		return sqi_look(&c->word) != w;
-	if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_VOID, sqi_word_owner(w)) + SQI_TURN_ONE))
-		(void)sqi_add(&h->head->revoked, 1);
+	take_claim(h, c, w);
 	return true;
+}
+
+/*
+ * A writer keeps producers from going on. He has the same time; then his claim is revoked. The cell
+ * is not w any more, by him or by us.
+ */
+void sqi_put_off(struct sq *h, struct sqi_cell *c, uint64_t w)
+{
+	if (is_done_soon(c, w))
+		return;
+	take_claim(h, c, w);
+	sqi_wake(&h->head->went);
 }
 
 /*
@@ -214,8 +240,11 @@ static int seal(struct sq *h)
 		case SQI_RELEASING:
 		case SQI_PINNED:
 			/* As a producer would. */
-			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end))
+			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end)) {
+				if (sqi_look(&c->word) != w)
+					break;
 				return -EAGAIN;
+			}
 			p += sqi_cas(&c->word, w, w + SQI_TURN_ONE);
 			break;
 		default:

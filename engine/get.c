@@ -81,7 +81,7 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 			}
 		}
 		sqi_count(&h->slot->gots);
-		sqi_wake(&h->head->went);
+		sqi_removed(h);
 		return (ssize_t)len;
 	}
 	return -EBADMSG;

@@ -55,6 +55,7 @@ struct sq {
 	uint64_t tail; /* lower bounds of the positions, private */
 	uint64_t front;
 	uint64_t puts; /* as in the slot, which nobody else raises while we live */
+	uint64_t last; /* id of the last put, plus one; 0: not known */
 	uint64_t back_seen;
 	struct sqi_head *head;
 	struct sqi_slot *slot;
@@ -123,8 +124,28 @@ static inline struct sqi_entry *sqi_entry(const struct sq *h, uint64_t index)
 	return (struct sqi_entry *)(h->base + h->g.journal) + index;
 }
 
+/* A durable participant's slot as it is when this one was reaped, but for its leases. */
+static inline uint64_t sqi_durable_kept(uint64_t durable, uint64_t id)
+{
+	return id << 16 | (durable & SQI_DURABLE_INDEX);
+}
+
+/* Is this tenant of a durable participant's slot dead, and reaped but for its leases? */
+static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
+{
+	uint64_t durable = sqi_look(&slot->durable);
+
+	return durable != 0 && durable == sqi_durable_kept(durable, id);
+}
+
+/* Where the put that follows `puts` others notes its position. */
+static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
+{
+	return &slot->intent_pos[puts & 1];
+}
+
 /* queue.c */
-int sqi_handle_init(struct sq *h);
+int sqi_handle_init(struct sq *h, uint64_t key);
 
 /* put.c */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
@@ -138,6 +159,7 @@ uint64_t sqi_front_anew(const struct sq *h);
 uint64_t sqi_survey(const struct sq *h, uint64_t p, bool past_claimed);
 void sqi_passed(struct sq *h, uint64_t position);
 int sqi_drained(struct sq *h);
+void sqi_put_off(struct sq *h, struct sqi_cell *c, uint64_t w);
 
 /* next.c: which message comes next */
 int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
@@ -172,6 +194,7 @@ void sqi_due_extend(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts
 bool sqi_due_touch(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
 void sqi_due_sweep(struct sq *h);
 bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos);
+bool sqi_due_is_pinned_by_us(const struct sq *h, uint64_t pos);
 void sqi_due_unpin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner);
 void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
 
@@ -184,7 +207,7 @@ void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot
 void sqi_block_count(const struct sq *h, uint64_t *ret_free);
 
 /* party.c */
-int sqi_join_party(struct sq *h);
+int sqi_join_party(struct sq *h, uint64_t key);
 void sqi_leave_party(struct sq *h);
 bool sqi_is_dead(const struct sq *h, uint64_t id);
 bool sqi_has_file(const struct sq *h);
@@ -196,13 +219,18 @@ void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
 
 /* journal.c */
 void sqi_journal_fold(struct sq *h, struct sqi_slot *slot, uint64_t dead);
+int sqi_journal_claim(struct sq *h, uint64_t key, uint64_t *ret_index);
 
 /* wait.c */
+uint32_t sqi_arm(sqi_u32 *event);
 void sqi_wake_slow(sqi_u32 *event, bool all);
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 int64_t sqi_now_ns(void);
 uint64_t sqi_now_ms(void);
+
+/* stat.c */
+bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail);
 
 /* map.c */
 int sqi_map_lock(void);
@@ -248,6 +276,14 @@ static inline void sqi_wake_all(sqi_u32 *event)
 {
 	if (sqi_look32(event) & 1)
 		sqi_wake_slow(event, true);
+}
+
+/* A message is gone: there is room, and a drained queue's end is news to those who wait for more. */
+static inline void sqi_removed(struct sq *h)
+{
+	sqi_wake(&h->head->went);
+	if (sqi_look(&h->head->closed))
+		sqi_wake_all(&h->head->came);
 }
 
 #endif

@@ -138,7 +138,7 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	g.journal = at;
 	at += round_up(in->participants * sizeof(struct sqi_entry), SQI_LINE);
 	g.bitmap = at;
-	at += round_up((g.capacity + 63) / 64 * 8, SQI_LINE);
+	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
 	g.leases = at;
 	if (in->lease_ms)
 		at += round_up(g.capacity * sizeof(struct sqi_due), SQI_LINE);

@@ -24,9 +24,10 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 1
+#define SQI_LAYOUT_VERSION 3
 #define SQI_LINE           64
 #define SQI_PAGE           4096
+#define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
 #define SQI_CLASSES_MAX    12 /* 256 bytes, and four times that, and so on, to 1 GiB */
 #define SQI_CLASS_MIN      256
 #define SQI_DLQ_MAX        (SQ_NAME_MAX * 2 + 2)
@@ -91,6 +92,7 @@ struct sqi_head {
 	sqi_u64 joins;                      /* participants that ever used it */
 	uint64_t created_s;                 /* CLOCK_REALTIME */
 	sqi_u64 swept_ms;                   /* the last look for redeliveries nobody heard of */
+	sqi_u64 wanted;                     /* 1: somebody looked for a message in vain */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;
@@ -105,12 +107,11 @@ struct sqi_slot {
 	/* The producing half; the intent is what recovery reads after a death. */
 	_Alignas(SQI_LINE) sqi_u64 id; /* 0: nobody */
 	sqi_u64 puts;
-	sqi_u64 intent_pos;  /* the claimed position ... */
-	sqi_u64 intent_base; /* ... and `puts` before it; in doubt while these are equal */
-	sqi_u64 decision;    /* id << 2, then | 2 | committed */
-	sqi_u64 journal;     /* index of the bound journal entry plus one */
-	sqi_u64 journal_seq; /* its count when bound, and `puts` then */
-	sqi_u64 journal_puts;
+	sqi_u64 intent_pos[2]; /* the claimed position, by turns: of the put before stays ... */
+	sqi_u64 intent_base;   /* ... and `puts` before it; in doubt while these are equal */
+	sqi_u64 decision;      /* id << 2, then | 2 | committed */
+	sqi_u64 journal;       /* index of the bound journal entry plus one */
+	sqi_u64 journal_seq;   /* its count when bound, and `puts` then: journal_puts */
 
 	/* The consuming half. */
 	_Alignas(SQI_LINE) sqi_u64 gots;
@@ -119,15 +120,22 @@ struct sqi_slot {
 	sqi_u64 nacks;
 	sqi_u64 redelivered;
 	sqi_u64 pid; /* for people to see; nothing depends on it */
-	sqi_u64 unused[2];
+	sqi_u64 journal_puts;
+	/*
+	 * Of a durable participant, whose leases outlive it: index of its key's journal entry plus
+	 * one, and << 16 the last of its tenants that was reaped but for the leases. Else 0.
+	 */
+	sqi_u64 durable;
 };
+
+#define SQI_DURABLE_INDEX ((uint64_t)0xffff)
 
 /* A durable count of puts under a key. */
 struct sqi_entry {
 	sqi_u64 key;
 	sqi_u64 who; /* the participant's id, 0 for none */
 	sqi_u64 seq;
-	sqi_u64 unused;
+	sqi_u64 last; /* id of the last put, plus one; 0: not known */
 };
 
 /* Of a cell in a queue with a lease time. */

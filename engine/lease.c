@@ -30,7 +30,9 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 	meta = sqi_peek(&c->meta); /* relaxed: the cell is ours */
 	sqi_due_begin(h, pos, meta >> SQI_TURN_SHIFT, attempts);
 	if (first) {
-		sqi_passed(h, pos + 1);
+		if (pos ==
+			h->front) /* else it was asked for by its id, and there are others before it */
+			sqi_passed(h, pos + 1);
 	} else {
 		sqi_back_taken(h, pos);
 		sqi_count(&h->slot->redelivered);
@@ -113,10 +115,7 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease)
 	while (!sqi_cell_release(h, lease->id, w));
 	h->held--;
 	unpin(h, lease);
-	sqi_wake(&h->head->went);
-	/* A drained queue's end is news to those who wait for messages. */
-	if (sqi_look(&h->head->closed))
-		sqi_wake_all(&h->head->came);
+	sqi_removed(h);
 	return 0;
 }
 

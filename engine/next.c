@@ -38,6 +38,12 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 
 	if (!to)
 		return -EAGAIN;
+	/*
+	 * Our user may be reading it still, by a lease that has ended without his knowing. Ours here would
+	 * end that claim with it: so somebody else buries it, or we when he has learnt of the end.
+	 */
+	if (sqi_due_is_pinned_by_us(h, pos))
+		return -EAGAIN;
 	r = sqi_take(h, pos, w, &lease);
 	if (r <= 0)
 		return r;
@@ -93,6 +99,12 @@ int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		r = sqi_front(h, ret_pos, ret_word);
 		if (r != -EAGAIN && r != -EPIPE)
 			return r;
+		/*
+		 * One may have gone from the ring to those behind the search's back. Each time
+		 * there was a redelivery; but not for ever.
+		 */
+		if (rounds < SEARCHES_MAX / 2 && sqi_look(&h->head->back_seq) != h->back_seen)
+			continue;
 		if (!sqi_look(&h->head->closed))
 			return r;
 		r = sqi_drained(h);

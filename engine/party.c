@@ -74,46 +74,106 @@ static int new_id(struct sq *h)
 	return -EBADMSG;
 }
 
+/* The slot bears our id. */
+static void move_in(struct sq *h, unsigned number)
+{
+	struct sqi_slot *slot = sqi_slot(h, number);
+
+	h->slot = slot;
+	h->owner = number + 1;
+	/*
+	 * The former tenant's intent is void, and only then is there one of ours to decide about.
+	 */
+	sqi_post(&slot->intent_base, ~(uint64_t)0);
+	sqi_post(&slot->journal, 0);
+	sqi_post(&slot->decision, h->id << 2);
+	sqi_post(&slot->pid, (uint64_t)getpid());
+	h->puts = sqi_peek(&slot->puts);
+}
+
 static bool take_slot(struct sq *h)
 {
 	for (unsigned n = 0; n < h->g.in.participants; n++) {
 		struct sqi_slot *slot = sqi_slot(h, n);
 
-		if (sqi_look(&slot->id) != 0 || !sqi_cas(&slot->id, 0, h->id))
+		if (sqi_look(&slot->id) == 0 && sqi_cas(&slot->id, 0, h->id)) {
+			move_in(h, n);
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The slot of the durable participant of this key, which is ours: with the leases in it. It has a
+ * dead tenant, for the key's only live holder is us.
+ */
+static bool take_kept_slot(struct sq *h, uint64_t index)
+{
+	for (unsigned n = 0; n < h->g.in.participants; n++) {
+		struct sqi_slot *slot = sqi_slot(h, n);
+		uint64_t id = sqi_look(&slot->id);
+
+		if (id == 0 || (sqi_look(&slot->durable) & SQI_DURABLE_INDEX) != index + 1)
 			continue;
-		h->slot = slot;
-		h->owner = n + 1;
-		/*
-		 * The former tenant's intent is void, and only then is there one of ours to decide
-		 * about.
-		 */
-		sqi_post(&slot->intent_base, ~(uint64_t)0);
-		sqi_post(&slot->journal, 0);
-		sqi_post(&slot->decision, h->id << 2);
-		sqi_post(&slot->pid, (uint64_t)getpid());
-		h->puts = sqi_peek(&slot->puts);
+		if (!sqi_is_kept(slot, id))
+			sqi_reap(h, n, id);
+		if (!sqi_cas(&slot->id, id, h->id))
+			continue;
+		move_in(h, n);
+		/* Whatever else the former tenants may have read, they read no more. */
+		sqi_due_unpin_all(h, h->owner, slot, h->id);
+		for (uint64_t i = 0; i <= h->mask; i++) {
+			uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+
+			h->held += sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == h->owner;
+		}
 		return true;
 	}
 	return false;
 }
 
-/* Become a participant. -EUSERS: no slot is free, and none is held by the dead. */
-int sqi_join_party(struct sq *h)
+/* A slot, if need be one of the dead. */
+static int settle(struct sq *h)
 {
-	int r = new_id(h);
-
-	if (r < 0)
-		return r;
 	if (take_slot(h))
 		return 0;
 	(void)sqi_rescue(h);
 	return take_slot(h) ? 0 : -EUSERS;
 }
 
+/*
+ * Become a participant; a durable one, if there is a key. -EUSERS: no slot is free, and none is
+ * held by the dead. -EBUSY: the key's holder lives. -ENOSPC: no room for another key.
+ */
+int sqi_join_party(struct sq *h, uint64_t key)
+{
+	uint64_t index = 0;
+	int r = new_id(h);
+
+	if (r == 0 && key)
+		r = sqi_journal_claim(h, key, &index);
+	if (r < 0 || (key && take_kept_slot(h, index)))
+		return r;
+	r = settle(h);
+	if (r == 0 && key)
+		/* Last: whoever finds us dead before has an ordinary slot to free. */
+		sqi_post(&h->slot->durable, index + 1);
+	return r;
+}
+
 /* Give back what we hold, and the slot. The caller closes the descriptor afterwards. */
 void sqi_leave_party(struct sq *h)
 {
+	struct flock lock = byte_of(h->id);
+
 	if (h->slot)
 		sqi_reap(h, h->owner - 1, h->id);
 	h->slot = NULL;
+	/*
+	 * The descriptor's end is not that of its description, if this process's other handles
+	 * share the mapping that was made by it.
+	 */
+	lock.l_type = F_UNLCK;
+	(void)fcntl(h->fd, F_OFD_SETLK, &lock); /* if it fails, it is not our file any more */
 }

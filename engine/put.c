@@ -94,6 +94,52 @@ bool sqi_leads_on(const struct sq *h, uint64_t p, uint64_t *ret_end)
 	return false;
 }
 
+/*
+ * The ring is full at p. True: not any more, or only by a writer who has now lost his claim: look
+ * again.
+ *
+ * Consumers revoke a claim for the message behind it. If there is none in the whole ring they need
+ * not: their queue is empty. But producers cannot pass him, though cells be free behind him. For
+ * one of those a producer revokes the claim. He takes it then, and who lost his claim finds another
+ * or his own: two cannot chase each other, for there is nothing free that nobody can reach.
+ */
+static bool make_room(struct sq *h, uint64_t p)
+{
+	struct sqi_cell *late = NULL;
+	uint64_t claimed = 0;
+	bool room = false;
+
+	for (uint64_t q = p; q != p + h->mask + 1; q++) {
+		struct sqi_cell *c = sqi_cell(h, q);
+		uint64_t w = sqi_look(&c->word);
+		int64_t ahead = sqi_word_ahead(w, q >> h->shift);
+
+		switch (sqi_word_state(w)) {
+		case SQI_FULL:
+			return false;
+		case SQI_WRITING:
+			if (ahead != -1)
+				return false;
+			if (!late) {
+				late = c;
+				claimed = w;
+			}
+			break;
+		case SQI_FREE:
+			if (ahead == 0 && !late)
+				return true;
+			room |= ahead == 0;
+			break;
+		default:
+			break;
+		}
+	}
+	if (!late || !room)
+		return false;
+	sqi_put_off(h, late, claimed);
+	return true;
+}
+
 static void publish(struct sq *h, uint64_t p)
 {
 	h->tail = p;
@@ -104,7 +150,7 @@ static void publish(struct sq *h, uint64_t p)
 /* Claim the first free cell. -EAGAIN: full. */
 static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	uint64_t p = h->tail, walked = 0, skip_end = p;
+	uint64_t p = h->tail, walked = 0, skip_end = p, revoked = 0;
 	bool anew = false;
 
 	for (uint64_t steps = sqi_steps_max(h); steps > 0; steps--) {
@@ -114,6 +160,9 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		enum sqi_state state = sqi_word_state(w);
 
 		if (ahead == -1 && (state == SQI_FULL || state == SQI_WRITING)) {
+			/* Each cell once: he may come again, and not for ever. */
+			if (revoked++ <= h->mask && make_room(h, p))
+				continue;
 			h->tail = p;
 			return -EAGAIN;
 		}
@@ -152,6 +201,11 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		case SQI_RELEASING:
 		case SQI_PINNED:
 			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end)) {
+				/* True of one lap: only if nobody has passed p while we looked. */
+				if (sqi_look(&c->word) != w)
+					break;
+				if (revoked++ <= h->mask && make_room(h, p))
+					break;
 				h->tail = p;
 				return -EAGAIN;
 			}
@@ -213,11 +267,12 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			sqi_post(&sqi_block(h, m->block.index)->home, p);
 		}
 		/* From here to the count the put is in doubt, for whoever finds us dead. */
-		sqi_post(&h->slot->intent_pos, p);
+		sqi_post(sqi_intent(h->slot, h->puts), p);
 		sqi_post(&h->slot->intent_base, h->puts);
 		/* W2. Releases the message; R1 and R2 acquire it. */
 		if (sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> h->shift))) {
 			sqi_post(&h->slot->puts, ++h->puts);
+			h->last = sqi_position_id(p, h->shift) + 1;
 			sqi_wake(&h->head->came);
 			return 0;
 		}

@@ -14,7 +14,7 @@
 #define FUEL 65536 /* operations between two looks at the clock, for those who never wait */
 
 /* From a geometry and a mapping: where everything is, and a participant. */
-int sqi_handle_init(struct sq *h)
+int sqi_handle_init(struct sq *h, uint64_t key)
 {
 	h->head = (struct sqi_head *)h->base;
 	h->cells = h->base + h->g.cells;
@@ -26,10 +26,10 @@ int sqi_handle_init(struct sq *h)
 	h->back_seen = ~(uint64_t)0;
 	h->tail = sqi_tail_anew(h);
 	h->front = sqi_front_anew(h);
-	return sqi_join_party(h);
+	return sqi_join_party(h, key);
 }
 
-int sq_open(struct sq **ret, const char *name)
+static int open_as(struct sq **ret, const char *name, uint64_t key)
 {
 	const char *why;
 	struct stat st;
@@ -53,7 +53,7 @@ int sq_open(struct sq **ret, const char *name)
 	sqi_map_unlock();
 	if (r < 0)
 		goto free_handle;
-	r = sqi_handle_init(h);
+	r = sqi_handle_init(h, key);
 	if (r < 0)
 		goto unmap;
 	sqi_rescue_now_and_then(h);
@@ -65,6 +65,16 @@ unmap:
 free_handle:
 	free(h);
 	return r;
+}
+
+int sq_open(struct sq **ret, const char *name)
+{
+	return open_as(ret, name, 0);
+}
+
+int sq_open_durable(struct sq **ret, const char *name, uint64_t key)
+{
+	return key ? open_as(ret, name, key) : -EINVAL;
 }
 
 void sq_close(struct sq *h)
@@ -99,6 +109,14 @@ static void used(struct sq *h)
 	}
 }
 
+/* Somebody would have taken a message. For those who can bring some; read before written, so that
+ * pollers do not take the line from each other. */
+static void note_wanted(struct sq *h)
+{
+	if (!sqi_peek(&h->head->wanted)) /* relaxed: it may be seen late */
+		sqi_poke(&h->head->wanted, 1);
+}
+
 /* A first attempt that needs no clock, then the long way. */
 static int run(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
@@ -106,6 +124,8 @@ static int run(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int r = attempt(h, arg);
 
 	if (r == -EAGAIN) {
+		if (side == &h->consuming)
+			note_wanted(h);
 		if (timeout != SQ_NOWAIT)
 			r = sqi_wait(h, side, timeout, attempt, arg);
 		else

@@ -40,7 +40,7 @@ static void decide(struct sq *h, struct sqi_slot *slot, unsigned owner, uint64_t
 
 		if (puts != base)
 			return;
-		w = sqi_look(&sqi_cell(h, sqi_look(&slot->intent_pos))->word);
+		w = sqi_look(&sqi_cell(h, sqi_look(sqi_intent(slot, base)))->word);
 		if (sqi_word_owner(w) != owner ||
 			(sqi_word_state(w) != SQI_WRITING && sqi_word_state(w) != SQI_VOID))
 			verdict |= COMMITTED;
@@ -56,8 +56,8 @@ static void decide(struct sq *h, struct sqi_slot *slot, unsigned owner, uint64_t
 }
 
 /* What the dead held of this cell goes free, or back. False: the slot has another tenant. */
-static bool reap_cell(
-	struct sq *h, uint64_t pos, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
+static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct sqi_slot *slot,
+	uint64_t dead, bool durable)
 {
 	struct sqi_cell *c = sqi_cell(h, pos);
 
@@ -84,6 +84,8 @@ static bool reap_cell(
 			to = sqi_word_free(w, 0);
 			break;
 		case SQI_TAKEN:
+			if (durable)
+				return true;
 			to = sqi_word_back(w);
 			break;
 		default:
@@ -103,22 +105,30 @@ static bool reap_cell(
 	}
 }
 
-/* Give back all that this participant held: one found dead, or ourselves on leaving. */
+/*
+ * Give back all that this participant held: one found dead, or ourselves on leaving. The leases of
+ * a durable one stay, and with them its slot, for whoever comes with its key.
+ */
 void sqi_reap(struct sq *h, unsigned number, uint64_t dead)
 {
 	struct sqi_slot *slot = sqi_slot(h, number);
 	unsigned owner = number + 1;
+	/* Of the dead, if the slot still bears its id later. */
+	uint64_t durable = sqi_look(&slot->durable);
 
 	decide(h, slot, owner, dead);
 	for (uint64_t i = 0; i <= h->mask; i++)
-		if (!reap_cell(h, i, owner, slot, dead))
+		if (!reap_cell(h, i, owner, slot, dead, durable != 0))
 			return;
 	sqi_due_unpin_all(h, owner, slot, dead);
 	sqi_block_reclaim(h, owner, slot, dead);
 	/* Some message may have come back from the dead's hands without the news of it. */
 	sqi_back_sweep(h);
 	sqi_journal_fold(h, slot, dead);
-	if (sqi_cas(&slot->id, dead, 0)) {
+	if (durable) {
+		if (sqi_look(&slot->id) == dead)
+			(void)sqi_cas(&slot->durable, durable, sqi_durable_kept(durable, dead));
+	} else if (sqi_cas(&slot->id, dead, 0)) {
 		sqi_wake_all(&h->head->came);
 		sqi_wake_all(&h->head->went);
 	}
@@ -130,9 +140,10 @@ int sqi_rescue(struct sq *h)
 	int found = 0;
 
 	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
+		struct sqi_slot *slot = sqi_slot(h, n);
+		uint64_t id = sqi_look(&slot->id);
 
-		if (id != 0 && sqi_is_dead(h, id)) {
+		if (id != 0 && !sqi_is_kept(slot, id) && sqi_is_dead(h, id)) {
 			sqi_reap(h, n, id);
 			found++;
 		}

@@ -172,6 +172,8 @@ int sq_unlink(const char *name)
 		return r;
 	if (unlink(path) == 0)
 		return 0;
+	if (errno == EISDIR)
+		return -EPROTO;
 	return errno == EPERM ? -EACCES : -errno; /* somebody else's, in a sticky directory */
 }
 

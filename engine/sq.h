@@ -197,7 +197,7 @@ int sq_size(const struct sq_config *config, uint64_t *ret);
 
 /*
  * sq_unlink(): remove the name. Handles that are open go on with the old queue; its memory is freed
- * when the last is closed. -ENOENT, -EACCES, -EINVAL.
+ * when the last is closed. -ENOENT, -EACCES, -EINVAL; -EPROTO: it is a directory.
  */
 int sq_unlink(const char *name);
 
@@ -208,6 +208,7 @@ int sq_unlink(const char *name);
  *	-EACCES  not allowed
  *	-EPROTO  not a queue, damaged, truncated, or of another version (sq_check() says which)
  *	-EUSERS  as many participants as the queue has room for are alive
+ *	-EBADMSG damaged, where only joining finds it
  *	-EINVAL, -EMFILE, -ENFILE, -ENOMEM
  */
 int sq_open(struct sq **ret, const char *name);
@@ -306,7 +307,8 @@ int sq_nack(struct sq *, const struct sq_lease *);
 int sq_touch(struct sq *, const struct sq_lease *);
 
 /*
- * sq_shutdown(): puts fail with -EPIPE from now on. Gets and leases drain what is there, then
+ * sq_shutdown(): puts that begin from now on fail with -EPIPE; one that is under way may still go
+ * in, and is then delivered like the others. Gets and leases drain what is there, then
  * -EPIPE; with `immediate` they fail at once and what is there stays. For ever: there is no way
  * back. Acks go on working.
  */
@@ -344,6 +346,67 @@ int sq_bind(struct sq *, uint64_t key, uint64_t *ret);
  * gone.
  */
 int sq_bound(struct sq *, uint64_t key, uint64_t *ret);
+
+/*
+ * sq_last_put(): the id of this handle's last put, to *ret; right after sq_bind(), that of the last
+ * under the key, whoever made it and wherever it died. So a producer that keeps books of the ids
+ * loses none: the count tells whether there is one more, and this which. -ENOENT: there was none.
+ */
+int sq_last_put(struct sq *, uint64_t *ret);
+
+/*
+ * Durable participants: sq_open_durable() opens the queue as the one of this `key` (not 0; the keys
+ * are those of sq_bind()). Its leases outlive handle and process: they stay leased, in a queue
+ * without a lease time for as long as it takes, until somebody opens it again, whose leases they
+ * are then. sq_held() tells which: it fills ret[] with up to n of the leases this handle holds, in
+ * no order, and returns how many there are in all; -EBADMSG: one of them was damaged, is dropped,
+ * and the call may be repeated. sq_retire() makes of it an ordinary participant, whose leases come
+ * back when it closes or dies.
+ *
+ *	-EBUSY   the participant of this key lives
+ *	-ENOSPC  as many keys as the queue has participants
+ *	errors of sq_open()
+ */
+int sq_open_durable(struct sq **ret, const char *name, uint64_t key);
+int sq_held(struct sq *, struct sq_lease *ret, int n);
+int sq_retire(struct sq *);
+
+/*
+ * sq_find(): where the message of this id (as of a lease, or sq_last_put()) is: SQ_GONE (got,
+ * acked, or never here), SQ_WAITING or SQ_LEASED. sq_lease_id(): lease that message, wherever in
+ * the queue it waits. -ENOENT: gone; -EBUSY: leased. Never block.
+ */
+#define SQ_GONE    0
+#define SQ_WAITING 1
+#define SQ_LEASED  2
+int sq_find(struct sq *, uint64_t id);
+int sq_lease_id(struct sq *, uint64_t id, struct sq_lease *ret);
+
+/*
+ * sq_mark(): where the queue ends now, to *ret. sq_passed(): 1 if everything that was put before
+ * that mark has been got or acked, else 0. Takes time in proportion to the capacity. Never block.
+ */
+int sq_mark(struct sq *, uint64_t *ret);
+int sq_passed(struct sq *, uint64_t mark);
+
+/*
+ * For those who wait for several things at once, in a loop of their own: sq_arm() asks to be woken
+ * at the next news of this kind and fills *ret; then look for the news once more; then wait on the
+ * futex (shared, not private) while it has that value, no longer than some ten milliseconds at a
+ * time: a waker may have been killed. sq_wanted(): 1 if somebody has looked for a message in vain, or
+ * gone to sleep for one, since the last call of this on any handle; else 0.
+ */
+enum sq_news {
+	SQ_CAME = 1, /* messages */
+	SQ_WENT,     /* messages left: room, or something settled */
+	SQ_FREED,    /* memory for larger messages */
+};
+struct sq_watch {
+	uint32_t *word; /* in the queue's memory: valid until the handle is closed */
+	uint32_t value;
+};
+int sq_arm(struct sq *, enum sq_news, struct sq_watch *ret);
+int sq_wanted(struct sq *);
 
 /*
  * sq_list(): call f(name, data) for each queue of `prefix` (NULL: the default one; "*": all). name

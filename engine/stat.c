@@ -85,7 +85,7 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 }
 
 /* Is the message in this cell, if any, from before position `tail`? */
-static bool older(const struct sq *h, uint64_t index, uint64_t tail)
+bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail)
 {
 	const struct sqi_cell *c = sqi_cell(h, index);
 	unsigned bits = SQI_TURN_BITS + h->shift, unused = bits < 64 ? 64 - bits : 0;
@@ -128,7 +128,7 @@ int sq_join(struct sq *h, int64_t timeout)
 	if (r < 0)
 		return r;
 	for (uint64_t i = 0; i <= h->mask; i++) {
-		while (older(h, i, tail)) {
+		while (sqi_older(h, i, tail)) {
 			struct timespec ts;
 
 			if (timeout == SQ_NOWAIT)
@@ -156,7 +156,10 @@ static bool abandoned(const struct sq *h)
 	for (unsigned n = 0; n < h->g.in.participants; n++) {
 		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
 
-		if (id != 0 && id != h->id && !sqi_is_dead(h, id))
+		if (id == 0 || id == h->id)
+			continue;
+		/* The durable ones will come again. */
+		if (sqi_look(&sqi_slot(h, n)->durable) != 0 || !sqi_is_dead(h, id))
 			return false;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);

@@ -109,7 +109,8 @@ static bool flowing(const struct sq *h, struct sqi_side *side, int64_t now)
 	return (ops >= FLOW_OPS && span / (int64_t)ops < FLOW_NS) || side->hurried >= HURRIES;
 }
 
-static uint32_t arm(sqi_u32 *event)
+/* Say that somebody may sleep on this. What the word must still be for him to do it. */
+uint32_t sqi_arm(sqi_u32 *event)
 {
 	for (;;) {
 		uint32_t v = sqi_look32(event);
@@ -157,7 +158,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 			continue;
 		}
 		event = event_of(h, side);
-		v = arm(event);
+		v = sqi_arm(event);
 		r = attempt(h, arg);
 		if (r != -EAGAIN)
 			goto out;
@@ -168,6 +169,8 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 		if (event != event_of(h, side))
 			continue; /* it is something else that we wait for now */
 		until = deadline - now > tick ? now + tick : deadline;
+		if (side == &h->consuming)
+			sqi_poke(&h->head->wanted, 1); /* relaxed: it may be seen late */
 		if (sleep_until(event, v, until)) {
 			sqi_rescue_now_and_then(h);
 			tick = tick * 2 < TICK_MAX_NS ? tick * 2 : TICK_MAX_NS;

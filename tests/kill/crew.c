@@ -18,7 +18,7 @@
 
 #include "handle.h"
 
-#define CHILDREN_MAX 256
+#define CHILDREN_MAX 2048
 
 static struct {
 	const char *name;

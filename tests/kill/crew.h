@@ -79,6 +79,9 @@ size_t crew_write(void *buf, uint64_t value, size_t size);
 /* crew_read(): dies unless these are all bytes of a message that crew_write() made; its value. */
 uint64_t crew_read(const void *buf, size_t len);
 
+/* crew_whole(): is there such a message at buf, whole? Its value and length. */
+bool crew_whole(const void *buf, size_t cap, uint64_t *ret_value, size_t *ret_len);
+
 /* crew_open(): dies if it cannot. */
 struct sq *crew_open(const char *name);
 

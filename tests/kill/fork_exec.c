@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -16,11 +17,15 @@
 /*
  * A process with a handle and a lease starts a child in each of the ways there are, and is killed.
  * The child lives on, and must not keep its parent's participant alive: the lease comes back, the
- * slot is free again.
+ * slot is free again. So it does if the process itself becomes another program.
  */
 
-#define ROUNDS  5
-#define ALARM_S 60
+#define ROUNDS      5
+#define MESSAGE_MAX 1000
+#define ALARM_S     1000
+#define THREADS     3
+#define OUTLIVES    "3600" /* seconds: longer than the test. It ends with us */
+#define DEAD_NS     (60 * (int64_t)CREW_SECOND)
 #define PARTICIPANTS                                                                               \
 	2 /* this process and the one to be killed: a slot that is not given back is missed at once */
 
@@ -88,7 +93,7 @@ static void by_exec(struct sq *h)
 		crew_die("pipe: %s", strerror(errno));
 	pid = fork();
 	if (pid == 0) {
-		(void)execlp("sleep", "sleep", "60", (char *)NULL);
+		(void)execlp("sleep", "sleep", OUTLIVES, (char *)NULL);
 		_exit(1);
 	}
 	(void)close(gone[1]);
@@ -97,9 +102,50 @@ static void by_exec(struct sq *h)
 	shared->ready = true;
 }
 
+/* vfork() runs no atfork handlers: it is exec that closes what the child has. */
+static void by_vfork(struct sq *h)
+{
+	char *argv[] = {(char[]){"sleep"}, (char[]){OUTLIVES}, NULL};
+	pid_t pid;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	pid = vfork();
+#pragma GCC diagnostic pop
+	if (pid == 0) {
+		(void)execvp(argv[0], argv);
+		_exit(1);
+	}
+	shared->grandchild = pid;
+	shared->ready = true;
+}
+
+/* Threads that open and close all the time, and hold the lock of the mappings now and then. */
+static void *come_and_go(void *arg)
+{
+	for (;;) {
+		struct sq *own;
+
+		if (sq_open(&own, "others") == 0)
+			sq_close(own);
+	}
+	return arg;
+}
+
+static void by_fork_in_threads(struct sq *h)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&thread, NULL, come_and_go, NULL) != 0)
+			crew_die("pthread_create failed");
+	crew_sleep(CREW_MS);
+	by_fork(h);
+}
+
 static void by_spawn(struct sq *h)
 {
-	char *argv[] = {(char[]){"sleep"}, (char[]){"60"}, NULL};
+	char *argv[] = {(char[]){"sleep"}, (char[]){OUTLIVES}, NULL};
 	pid_t pid;
 
 	if (posix_spawnp(&pid, "sleep", NULL, NULL, argv, environ) != 0)
@@ -110,7 +156,8 @@ static void by_spawn(struct sq *h)
 
 static void run(const char *name, void (*start)(struct sq *h))
 {
-	struct sq_config config = {.capacity = 4, .participants = PARTICIPANTS};
+	struct sq_config config = {
+		.capacity = 4, .max_message = MESSAGE_MAX, .participants = PARTICIPANTS};
 	struct sq_lease lease;
 	struct sq_stat st;
 	struct sq *h;
@@ -154,6 +201,52 @@ static void run(const char *name, void (*start)(struct sq *h))
 	sq_close(h);
 }
 
+/* Who execs without closing is gone as a participant, though the process lives on. */
+static void run_exec_itself(void)
+{
+	struct sq_config config = {
+		.capacity = 4, .max_message = MESSAGE_MAX, .participants = PARTICIPANTS};
+	struct sq_lease lease;
+	int gone[2], found;
+	int64_t until;
+	struct sq *h;
+	pid_t pid;
+	char c;
+
+	crew_queue("family", &config);
+	h = crew_open("family");
+	must("sq_put", sq_put(h, "task", 4, SQ_NOWAIT), 0);
+	if (pipe2(gone, O_CLOEXEC) < 0)
+		crew_die("pipe: %s", strerror(errno));
+	pid = crew_fork();
+	if (pid == 0) {
+		struct sq *own = crew_open("family");
+		void *at;
+
+		must("sq_lease", sq_lease(own, &lease, SQ_NOWAIT), 0);
+		must("sq_reserve", sq_reserve(own, 900, &at), 0);
+		(void)execlp("sleep", "sleep", OUTLIVES, (char *)NULL);
+		crew_die("exec: %s", strerror(errno));
+	}
+	(void)close(gone[1]);
+	(void)!read(gone[0], &c, 1);
+	(void)close(gone[0]);
+	until = crew_now() + DEAD_NS;
+	/* exec closes one descriptor after the other, and the pipe's may be the first. */
+	while ((found = sq_recover(h)) == 0 && crew_now() < until)
+		crew_sleep(CREW_MS / 10);
+	must("sq_recover after the exec", found, 1);
+	must("sq_lease after the exec", sq_lease(h, &lease, SQ_NOWAIT), 0);
+	if (lease.attempts != 2)
+		crew_die("after the exec: attempts %u", lease.attempts);
+	must("sq_ack", sq_ack(h, &lease), 0);
+	if (crew_failed() || kill(pid, 0) < 0)
+		crew_die("the process did not live on");
+	crew_kill(pid);
+	crew_check_rest(h, 1);
+	sq_close(h);
+}
+
 int main(void)
 {
 	static const struct {
@@ -164,6 +257,8 @@ int main(void)
 		{"fork, unused", by_fork_unused},
 		{"fork and exec", by_exec},
 		{"posix_spawn", by_spawn},
+		{"vfork and exec", by_vfork},
+		{"fork in threads", by_fork_in_threads},
 	};
 	size_t n = sizeof(ways) / sizeof(ways[0]);
 
@@ -171,8 +266,11 @@ int main(void)
 	shared = crew_share(sizeof(*shared));
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		crew_die("prctl: %s", strerror(errno));
-	for (int round = 0; round < ROUNDS; round++)
+	crew_queue("others", NULL);
+	for (int round = 0; round < ROUNDS; round++) {
 		for (size_t i = 0; i < n; i++)
 			run(ways[i].name, ways[i].start);
-	return crew_finish("%zu ways passed, 0 failed: %d times each", n, ROUNDS);
+		run_exec_itself();
+	}
+	return crew_finish("%zu ways passed, 0 failed: %d times each", n + 1, ROUNDS);
 }

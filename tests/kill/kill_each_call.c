@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crew.h"
+#include "handle.h"
 
 /*
  * Each call, a hundred times: a child does nothing but that call (and what must come before it) and
@@ -19,17 +23,18 @@
  *	--times 100 --seed N
  */
 
-#define CAPACITY    8
-#define SMALL       CREW_HEAD
-#define BLOCK       900
-#define KEY         7
-#define CALL_NS     8000
-#define TAKE_NS     1500
-#define OPEN_NS     (CREW_MS / 5)
-#define CREATE_NS   (4 * CREW_MS)
-#define ALARM_S     120
-#define TEMPORARY   "/dev/shm"
-#define CLEAN_TRIES 50
+#define CAPACITY   8
+#define SMALL      CREW_HEAD
+#define BLOCK      900
+#define KEY        7
+#define CALL_NS    8000
+#define TAKE_NS    1500
+#define OPEN_NS    (CREW_MS / 5)
+#define CREATE_NS  (4 * CREW_MS)
+#define ALARM_S    1000
+#define TEMPORARY  "/dev/shm"
+#define DEBRIS_MAX 64
+#define CLEAN_NS   (60 * (int64_t)CREW_SECOND)
 
 enum phase { READY, FILLING, TAKING, OTHER };
 enum in { IN_PUT, IN_MANY, IN_COMMIT };
@@ -317,21 +322,40 @@ static void create_loop(void)
 	}
 }
 
-static int debris(char *name, size_t cap)
+static unsigned debris(char names[DEBRIS_MAX][NAME_MAX + 1])
 {
 	DIR *dir = opendir(TEMPORARY);
 	const struct dirent *e;
-	int n = 0;
+	unsigned n = 0;
 
-	while (dir && (e = readdir(dir))) {
+	while (dir && n < DEBRIS_MAX && (e = readdir(dir))) {
 		if (strncmp(e->d_name, "sq.tmp-", 7) != 0 || strchr(e->d_name + 7, '.'))
 			continue;
-		(void)snprintf(name, cap, "%s", e->d_name);
-		n++;
+		(void)snprintf(names[n++], NAME_MAX + 1, "%s", e->d_name);
 	}
 	if (dir)
 		(void)closedir(dir);
 	return n;
+}
+
+/* It is there, and nobody who lives has its lock: not another's sq_create() at work. */
+static bool stays(const char *name)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)SQI_LOCK_BASE,
+		.l_len = 1};
+	char path[sizeof(TEMPORARY) + 1 + NAME_MAX + 1];
+	bool locked;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), TEMPORARY "/%s", name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT;
+	locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	(void)close(fd);
+	return !locked;
 }
 
 /*
@@ -340,12 +364,14 @@ static int debris(char *name, size_t cap)
  */
 static void each_create(uint64_t times, uint64_t *random)
 {
+	static char names[DEBRIS_MAX][NAME_MAX + 1];
 	uint64_t found = 0, swept = 0;
-	char name[256] = "?";
 
 	for (uint64_t i = 0; i < times; i++) {
 		struct sq *h;
 		pid_t pid;
+		int64_t until;
+		unsigned n;
 		int r;
 
 		shared->phase = READY;
@@ -363,16 +389,19 @@ static void each_create(uint64_t times, uint64_t *random)
 		}
 		(void)sq_unlink("made");
 		/*
-		 * Somebody else's sq_create() may be at work: that is not debris, and does not
-		 * stay.
+		 * Somebody else's sq_create() may be at work, or held up: that is not debris. What
+		 * comes later is not ours.
 		 */
-		for (int n = 0;; n++) {
+		until = crew_now() + CLEAN_NS;
+		for (n = debris(names);;) {
 			r = sq_sweep();
 			swept += r > 0;
-			if (r < 0 || n == CLEAN_TRIES)
-				crew_die("%s stays in /dev/shm", name);
-			if (debris(name, sizeof(name)) == 0)
+			while (n > 0 && !stays(names[n - 1]))
+				n--;
+			if (n == 0 && r >= 0)
 				break;
+			if (r < 0 || crew_now() > until)
+				crew_die("%s stays in /dev/shm", n ? names[n - 1] : "something");
 			crew_sleep(CREW_MS);
 		}
 	}

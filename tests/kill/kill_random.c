@@ -22,7 +22,8 @@
 #define PAUSE_NS_MAX (2 * CREW_MS)
 #define STOP_NS_MAX  (30 * CREW_MS)
 #define LEASE_NS     (3 * CREW_MS) /* short: some workers take longer, and most stops do */
-#define ALARM_S      300
+#define DRAIN_NS     (120 * (int64_t)CREW_SECOND)
+#define ALARM_S      1500
 
 static struct {
 	uint64_t kills, kills_stopped, stops;
@@ -146,9 +147,9 @@ static void settle(struct sq *h)
 	r = sq_recover(h);
 	if (r < 0)
 		crew_die("sq_recover: %s", sq_strerror(r));
-	r = sq_join(h, 20 * (int64_t)CREW_SECOND);
+	r = sq_join(h, DRAIN_NS);
 	if (r < 0)
-		crew_die("not drained 20 s after the last death: %s", sq_strerror(r));
+		crew_die("not drained 120 s after the last death: %s", sq_strerror(r));
 	shared->over = true;
 	for (unsigned i = 0; i < RANDOM_WORKERS; i++)
 		if (random_role(i) != RANDOM_PRODUCER && crew_wait(pids[i]))

@@ -50,20 +50,13 @@ size_t crew_write(void *buf, uint64_t value, size_t size)
 	return head.len;
 }
 
-uint64_t crew_read(const void *buf, size_t len)
+/* Is the content what follows from the head? */
+static bool right(const struct head *head, const unsigned char *at)
 {
-	const unsigned char *at = (const unsigned char *)buf + CREW_HEAD;
-	struct head head;
-	size_t left = len - CREW_HEAD;
+	size_t left = head->len - CREW_HEAD;
 	uint64_t x, sum, word, wrong = 0;
 
-	if (len < CREW_HEAD)
-		crew_die("a message of %zu bytes, which nobody put", len);
-	memcpy(&head, buf, CREW_HEAD);
-	if (head.len != len)
-		crew_die("message %" PRIx64 " is %zu bytes long and says %" PRIu64, head.value, len,
-			head.len);
-	sum = x = crew_mix(head.value);
+	sum = x = crew_mix(head->value);
 	for (; left >= 8; left -= 8, at += 8) {
 		x = next(x);
 		sum += x;
@@ -72,10 +65,38 @@ uint64_t crew_read(const void *buf, size_t len)
 	}
 	for (; left > 0; left--, at++)
 		wrong |= *at ^ (x & 0xff);
-	if (wrong || head.sum != (sum ^ len))
+	return !wrong && head->sum == (sum ^ head->len);
+}
+
+uint64_t crew_read(const void *buf, size_t len)
+{
+	struct head head;
+
+	if (len < CREW_HEAD)
+		crew_die("a message of %zu bytes, which nobody put", len);
+	memcpy(&head, buf, CREW_HEAD);
+	if (head.len != len)
+		crew_die("message %" PRIx64 " is %zu bytes long and says %" PRIu64, head.value, len,
+			head.len);
+	if (!right(&head, (const unsigned char *)buf + CREW_HEAD))
 		crew_die("message %" PRIx64 " of %zu bytes has other content than was put",
 			head.value, len);
 	return head.value;
+}
+
+bool crew_whole(const void *buf, size_t cap, uint64_t *ret_value, size_t *ret_len)
+{
+	struct head head;
+
+	if (cap < CREW_HEAD)
+		return false;
+	memcpy(&head, buf, CREW_HEAD);
+	if (head.len < CREW_HEAD || head.len > cap ||
+		!right(&head, (const unsigned char *)buf + CREW_HEAD))
+		return false;
+	*ret_value = head.value;
+	*ret_len = head.len;
+	return true;
 }
 
 struct sq *crew_open(const char *name)

@@ -16,7 +16,7 @@
 #define NACK_ONE_OF   32
 #define WORK_ONE_OF   64 /* messages, so that leases are held for some time */
 #define WORK_NS_MAX   (2 * CREW_MS)
-#define EXCUSE_NS_MAX (2 * (int64_t)CREW_SECOND)
+#define EXCUSE_NS_MAX (60 * (int64_t)CREW_SECOND)
 
 struct random_shared *random_share(uint64_t seed)
 {

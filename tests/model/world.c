@@ -2,312 +2,568 @@
 #include "world.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "kernel.h"
+#include "share.h"
+#include "state.h"
 
-#define SMALL    16
-#define SLOTS    6
-#define LOCKS    64
-#define FIRST_FD 1000
-#define SOON_NS  50000000000 /* no rescue in passing before that, unless somebody died */
+#define SMALL      16
+#define BLOCKS     4           /* of the eight there are at least: each costs steps */
+#define SOON_NS    50000000000 /* no rescue in passing before that, unless somebody died */
+#define A_WHILE_NS 15000000    /* more than one tick */
+#define MUTABLE    offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
 
 struct world world;
 
-static unsigned char *memory;
-static struct {
-	int fd;
-	off_t byte;
-} lock[LOCKS];
-static int locks, next_fd;
-
-/* Open-file-description locks: a table. */
-int model_fcntl(int fd, int cmd, ...)
+static struct sqi_head *head(void)
 {
-	struct flock *l;
-	va_list args;
-	int owner = -1;
-
-	va_start(args, cmd);
-	l = va_arg(args, struct flock *);
-	va_end(args);
-	for (int i = 0; i < locks; i++)
-		if (lock[i].byte == l->l_start)
-			owner = lock[i].fd;
-	if (cmd == F_OFD_GETLK) {
-		l->l_type = owner < 0 || owner == fd ? F_UNLCK : F_WRLCK;
-		return 0;
-	}
-	if (owner >= 0 && owner != fd) {
-		errno = EAGAIN;
-		return -1;
-	}
-	if (locks == LOCKS)
-		abort();
-	lock[locks].fd = fd;
-	lock[locks++].byte = l->l_start;
-	return 0;
+	return (struct sqi_head *)world.segment[0].memory;
 }
 
-/* All descriptors are of the one segment. */
-int model_fstat(int fd, struct stat *ret)
+static struct sq *handle(unsigned who)
 {
-	(void)fd;
-	memset(ret, 0, sizeof(*ret));
-	return 0;
+	return &world.handle[0][who];
 }
 
-static void unlock_all(int fd)
+/* Into a slot of one segment. */
+static int enter(unsigned who, unsigned file, uint64_t key)
 {
-	for (int i = 0; i < locks; i++)
-		if (lock[i].fd == fd)
-			lock[i--] = lock[--locks];
-}
+	struct sq *h = &world.handle[file][who];
+	int r;
 
-static int join(struct sq *h)
-{
 	memset(h, 0, sizeof(*h));
-	h->g = world.g;
-	h->base = memory;
-	h->fd = next_fd++;
-	return sqi_handle_init(h);
+	h->g = world.segment[file].g;
+	h->base = world.segment[file].memory;
+	h->fd = kernel_fd(who, file);
+	h->ino = file;
+	r = sqi_handle_init(h, key);
+	h->counted = true;
+	h->fuel = 1 << 30;
+	return r;
 }
 
-void world_killed(unsigned self)
+int world_enter(unsigned who, uint64_t key)
 {
-	unlock_all(world.handle[self].fd);
-	world.present[self] = false;
-	/* From now on sleepers look for the dead in passing. */
-	((struct sqi_head *)memory)->rescue_ms = 0;
-}
+	int r = enter(who, 0, key);
 
-static void fill_with(unsigned char *buf, unsigned value, size_t len)
-{
-	memset(buf, (int)value, len);
-}
-
-int world_put(struct sq *h, unsigned value, bool block, int64_t timeout)
-{
-	unsigned char buf[BLOCK_LEN];
-	size_t len = block ? BLOCK_LEN : 8;
-
-	fill_with(buf, value, len);
-	return sq_put(h, buf, len, timeout);
-}
-
-/* A message is whole, or it is somebody's failure. */
-static unsigned value_of(const unsigned char *data, size_t len)
-{
-	if (len != 8 && len != BLOCK_LEN)
-		explore_fail("a message has a wrong length");
-	for (size_t i = 1; i < len; i++)
-		if (data[i] != data[0])
-			explore_fail("a message is torn");
-	if (data[0] == 0 || data[0] >= VALUES_MAX)
-		explore_fail("a message that nobody put");
-	return data[0] % VALUES_MAX;
-}
-
-int world_get(struct sq *h, unsigned *ret, int64_t timeout)
-{
-	unsigned char buf[BLOCK_LEN];
-	ssize_t r = sq_get(h, buf, sizeof(buf), timeout);
-
+	if (r == 0 && world.scenario->max_attempts) {
+		r = enter(who, 1, 0);
+		handle(who)->dead_letters = &world.handle[1][who];
+	}
+	handle(who)->buffer = world.hand[who].buffer;
+	world.hand[who].present = r == 0;
 	if (r < 0)
-		return (int)r;
-	*ret = value_of(buf, (size_t)r);
-	return 0;
+		kernel_unlock(who, 0);
+	return r;
+}
+
+static int join(unsigned who)
+{
+	return world_enter(who, 0);
+}
+
+static void leave(unsigned who)
+{
+	for (unsigned file = 0; file < SEGMENTS; file++)
+		if (world.handle[file][who].slot) {
+			sqi_leave_party(&world.handle[file][who]);
+			kernel_unlock(who, file);
+		}
+	world.hand[who] = (struct hand){0};
+}
+
+void world_killed(unsigned who)
+{
+	for (unsigned file = 0; file < SEGMENTS; file++) {
+		kernel_unlock(who, file);
+		memset(&world.handle[file][who], 0, MUTABLE);
+	}
+	world.hand[who] = (struct hand){0};
+	/* From now on sleepers look for the dead in passing. */
+	share_set_mode(SHARE_ALL);
+	share_note(AUDITOR, &head()->rescue_ms, "killed");
+	share_set_mode(SHARE_OFF);
+	head()->rescue_ms = 0;
+	spec_kill(who);
+}
+
+bool world_matters(unsigned who)
+{
+	return world.hand[who].lease[0].data || world.hand[who].lease[1].data;
+}
+
+bool world_idle(const void *address)
+{
+	for (unsigned file = 0; file < SEGMENTS; file++) {
+		const struct segment *seg = &world.segment[file];
+		size_t at = (size_t)((const unsigned char *)address - seg->memory);
+
+		if (!seg->memory || (const unsigned char *)address < seg->memory ||
+			at >= seg->g.journal)
+			continue;
+		if (at < seg->g.slots)
+			return at >= offsetof(struct sqi_head, overdue);
+		at = (at - seg->g.slots) % sizeof(struct sqi_slot);
+		return at >= offsetof(struct sqi_slot, gots) &&
+		       at <= offsetof(struct sqi_slot, pid);
+	}
+	return false;
+}
+
+static void make_segment(unsigned file, const struct scenario *s)
+{
+	struct segment *seg = &world.segment[file];
+	bool blocks = false;
+	struct sq_config config = {
+		.capacity = file ? 4 : s->capacity,
+		.small_message = SMALL,
+		.participants = explorer.count + 1,
+		.lease_time = file ? 0 : s->lease_time,
+		.max_attempts = file ? 0 : s->max_attempts,
+		.dead_letter = !file && s->max_attempts ? "dead" : NULL,
+		.block_memory = 1,
+	};
+	struct sqi_inputs in;
+	struct sqi_head *to;
+
+	for (unsigned i = 0; i < CO_MAX; i++)
+		for (unsigned k = 0; k < CALLS_MAX; k++) {
+			enum op_kind kind = s->ops[i][k].kind;
+
+			blocks |= kind == OP_PUT_BLOCK || kind == OP_RESERVE ||
+				  kind == OP_RESERVE_LESS || kind == OP_BLOCK_ARMED;
+			if (kind == OP_WANTED)
+				spec_note_wanted();
+		}
+	/* Without blocks there is less to look after, so fewer steps. */
+	config.max_message = blocks || s->filled_block ? BLOCK_LEN : SMALL;
+	if (sqi_inputs_init(&in, &config) < 0 || sqi_geometry_init(&seg->g, &in) < 0)
+		abort();
+	if (seg->g.classes > 0)
+		seg->g.blocks = seg->g.class[0].count = BLOCKS;
+	if (!seg->memory)
+		seg->memory = aligned_alloc(SQI_PAGE, SEGMENT_MAX);
+	if (!seg->memory || seg->g.total > SEGMENT_MAX)
+		abort();
+	memset(seg->memory, 0, SEGMENT_MAX);
+	to = (struct sqi_head *)seg->memory;
+	to->in = in;
+	state_add_region(REGION_SHARED, 0, (unsigned char *)to + offsetof(struct sqi_head, closed),
+		sizeof(*to) - offsetof(struct sqi_head, closed));
+	/* All that is used of it, without the rests of pages. */
+	state_add_region(REGION_SHARED, 0, seg->memory + seg->g.slots,
+		seg->g.block_words + seg->g.blocks * sizeof(struct sqi_block) - seg->g.slots);
+	state_add_region(
+		REGION_SHARED, 0, seg->memory + seg->g.cells, seg->g.capacity * seg->g.cell_size);
+	if (seg->g.classes > 0)
+		state_add_region(REGION_SHARED, 0, seg->memory + seg->g.class[0].data,
+			BLOCKS * seg->g.class[0].size);
+}
+
+static void set_counters(const struct scenario *s)
+{
+	const struct segment *seg = &world.segment[0];
+	struct sqi_head *h = head();
+	uint64_t turn = s->wraps & WRAP_TURN ? ((uint64_t)1 << SQI_TURN_BITS) - 2 : 0;
+
+	h->rescue_ms = (uint64_t)((run.now_ns + SOON_NS) / 1000000);
+	for (uint64_t i = 0; i < seg->g.capacity; i++) {
+		struct sqi_cell *c = (void *)(seg->memory + seg->g.cells + i * seg->g.cell_size);
+
+		c->word = sqi_word(SQI_FREE, 0, 0, turn);
+	}
+	h->tail = h->head = world.first = turn << seg->g.in.capacity_log2;
+	if (s->wraps & WRAP_EVENTS)
+		h->came = h->went = h->freed = UINT32_MAX - 3;
+	if (s->wraps & WRAP_GENERATION)
+		for (uint64_t i = 0; i < seg->g.blocks; i++) {
+			struct sqi_block *b = (void *)(seg->memory + seg->g.block_words);
+
+			b[i].word = (((uint64_t)1 << 48) - 2) << 16;
+		}
+	if (s->wraps & WRAP_ID)
+		h->next_id = ((uint64_t)1 << 60) - 12;
 }
 
 void world_reset(const struct scenario *s)
 {
-	const struct sq_config config = {
-		.capacity = s->capacity,
-		.max_message = BLOCK_LEN,
-		.small_message = SMALL,
-		.participants = SLOTS,
-		.lease_time = s->lease_time,
-		.block_memory = 1,
-	};
-	struct sqi_inputs in;
-	struct sqi_head *head;
+	const struct op put = {.kind = s->filled_block ? OP_PUT_BLOCK : OP_PUT};
+	const struct op lease = {.kind = OP_LEASE}, nack = {.kind = OP_NACK};
 
 	world.scenario = s;
-	if (sqi_inputs_init(&in, &config) < 0 || sqi_geometry_init(&world.g, &in) < 0)
-		abort();
-	if (!memory)
-		memory = aligned_alloc(SQI_PAGE, 1 << 20);
-	if (!memory || world.g.total > 1 << 20)
-		abort();
-	memset(memory, 0, world.g.total);
-	memset(world.deed, 0, sizeof(world.deed));
-	locks = 0;
-	next_fd = FIRST_FD;
-	explorer.now_ns = 1000000000;
 	explorer.failure = NULL;
-	head = (struct sqi_head *)memory;
-	head->in = in;
-	head->rescue_ms = (uint64_t)((explorer.now_ns + SOON_NS) / 1000000);
-	for (uint64_t i = 0; i < world.g.capacity; i++) {
-		struct sqi_cell *c = (struct sqi_cell *)(memory + world.g.cells +
-							 i * world.g.cell_size);
-
-		c->word = sqi_word(SQI_FREE, 0, 0, s->turn);
-	}
-	head->tail = head->head = s->turn << in.capacity_log2;
-	if (join(&world.auditor) < 0)
+	memset(&run, 0, sizeof(run));
+	memset(world.handle, 0, sizeof(world.handle));
+	memset(world.hand, 0, sizeof(world.hand));
+	run.now_ns = 1000000000;
+	spec_reset(s->capacity, BLOCKS, s->max_attempts);
+	state_forget_regions();
+	for (unsigned file = 0; file < (s->max_attempts ? 2 : 1); file++)
+		make_segment(file, s);
+	set_counters(s);
+	if (join(AUDITOR) < 0)
 		abort();
-	world.auditor.counted = true;
-	world.auditor.fuel = 1 << 30;
 	for (unsigned v = 1; v <= s->filled; v++)
-		if (world_put(&world.auditor, v, s->filled_block, SQ_NOWAIT) < 0)
-			abort();
-	for (unsigned i = 0; i < explorer.count; i++) {
-		if (join(&world.handle[i]) < 0)
-			abort();
-		world.handle[i].counted = true;
-		world.handle[i].fuel = 1 << 30;
-		world.present[i] = true;
+		world_call(AUDITOR, &(struct op){.kind = put.kind, .value = v});
+	for (unsigned n = 0; n < s->nacked; n++) {
+		world_call(AUDITOR, &lease);
+		world_call(AUDITOR, &nack);
 	}
+	for (unsigned i = 0; i < explorer.count; i++)
+		if (s->durable[i])
+			world_call(i, &(struct op){.kind = OP_OPEN, .value = s->durable[i]});
+		else if (s->ops[i][0].kind != OP_OPEN && join(i) < 0)
+			abort();
+	for (unsigned i = 0; i < ACTORS; i++) {
+		for (unsigned file = 0; file < SEGMENTS; file++)
+			state_add_region(REGION_PRIVATE, i, &world.handle[file][i],
+				file && !s->max_attempts ? 0 : MUTABLE);
+		state_add_region(REGION_PRIVATE, i, &handle(i)->id, sizeof(handle(i)->id));
+		state_add_region(REGION_PRIVATE, i, &world.hand[i], sizeof(struct hand));
+	}
+	if (explorer.failure)
+		abort();
 }
 
-static void lease(unsigned self, struct deed *d, int64_t timeout)
+static size_t length_of(enum op_kind kind)
 {
-	struct sq_lease *l = &world.lease[self];
-
-	d->result = sq_lease(&world.handle[self], l, timeout);
-	if (d->result == 0) {
-		d->value = value_of(l->data, l->len);
-		d->attempts = l->attempts;
-	}
+	if (kind == OP_PUT_BLOCK || kind == OP_RESERVE || kind == OP_BLOCK_ARMED)
+		return BLOCK_LEN;
+	return world.scenario->wide ? 16 : 8;
 }
 
-/* The lease may have ended; as long as nobody said so, what it points to must stand. */
-static void settle(unsigned self, struct deed *d, int (*f)(struct sq *, const struct sq_lease *))
+/* A message is whole, or it is somebody's failure. */
+unsigned world_value(const void *message, size_t len)
 {
-	struct sq_lease *l = &world.lease[self];
+	const unsigned char *data = message;
 
-	if (!l->data) {
-		d->result = -EINVAL; /* there was nothing to lease */
+	if (len != 8 && len != 16 && len != BLOCK_LEN) {
+		explore_fail("a message has a wrong length");
+		return 0;
+	}
+	for (size_t i = 1; i < len; i++)
+		if (data[i] != data[0])
+			explore_fail("a message is torn");
+	return data[0] % VALUES_MAX;
+}
+
+static void put(unsigned who, const struct op *op, int64_t timeout, struct result *r)
+{
+	unsigned char buf[BLOCK_LEN];
+	size_t len = length_of(op->kind);
+	int e;
+
+	memset(buf, (int)op->value, sizeof(buf));
+	e = sq_put(handle(who), buf, len, timeout);
+	if (e == 0 && sq_last_put(handle(who), &world.hand[who].id) == 0)
+		world.hand[who].id++;
+	r->done = e == 0;
+	r->count = (unsigned)-e;
+}
+
+static void put_many(unsigned who, const struct op *op, int64_t timeout, struct result *r)
+{
+	unsigned char buf[MANY_MAX][16];
+	struct iovec iov[MANY_MAX];
+	int e;
+
+	for (unsigned i = 0; i < MANY_MAX; i++) {
+		memset(buf[i], (int)(op->value + i), sizeof(buf[i]));
+		iov[i] = (struct iovec){.iov_base = buf[i], .iov_len = length_of(op->kind)};
+	}
+	e = sq_put_many(handle(who), iov, MANY_MAX, timeout);
+	r->done = e > 0 ? (unsigned)e : 0;
+	r->count = e < 0 ? (unsigned)-e : 0;
+}
+
+static void reserve(unsigned who, const struct op *op, int64_t timeout, struct result *r)
+{
+	size_t len = op->kind == OP_RESERVE_SMALL ? 8 : BLOCK_LEN;
+	void *data;
+	int e = sq_reserve(handle(who), len, &data);
+
+	if (e == 0) {
+		memset(data, (int)op->value, len);
+		e = sq_commit(handle(who), op->kind == OP_RESERVE ? BLOCK_LEN : 8, timeout);
+		if (e < 0)
+			sq_abort(handle(who));
+	}
+	r->done = e == 0;
+	r->count = (unsigned)-e;
+}
+
+static void get(unsigned who, int64_t timeout, struct result *r)
+{
+	unsigned char buf[BLOCK_LEN];
+	ssize_t n = sq_get(handle(who), buf, sizeof(buf), timeout);
+
+	if (n < 0) {
+		r->count = (unsigned)-n;
 		return;
 	}
-	d->value = value_of(l->data, l->len);
-	d->result = f(&world.handle[self], l);
-	if (d->kind != OP_TOUCH || d->result < 0)
-		l->data = NULL;
+	r->done = 1;
+	r->value[0] = world_value(buf, (size_t)n);
 }
 
-static int reserve(struct sq *h, unsigned value, int64_t timeout)
+/* It stays where it is. */
+static void get_tiny(unsigned who, int64_t timeout, struct result *r)
 {
-	void *data;
-	int r = sq_reserve(h, BLOCK_LEN, &data);
+	ssize_t n = sq_get(handle(who), NULL, 0, timeout);
 
-	if (r < 0)
-		return r;
-	fill_with(data, value, BLOCK_LEN);
-	r = sq_commit(h, BLOCK_LEN, timeout);
-	if (r < 0)
-		sq_abort(h);
-	return r;
+	if (n >= 0)
+		explore_fail("a message went into no room");
+	r->count = (unsigned)-n;
 }
 
-static void rejoin(unsigned self, struct deed *d)
+static void get_many(unsigned who, int64_t timeout, struct result *r)
 {
-	d->result = join(&world.handle[self]);
-	if (d->result == 0) {
-		world.handle[self].counted = true;
-		world.handle[self].fuel = 1 << 30;
-		world.present[self] = true;
+	unsigned char buf[MANY_MAX * BLOCK_LEN];
+	struct iovec iov[MANY_MAX];
+	int e = sq_get_many(handle(who), buf, sizeof(buf), iov, MANY_MAX, timeout);
+
+	if (e < 0) {
+		r->count = (unsigned)-e;
+		return;
+	}
+	r->done = (unsigned)e;
+	for (unsigned i = 0; i < r->done; i++)
+		r->value[i] = world_value(iov[i].iov_base, iov[i].iov_len);
+}
+
+static void lease(unsigned who, int64_t timeout, struct result *r)
+{
+	unsigned which = world.hand[who].lease[0].data != NULL;
+	struct sq_lease *l = &world.hand[who].lease[which];
+	int e = sq_lease(handle(who), l, timeout);
+
+	r->done = e == 0;
+	r->count = (unsigned)-e;
+	if (e < 0)
+		return;
+	r->value[0] = world_value(l->data, l->len);
+	r->attempts = l->attempts;
+	world.hand[who].value[which] = r->value[0];
+}
+
+/*
+ * The lease may have ended; as long as nobody said so, what it points to must stand. But who has
+ * let the message go by another lease of his own has no claim on its memory any more.
+ */
+static void settle(unsigned who, const struct op *op, struct result *r)
+{
+	struct hand *hand = &world.hand[who];
+	struct sq_lease *l = &hand->lease[op->value], *other = &hand->lease[!op->value];
+	enum op_kind kind = op->kind;
+	int e;
+
+	if (hand->value[op->value] && world_value(l->data, l->len) != hand->value[op->value])
+		explore_fail("what a lease points to has changed");
+	e = (kind == OP_ACK ? sq_ack : kind == OP_NACK ? sq_nack : sq_touch)(handle(who), l);
+	r->done = e == 0;
+	r->count = (unsigned)-e;
+	if (kind == OP_TOUCH && e == 0)
+		return;
+	if (other->data && other->id == l->id)
+		hand->value[!op->value] = 0;
+	*l = (struct sq_lease){0};
+	hand->value[op->value] = 0;
+}
+
+static void bind(unsigned who, const struct op *op, struct result *r)
+{
+	uint64_t count = 0;
+	int e = sq_bind(handle(who), op->value, &count);
+
+	r->done = e == 0;
+	r->count = e == 0 ? (unsigned)count : (unsigned)-e;
+}
+
+static const enum call call_of[] = {
+	[OP_PUT] = CALL_PUT,
+	[OP_PUT_MANY] = CALL_PUT,
+	[OP_PUT_BLOCK] = CALL_PUT_BLOCK,
+	[OP_RESERVE] = CALL_PUT_BLOCK,
+	[OP_RESERVE_SMALL] = CALL_PUT,
+	[OP_RESERVE_LESS] = CALL_PUT,
+	[OP_GET] = CALL_GET,
+	[OP_GET_MANY] = CALL_GET,
+	[OP_GET_TINY] = CALL_GET,
+	[OP_LEASE] = CALL_LEASE,
+	[OP_ACK] = CALL_ACK,
+	[OP_NACK] = CALL_NACK,
+	[OP_TOUCH] = CALL_TOUCH,
+	[OP_RECOVER] = CALL_RECOVER,
+	[OP_SWEEP] = CALL_SWEEP,
+	[OP_EXPIRE] = CALL_OTHER,
+	[OP_CLOSE] = CALL_CLOSE,
+	[OP_JOIN] = CALL_OTHER,
+	[OP_SHUTDOWN] = CALL_SHUTDOWN,
+	[OP_SHUTDOWN_NOW] = CALL_SHUTDOWN_NOW,
+	[OP_BIND] = CALL_BIND,
+	[OP_WAIT_EMPTY] = CALL_WAIT_EMPTY,
+	[OP_STAT] = CALL_OTHER,
+	[OP_OPEN] = CALL_OPEN,
+	[OP_RETIRE] = CALL_RETIRE,
+	[OP_HELD] = CALL_HELD,
+	[OP_FIND] = CALL_FIND,
+	[OP_LEASE_ID] = CALL_LEASE_ID,
+	[OP_MARK] = CALL_MARK,
+	[OP_PASSED] = CALL_PASSED,
+	[OP_WANTED] = CALL_WANTED,
+	[OP_LAST_PUT] = CALL_LAST_PUT,
+	[OP_GET_ARMED] = CALL_GET,
+	[OP_PUT_ARMED] = CALL_PUT,
+	[OP_BLOCK_ARMED] = CALL_PUT_BLOCK,
+};
+
+/* From what the engine returned to what the specification knows. */
+static void translate(enum op_kind kind, struct result *r)
+{
+	unsigned e = r->count;
+
+	r->count = 0;
+	switch (e) {
+	case 0:
+		return;
+	case EAGAIN:
+	case ETIMEDOUT:
+		r->stop = STOP_AGAIN;
+		return;
+	case EPIPE:
+		r->stop = STOP_PIPE;
+		return;
+	case ESTALE:
+		r->stop = STOP_STALE;
+		return;
+	case EMSGSIZE:
+		if (kind != OP_GET_TINY)
+			explore_fail("a message was too large for where there was room");
+		r->stop = STOP_SIZE;
+		return;
+	case EBUSY:
+		r->stop = STOP_BUSY;
+		return;
+	case ENOENT:
+		r->stop = STOP_NOENT;
+		return;
+	default:
+		explore_fail("a call failed oddly");
 	}
 }
 
-static void leave(unsigned self, struct deed *d)
+static bool is_settling(enum op_kind kind)
 {
-	struct sq *h = &world.handle[self];
-
-	sqi_leave_party(h);
-	unlock_all(h->fd);
-	free(h->buffer);
-	world.present[self] = false;
-	world.lease[self].data = NULL;
-	d->result = 0;
+	return kind == OP_ACK || kind == OP_NACK || kind == OP_TOUCH;
 }
 
-void world_body(unsigned self)
+void world_call(unsigned who, const struct op *op)
 {
-	struct sq *h = &world.handle[self];
+	unsigned value[MANY_MAX] = {op->value, op->kind == OP_PUT_MANY ? op->value + 1 : 0};
+	unsigned count = op->kind == OP_PUT_MANY || op->kind == OP_GET_MANY ? 2 : 1;
+	int64_t timeout = op->wait == FOR_EVER ? SQ_FOREVER : op->wait ? A_WHILE_NS : SQ_NOWAIT;
+	struct result r = {0};
+	struct sq_stat st;
 
-	world.lease[self].data = NULL;
-	for (unsigned i = 0; i < OPS_MAX; i++) {
-		const struct op *op = &world.scenario->ops[self][i];
-		struct deed *d = &world.deed[self][i];
-		int64_t timeout = op->wait ? SQ_FOREVER : SQ_NOWAIT;
-		struct sq_stat st;
+	if (is_settling(op->kind) && !world.hand[who].lease[op->value].data)
+		return; /* there was nothing to lease */
+	if (!world.hand[who].present && op->kind != OP_OPEN && op->kind != OP_JOIN)
+		return; /* another had its key */
+	if ((op->kind == OP_FIND || op->kind == OP_LEASE_ID) &&
+		op->value > world.scenario->filled && !world.hand[who].id)
+		return; /* it could not put it */
+	spec_begin(who, call_of[op->kind], count, value);
+	switch (op->kind) {
+	case OP_END:
+		break;
+	case OP_PUT:
+	case OP_PUT_BLOCK:
+		put(who, op, timeout, &r);
+		break;
+	case OP_PUT_MANY:
+		put_many(who, op, timeout, &r);
+		break;
+	case OP_RESERVE:
+	case OP_RESERVE_SMALL:
+	case OP_RESERVE_LESS:
+		reserve(who, op, timeout, &r);
+		break;
+	case OP_GET:
+		get(who, timeout, &r);
+		break;
+	case OP_GET_MANY:
+		get_many(who, timeout, &r);
+		break;
+	case OP_GET_TINY:
+		get_tiny(who, timeout, &r);
+		break;
+	case OP_LEASE:
+		lease(who, timeout, &r);
+		break;
+	case OP_ACK:
+	case OP_NACK:
+	case OP_TOUCH:
+		settle(who, op, &r);
+		break;
+	case OP_RECOVER:
+		r.done = sqi_rescue(handle(who)) >= 0;
+		break;
+	case OP_SWEEP:
+		sqi_due_sweep(handle(who));
+		r.done = 1;
+		break;
+	case OP_EXPIRE:
+		run.now_ns += 2 * world.scenario->lease_time;
+		spec_expire();
+		r.done = 1;
+		break;
+	case OP_CLOSE:
+		leave(who);
+		r.done = 1;
+		break;
+	case OP_JOIN:
+		r.count = (unsigned)-join(who);
+		r.done = 1;
+		break;
+	case OP_SHUTDOWN:
+	case OP_SHUTDOWN_NOW:
+		r.count = (unsigned)-sq_shutdown(handle(who), op->kind == OP_SHUTDOWN_NOW);
+		r.done = 1;
+		break;
+	case OP_BIND:
+		bind(who, op, &r);
+		break;
+	case OP_WAIT_EMPTY:
+		r.count = (unsigned)-sq_join(handle(who), timeout);
+		r.done = r.count == 0;
+		break;
+	case OP_STAT:
+		r.count = (unsigned)-sq_stat(handle(who), &st);
+		r.done = 1;
+		break;
+	default:
+		world_durable_call(who, op, &r);
+		break;
+	}
+	if (!r.done || (op->kind != OP_BIND && !world_is_durable_call(op->kind)))
+		translate(op->kind, &r);
+	spec_end(who, call_of[op->kind], &r);
+}
+
+void world_body(unsigned who)
+{
+	for (unsigned i = 0; i < CALLS_MAX; i++) {
+		const struct op *op = &world.scenario->ops[who][i];
+		struct person *p = &run.person[who];
 
 		if (op->kind == OP_END)
 			return;
-		d->kind = op->kind;
-		d->value = op->value;
-		d->result = PENDING;
-		d->begin = explore_moment();
-		switch (op->kind) {
-		case OP_PUT:
-		case OP_PUT_BLOCK:
-			d->result = world_put(h, op->value, op->kind == OP_PUT_BLOCK, timeout);
-			break;
-		case OP_RESERVE:
-			d->result = reserve(h, op->value, timeout);
-			break;
-		case OP_GET:
-			d->result = world_get(h, &d->value, timeout);
-			break;
-		case OP_LEASE:
-			lease(self, d, timeout);
-			break;
-		case OP_ACK:
-			settle(self, d, sq_ack);
-			break;
-		case OP_NACK:
-			settle(self, d, sq_nack);
-			break;
-		case OP_TOUCH:
-			settle(self, d, sq_touch);
-			break;
-		case OP_RECOVER:
-			d->result = sqi_rescue(h);
-			break;
-		case OP_SWEEP:
-			sqi_due_sweep(h);
-			d->result = 0;
-			break;
-		case OP_EXPIRE:
-			explorer.now_ns += 2 * world.scenario->lease_time;
-			d->result = 0;
-			break;
-		case OP_CLOSE:
-			leave(self, d);
-			break;
-		case OP_JOIN:
-			rejoin(self, d);
-			break;
-		case OP_SHUTDOWN:
-		case OP_SHUTDOWN_NOW:
-			d->result = sq_shutdown(h, op->kind == OP_SHUTDOWN_NOW);
-			break;
-		case OP_STAT:
-			d->result = sq_stat(h, &st);
-			break;
-		case OP_END:
-			break;
-		}
-		d->end = explore_moment();
-		if (op->wait && d->result == 0 && explorer.timed_out[self] && explorer.kills == 0 &&
-			explorer.stops == 0)
+		explore_pause();
+		world_call(who, op);
+		/* WAIT_EMPTY naps: nobody is asked to wake it. */
+		if (op->wait == FOR_EVER && op->kind != OP_WAIT_EMPTY && p->timed_out &&
+			run.kills == 0 && run.stops == 0 && run.ticks == 0)
 			explore_fail("a wake-up was lost: only its tick woke it");
-		explorer.timed_out[self] = false;
+		p->timed_out = false;
 	}
 }

@@ -8,24 +8,33 @@
 
 #include "explore.h"
 #include "handle.h"
+#include "kernel.h"
+#include "spec.h"
 
 /*
- * A segment in plain memory, participants that do a few operations each, and what they saw. Values
- * are unique and small numbers; a value's block message is the same value many times over.
+ * A segment in plain memory, and participants that make a few calls each. Values are unique and
+ * small numbers; a message is its value many times over.
  */
 
-#define OPS_MAX    6
-#define VALUES_MAX 16
-#define BLOCK_LEN  100
+#define CALLS_MAX   8
+#define BLOCK_LEN   24 /* one word more than a cell has room for */
+#define SEGMENT_MAX (16 << 10)
+#define LEASES_MAX  CLAIMS_MAX
+#define SEGMENTS    KERNEL_FILES
 
 enum op_kind {
 	OP_END = 0,
 	OP_PUT,
+	OP_PUT_MANY, /* the value and the next */
 	OP_PUT_BLOCK,
 	OP_RESERVE, /* and commit, by a block */
+	OP_RESERVE_SMALL,
+	OP_RESERVE_LESS, /* a block is reserved, and little of it committed */
 	OP_GET,
+	OP_GET_MANY, /* up to two */
+	OP_GET_TINY, /* with no room for any */
 	OP_LEASE,
-	OP_ACK,
+	OP_ACK, /* the first lease it has; or the second, if the value is 1 */
 	OP_NACK,
 	OP_TOUCH,
 	OP_RECOVER,
@@ -35,64 +44,111 @@ enum op_kind {
 	OP_JOIN,   /* be another participant, in a slot that may have been used */
 	OP_SHUTDOWN,
 	OP_SHUTDOWN_NOW,
+	OP_BIND, /* to the key that is the value */
+	OP_WAIT_EMPTY,
 	OP_STAT,
+	OP_OPEN, /* as the durable participant of the key that is the value; it was not there before */
+	OP_RETIRE,
+	OP_HELD,     /* learn what it has leased */
+	OP_FIND,     /* the message of this value: of those that were there, or its own last */
+	OP_LEASE_ID, /* the same, and lease it */
+	OP_MARK,
+	OP_PASSED, /* the mark it made */
+	OP_WANTED,
+	OP_LAST_PUT,
+	OP_GET_ARMED, /* wait in a loop of its own */
+	OP_PUT_ARMED,
+	OP_BLOCK_ARMED,
 };
+
+enum how_long { NO_WAIT = 0, FOR_EVER, A_WHILE };
 
 struct op {
 	enum op_kind kind;
 	unsigned value;
-	bool wait; /* for ever, or as long as anybody could make news */
+	enum how_long wait;
+};
+
+/* Counters that begin near their ends. */
+enum wraps {
+	WRAP_TURN = 1,
+	WRAP_EVENTS = 2,     /* the eventcounts */
+	WRAP_GENERATION = 4, /* of blocks */
+	WRAP_ID = 8,
+	WRAP_ALL = 15,
 };
 
 struct scenario {
 	const char *name;
 	unsigned capacity;
 	int64_t lease_time;
-	uint64_t turn;     /* at which all counters start */
-	unsigned filled;   /* values 1 to this are in the queue already ... */
-	bool filled_block; /* ... in blocks */
-	struct op ops[CO_MAX][OPS_MAX];
-	struct bounds bounds;
+	unsigned wraps;
+	unsigned filled;         /* values 1 to this are in the queue already ... */
+	bool filled_block;       /* ... in blocks */
+	unsigned nacked;         /* and the first of them was leased and given back that often */
+	unsigned max_attempts;   /* then it is a dead letter */
+	bool wide;               /* small messages of two words, not one */
+	uint8_t durable[CO_MAX]; /* keys of those that are durable participants at first */
+	struct op ops[CO_MAX][CALLS_MAX];
+	struct bounds bounds; /* of the search */
+	int longer;           /* preemptions when there is time; or ALL */
+	unsigned steps;       /* of its own, that no call may take more of */
+	bool large;           /* too large for all of it: only at random */
 };
 
-/* What became of an operation. */
-struct deed {
-	enum op_kind kind;
-	unsigned value; /* put, or delivered */
-	unsigned attempts;
-	int result; /* PENDING while it is under way */
-	unsigned long begin, end;
-	bool died_in; /* or stopped for ever */
+struct segment {
+	unsigned char *memory;
+	struct sqi_geometry g;
 };
 
-#define PENDING 1000
+/* What the participants have beside their handles. No padding. */
+struct hand {
+	struct sq_lease lease[LEASES_MAX]; /* data NULL: none */
+	uint64_t value[LEASES_MAX];        /* of each */
+	uint64_t present;
+	uint64_t buffer[2]; /* of a small reservation */
+	uint64_t id;        /* of its last put, plus one */
+	uint64_t mark;
+};
 
 struct world {
 	const struct scenario *scenario;
-	struct sqi_geometry g;
-	struct sq handle[CO_MAX];
-	bool present[CO_MAX];
-	struct sq_lease lease[CO_MAX];
-	struct deed deed[CO_MAX][OPS_MAX];
-	struct sq auditor;
+	struct segment segment[SEGMENTS]; /* the queue, and the one for its dead letters */
+	struct sq handle[SEGMENTS][ACTORS];
+	struct hand hand[ACTORS];
+	uint64_t first; /* position of the first message ever */
 };
 
 extern struct world world;
 
-/* Make the segment and the participants of this scenario. Called before each run. */
+/* Make the segments and the participants of this scenario: the first state. */
 void world_reset(const struct scenario *scenario);
 
-/* A participant's life: its operations. */
-void world_body(unsigned self);
-void world_killed(unsigned self);
+/* A participant's life: its calls. What befalls it. */
+void world_body(unsigned who);
+void world_killed(unsigned who);
+bool world_matters(unsigned who);
 
-/* An operation by a handle, outside any schedule or inside. */
-int world_put(struct sq *h, unsigned value, bool block, int64_t timeout);
-int world_get(struct sq *h, unsigned *ret, int64_t timeout);
+/* From what the engine returned to the specification: of a message, its value. */
+unsigned world_value(const void *message, size_t len);
 
-/* After the run: is it all as promised? Notes failures by explore_fail(). */
-void check_run(void);
+/* world_enter(): into a slot of the queue, under that key if it is not 0. */
+int world_enter(unsigned who, uint64_t key);
+
+/* world_durable.c: those calls that are for who keeps books of his own. */
+bool world_is_durable_call(enum op_kind kind);
+void world_durable_call(unsigned who, const struct op *op, struct result *r);
+
+/* Is this one of the counts that decide nothing? */
+bool world_idle(const void *address);
+
+/* A call, told to the specification. */
+void world_call(unsigned who, const struct op *op);
 
 extern const struct scenario scenarios[];
+
+/* check.c: with some stopped, are the others free? At the end, is it all as promised? */
+void check_flow(void);
+void check_end(void);
 
 #endif

@@ -31,7 +31,7 @@
 #define NUMBER_BITS 40
 #define NUMBER_MASK (((uint64_t)1 << NUMBER_BITS) - 1)
 #define TINY_SIZE   8 /* below CREW_HEAD: the value alone */
-#define ALARM_S     600
+#define ALARM_S     3000
 
 static struct {
 	uint64_t producers, consumers, messages, size_max, capacity, seed;

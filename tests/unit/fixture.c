@@ -11,7 +11,6 @@
 
 #define HANDLES_MAX  64
 #define NAMES_MAX    8
-#define RUN_S_MAX    30
 #define CHILD_FAILED 99
 
 static struct sq *handles[HANDLES_MAX];
@@ -22,7 +21,7 @@ void fx_begin(void)
 {
 	(void)snprintf(prefix, sizeof(prefix), "unit%ld", (long)getpid());
 	(void)setenv("SQ_PREFIX", prefix, 1);
-	(void)alarm(RUN_S_MAX);
+	(void)alarm(FX_HANG_S);
 }
 
 static int left(const char *name, void *data)
@@ -55,6 +54,18 @@ _Noreturn void fx_child_failed(const char *what, const char *file, int line)
 {
 	(void)fprintf(stderr, "%s:%d: in a child: %s\n", file, line, what);
 	_exit(CHILD_FAILED);
+}
+
+bool fx_was_killed(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status))
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+	else
+		assert_int_equal(WEXITSTATUS(status), 0);
+	return WIFSIGNALED(status);
 }
 
 struct sq *fx_make(const char *name, const struct sq_config *config)
@@ -118,7 +129,7 @@ pid_t fx_child(const char *name, void (*f)(struct sq *h, void *arg), void *arg)
 	if (pid == 0) {
 		struct sq *h;
 
-		(void)alarm(RUN_S_MAX);
+		(void)alarm(FX_HANG_S);
 		(void)close(ready[0]);
 		CHILD_CHECK(sq_open(&h, name) == 0);
 		f(h, arg);

@@ -21,6 +21,10 @@
 
 #define MS ((int64_t)1000000)
 
+/* Who has not ended by then hangs, on whatever machine; and what is to come has come. */
+#define FX_HANG_S 250
+#define FX_SOON   (60000 * MS)
+
 /* A test whose queues and handles are cleared away afterwards. */
 #define TEST(f) cmocka_unit_test_teardown(f, fx_end)
 
@@ -42,6 +46,8 @@
 void fx_begin(void);
 int fx_end(void **state);
 _Noreturn void fx_child_failed(const char *what, const char *file, int line);
+/* Wait for a child that is killed by SIGKILL (true), or else ends with 0 (false). */
+bool fx_was_killed(pid_t pid);
 
 /* Make and open a queue; open another handle on it; close one before the end of the test. */
 struct sq *fx_make(const char *name, const struct sq_config *config);

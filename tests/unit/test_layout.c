@@ -30,7 +30,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 1);
+	assert_int_equal(SQI_LAYOUT_VERSION, 3);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
@@ -59,6 +59,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, joins), 592);
 	assert_int_equal(offsetof(struct sqi_head, created_s), 600);
 	assert_int_equal(offsetof(struct sqi_head, swept_ms), 608);
+	assert_int_equal(offsetof(struct sqi_head, wanted), 616);
 	assert_int_equal(offsetof(struct sqi_head, overdue), 640);
 	assert_int_equal(offsetof(struct sqi_head, reclaimed), 648);
 	assert_int_equal(offsetof(struct sqi_head, revoked), 656);
@@ -67,13 +68,14 @@ static void test_numbers(void **state)
 	assert_int_equal(sizeof(struct sqi_head), 704);
 	assert_int_equal(offsetof(struct sqi_slot, puts), 8);
 	assert_int_equal(offsetof(struct sqi_slot, intent_pos), 16);
-	assert_int_equal(offsetof(struct sqi_slot, intent_base), 24);
-	assert_int_equal(offsetof(struct sqi_slot, decision), 32);
-	assert_int_equal(offsetof(struct sqi_slot, journal), 40);
-	assert_int_equal(offsetof(struct sqi_slot, journal_seq), 48);
-	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 56);
+	assert_int_equal(offsetof(struct sqi_slot, intent_base), 32);
+	assert_int_equal(offsetof(struct sqi_slot, decision), 40);
+	assert_int_equal(offsetof(struct sqi_slot, journal), 48);
+	assert_int_equal(offsetof(struct sqi_slot, journal_seq), 56);
 	assert_int_equal(offsetof(struct sqi_slot, gots), 64);
 	assert_int_equal(offsetof(struct sqi_slot, pid), 104);
+	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 112);
+	assert_int_equal(offsetof(struct sqi_slot, durable), 120);
 	assert_int_equal(sizeof(struct sqi_slot), 128);
 	assert_int_equal(sizeof(struct sqi_entry), 32);
 	assert_int_equal(offsetof(struct sqi_due, pins), 8);
@@ -105,8 +107,8 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.slots, 4096);
 	assert_int_equal(g.journal, 135168);
 	assert_int_equal(g.bitmap, 167936);
-	assert_int_equal(g.leases, 168064);
-	assert_int_equal(g.block_words, 168064);
+	assert_int_equal(g.leases, 168192);
+	assert_int_equal(g.block_words, 168192);
 	assert_int_equal(g.classes, 7);
 	for (uint32_t i = 0; i < g.classes; i++)
 		assert_int_equal(g.class[i].size, 256 << 2 * i);
@@ -114,7 +116,7 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.class[6].count, 8);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0xbbe59b739a1077e8);
+	assert_int_equal(sqi_fingerprint(&g), 0x28a3419e924a1396);
 }
 
 static void test_limits(void **state)
@@ -270,7 +272,7 @@ static void test_parts_never_overlap(void **state)
 			g.slots, g.in.participants * sizeof(struct sqi_slot), SQI_LINE};
 		parts[n++] = (struct part){
 			g.journal, g.in.participants * sizeof(struct sqi_entry), SQI_LINE};
-		parts[n++] = (struct part){g.bitmap, (g.capacity + 63) / 64 * 8, SQI_LINE};
+		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
 		if (g.in.lease_ms)
 			parts[n++] = (struct part){
 				g.leases, g.capacity * sizeof(struct sqi_due), SQI_LINE};

@@ -139,7 +139,7 @@ static void test_threads_and_forks(void **state)
 			struct sq *own;
 			uint64_t v = 5;
 
-			(void)alarm(10);
+			(void)alarm(FX_HANG_S);
 			CHILD_CHECK(sq_open(&own, "a") == 0);
 			CHILD_CHECK(sq_put(own, &v, 8, SQ_NOWAIT) == 0);
 			sq_close(own);

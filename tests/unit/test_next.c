@@ -109,7 +109,7 @@ static void test_no_room(void **state)
 	assert_int_equal(fx_stat(h).dead_letters, 2);
 	/* Once there is room it is moved. */
 	fx_get(dead, 0);
-	assert_true(fx_soon(moved_one, h, 10000 * MS));
+	assert_true(fx_soon(moved_one, h, FX_SOON));
 	fx_get(dead, 1);
 	fx_get(dead, 2);
 	assert_int_equal(fx_stat(h).depth, 0);
@@ -308,7 +308,7 @@ static void test_damage_behind_a_lease(void **state)
 		word = fx_word(h, 0);
 		from = sqi_now_ns();
 		r = sq_get(b, &v, 8, SQ_NOWAIT);
-		assert_true(sqi_now_ns() - from < 1000 * MS);
+		assert_true(sqi_now_ns() - from < FX_SOON);
 		assert_true(r == -EAGAIN || r == -EBADMSG || r == -EPIPE);
 		/* Free, but not in this lap: nothing is skipped for it, and the lease is out. */
 		if (states[i] == SQI_FREE) {

@@ -135,12 +135,12 @@ static void test_fork(void **state)
 			sq_close(own);
 			CHILD_CHECK(write(go[1], &child, sizeof(child)) == sizeof(child));
 			/* Outlive the parent, but not a test that failed. */
-			(void)alarm(10);
+			(void)alarm(FX_HANG_S);
 			(void)pause();
 			_exit(0);
 		}
 		CHILD_CHECK(write(go[1], &child, sizeof(child)) == sizeof(child));
-		(void)alarm(10);
+		(void)alarm(FX_HANG_S);
 		(void)pause();
 		_exit(0);
 	}
@@ -297,8 +297,9 @@ static void test_descriptor_of_another_file(void **state)
 	(void)close(fd);
 	/* Those with a descriptor of their own see it as it is. */
 	h = fx_open("a");
-	assert_int_equal(sq_recover(h), 1);
+	(void)sq_recover(h); /* opening may have found the dead one already */
 	fx_get(h, 7);
+	assert_int_equal(fx_stat(h).participants, 1);
 }
 
 static void test_damaged_counter_of_ids(void **state)

@@ -298,7 +298,7 @@ static void test_shutdown_when_the_holder_dies(void **state)
 	(void)fx_lease(b, 1);
 	assert_int_equal(sq_shutdown(a, false), 0);
 	fx_die(b);
-	assert_int_equal(sq_get(a, &v, 8, 15000 * MS), 8);
+	assert_int_equal(sq_get(a, &v, 8, FX_SOON), 8);
 	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
 }
 

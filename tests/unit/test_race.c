@@ -442,7 +442,7 @@ static void die_with_hands_full(void)
 	assert_int_equal(sq_reserve(dead, 1000, &at), 0);
 	assert_int_equal(sqi_tail(dead, &p), 0);
 	fx_set(dead, p, sqi_word(SQI_WRITING, dead->owner, 0, p >> dead->shift));
-	sqi_post(&dead->slot->intent_pos, p);
+	sqi_post(sqi_intent(dead->slot, dead->puts), p);
 	sqi_post(&dead->slot->intent_base, dead->puts);
 	fx_die(dead);
 }
@@ -511,7 +511,7 @@ static void others_use_the_cells(void)
 	unsigned char buf[300];
 
 	for (uint64_t i = 0; i < 4; i++)
-		(void)reap_cell(b, i, dead_number + 1, slot, dead_id);
+		(void)reap_cell(b, i, dead_number + 1, slot, dead_id, false);
 	for (unsigned i = 0; i < 10; i++) {
 		drain(seen);
 		fx_put_large(b, 300, 3);
@@ -567,6 +567,60 @@ static void test_killed_in_recovery(void **state)
 	}
 }
 
+static uint64_t last_id;
+
+/* Puts a message under the key, and dies. */
+static void put_and_die(uint64_t value)
+{
+	struct sq *h = fx_open("a");
+	uint64_t count;
+
+	assert_int_equal(sq_bind(h, 5, &count), 0);
+	fx_put(h, value);
+	assert_int_equal(sq_last_put(h, &last_id), 0);
+	dead_number = h->owner - 1;
+	dead_id = h->id;
+	fx_die(h);
+}
+
+static void fold_it(void)
+{
+	sqi_journal_fold(a, sqi_slot(a, dead_number), dead_id);
+}
+
+/* Another recoverer folds and is held up; the key's next tenant has come and gone meanwhile. */
+static void next_tenant_dies(void)
+{
+	unsigned number = dead_number;
+	uint64_t id = dead_id;
+
+	sqi_journal_fold(b, sqi_slot(b, number), id);
+	put_and_die(2);
+	sqi_reap(b, dead_number, dead_id);
+	dead_number = number;
+	dead_id = id;
+}
+
+/* Cause: a slow recoverer set the key's last put back to that of an earlier tenant. */
+static void test_slow_fold(void **state)
+{
+	bool more = true;
+
+	for (long k = 1; more; k++) {
+		uint64_t count, id = 0;
+
+		begin();
+		put_and_die(1);
+		more = at_step(k, next_tenant_dies, fold_it);
+		assert_int_equal(sq_recover(b), 1);
+		assert_int_equal(sq_bind(b, 5, &count), 0);
+		assert_int_equal(count, more ? 2 : 1);
+		assert_int_equal(sq_last_put(b, &id), 0);
+		assert_int_equal(id, last_id);
+		fx_end(NULL);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_put_met_by_a_consumer),
 	TEST(test_get_met_by_a_consumer),
@@ -582,6 +636,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_recoverer_met_by_the_next_tenant),
 	TEST(test_recoverers_meet),
 	TEST(test_killed_in_recovery),
+	TEST(test_slow_fold),
 };
 
 FX_MAIN(tests)

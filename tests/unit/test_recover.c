@@ -160,7 +160,7 @@ static void put_up_to(struct sq *b, enum step step, struct sq *a)
 	c->data[0] = 5;
 	if (step == CLAIMED)
 		return;
-	sqi_post(&b->slot->intent_pos, p);
+	sqi_post(sqi_intent(b->slot, b->puts), p);
 	if (step == INTENT_POS)
 		return;
 	sqi_post(&b->slot->intent_base, b->puts);
@@ -275,7 +275,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_reserve(c, 300, &at), 0);
 	fx_fill(at, 300, 3);
 	p = claim(c);
-	sqi_post(&c->slot->intent_pos, p);
+	sqi_post(sqi_intent(c->slot, c->puts), p);
 	sqi_post(&c->slot->intent_base, c->puts);
 	for (int i = 0; i < 3; i++)
 		sqi_reap(a, number, id);
@@ -340,7 +340,7 @@ static void test_found_by_those_who_wait(void **state)
 	fx_put(a, 1);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	assert_int_equal(sq_get(a, &v, 8, 15000 * MS), 8);
+	assert_int_equal(sq_get(a, &v, 8, FX_SOON), 8);
 	assert_int_equal(v, 1);
 }
 

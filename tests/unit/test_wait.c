@@ -8,37 +8,66 @@
 
 /* Sleeping: not too short, not too long, and no wake-up is lost, whoever dies. */
 
-#define LATE   (500 * MS) /* what a busy machine may add */
+#define LATE   (500 * MS) /* what a busy machine may add, but not each time */
+#define TRIES  20
+#define PLAYS  3
 #define ROUNDS 2000
 
 static const struct sq_config pair = {.capacity = 2, .participants = 8, .max_message = 48};
+
+static int get_in_vain(struct sq *h, int64_t span)
+{
+	uint64_t v;
+
+	return (int)sq_get(h, &v, 8, span);
+}
+
+static int lease_in_vain(struct sq *h, int64_t span)
+{
+	struct sq_lease lease;
+
+	return sq_lease(h, &lease, span);
+}
+
+static int put_in_vain(struct sq *h, int64_t span)
+{
+	return sq_put(h, "x", 1, span);
+}
+
+static int join_in_vain(struct sq *h, int64_t span)
+{
+	return sq_join(h, span);
+}
+
+/* Never too early; and late as the machine is, which it is not each time. */
+static void times_out(int (*call)(struct sq *h, int64_t span), struct sq *h, int64_t span)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		int64_t from = sqi_now_ns(), took;
+
+		assert_int_equal(call(h, span), -ETIMEDOUT);
+		took = sqi_now_ns() - from;
+		assert_true(took >= span);
+		if (took < span + LATE)
+			return;
+	}
+	fail_msg("%d times out of %d it timed out late", TRIES, TRIES);
+}
 
 static void test_timeouts(void **state)
 {
 	static const int64_t spans[] = {1, 1000, 1 * MS, 7 * MS, 60 * MS};
 	struct sq *h = fx_make("a", &pair);
-	struct sq_lease lease;
-	uint64_t v = 1;
 
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		int64_t from = sqi_now_ns(), took;
-
-		assert_int_equal(sq_get(h, &v, 8, spans[i]), -ETIMEDOUT);
-		took = sqi_now_ns() - from;
-		assert_true(took >= spans[i] && took < spans[i] + LATE);
-		from = sqi_now_ns();
-		assert_int_equal(sq_lease(h, &lease, spans[i]), -ETIMEDOUT);
-		took = sqi_now_ns() - from;
-		assert_true(took >= spans[i] && took < spans[i] + LATE);
+		times_out(get_in_vain, h, spans[i]);
+		times_out(lease_in_vain, h, spans[i]);
 	}
 	fx_put(h, 1);
 	fx_put(h, 2);
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		int64_t from = sqi_now_ns(), took;
-
-		assert_int_equal(sq_put(h, &v, 8, spans[i]), -ETIMEDOUT);
-		took = sqi_now_ns() - from;
-		assert_true(took >= spans[i] && took < spans[i] + LATE);
+		times_out(put_in_vain, h, spans[i]);
+		times_out(join_in_vain, h, spans[i]);
 	}
 	/* Nothing half done: the two are still the only ones. */
 	fx_get(h, 1);
@@ -60,11 +89,19 @@ static void test_longest_timeout_does_not_overflow(void **state)
 static void test_nowait_does_not_wait(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
-	int64_t from = sqi_now_ns();
+	int64_t soonest = INT64_MAX;
 
-	for (int i = 0; i < 1000; i++)
-		fx_empty(h);
-	assert_true(sqi_now_ns() - from < LATE);
+	for (int tries = 0; tries < TRIES && soonest >= 10000 * MS; tries++) {
+		int64_t from = sqi_now_ns(), took;
+
+		for (int i = 0; i < 1000; i++)
+			fx_empty(h);
+		took = sqi_now_ns() - from;
+		if (took < soonest)
+			soonest = took;
+	}
+	/* A thousand ticks would be ten seconds at the least, each time. */
+	assert_true(soonest < 10000 * MS);
 	/* Nor does it make others call the kernel. */
 	assert_int_equal(h->head->came & 1, 0);
 }
@@ -93,6 +130,58 @@ static void *echo(void *arg)
 	return NULL;
 }
 
+/* The same over pipes: what the machine makes of as many hand-overs. */
+struct piped {
+	int in, out;
+	const struct echo *e;
+};
+
+static void *echo_piped(void *arg)
+{
+	struct piped *p = arg;
+
+	for (int i = 0; i < p->e->rounds; i++) {
+		char c;
+
+		if (read(p->in, &c, 1) != 1)
+			return arg;
+		if (p->e->nap_ns && i % 100 == 0)
+			fx_nap(p->e->nap_ns);
+		if (write(p->out, &c, 1) != 1)
+			return arg;
+	}
+	return NULL;
+}
+
+static int64_t ping_pong_piped(int rounds, int64_t nap_ns)
+{
+	const struct echo e = {.rounds = rounds, .nap_ns = nap_ns};
+	int there[2], back[2];
+	struct piped p = {.e = &e};
+	int64_t from = sqi_now_ns();
+	pthread_t thread;
+	void *failed;
+
+	assert_int_equal(pipe(there), 0);
+	assert_int_equal(pipe(back), 0);
+	p.in = there[0];
+	p.out = back[1];
+	assert_int_equal(pthread_create(&thread, NULL, echo_piped, &p), 0);
+	for (int i = 0; i < rounds; i++) {
+		char c = 'x';
+
+		assert_int_equal(write(there[1], &c, 1), 1);
+		assert_int_equal(read(back[0], &c, 1), 1);
+	}
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	for (int i = 0; i < 2; i++) {
+		(void)close(there[i]);
+		(void)close(back[i]);
+	}
+	return sqi_now_ns() - from;
+}
+
 static void ping_pong(int rounds, int64_t nap_ns)
 {
 	struct sq *there = fx_make("there", &pair), *back = fx_make("back", &pair);
@@ -114,11 +203,21 @@ static void ping_pong(int rounds, int64_t nap_ns)
 
 static void test_ping_pong(void **state)
 {
-	int64_t from = sqi_now_ns();
+	for (int tries = 0; tries < PLAYS; tries++) {
+		int64_t from = sqi_now_ns(), took, piped;
 
-	ping_pong(ROUNDS, 1 * MS);
-	/* A lost wake-up costs a tick of 10 ms: a few may be the machine's, not hundreds. */
-	assert_true(sqi_now_ns() - from < ROUNDS * 3 * MS);
+		ping_pong(ROUNDS, 1 * MS);
+		took = sqi_now_ns() - from;
+		fx_end(NULL);
+		piped = ping_pong_piped(ROUNDS, 1 * MS);
+		/*
+		 * A lost wake-up costs a tick of 10 ms: a few may be the machine's, not hundreds, and
+		 * what is the machine's, pipes see as well.
+		 */
+		if (took < ROUNDS * 3 * MS + 3 * piped)
+			return;
+	}
+	fail_msg("%d times out of %d wake-ups were late", PLAYS, PLAYS);
 }
 
 static void child_echo(struct sq *in, void *arg)
@@ -135,7 +234,7 @@ static void child_echo(struct sq *in, void *arg)
 	if (pid == 0) {
 		struct echo e = {.rounds = 300};
 
-		(void)alarm(20);
+		(void)alarm(FX_HANG_S);
 		CHILD_CHECK(sq_open(&e.in, "there") == 0 && sq_open(&e.out, "back") == 0);
 		CHILD_CHECK(echo(&e) == NULL);
 		_exit(0);
@@ -194,6 +293,7 @@ static void test_waker_killed(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
 	struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER};
+	int64_t soonest = INT64_MAX;
 
 	for (uint64_t i = 0; i < 3; i++) {
 		uint64_t p = i, t = p >> h->shift;
@@ -201,7 +301,7 @@ static void test_waker_killed(void **state)
 		int64_t from;
 
 		assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-		assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
+		assert_true(fx_soon(armed, &h->head->came, FX_SOON));
 		fx_nap(5 *
 			MS); /* so that it most likely sleeps; either way it must get the message */
 		sqi_cell(h, p)->meta = t << SQI_TURN_SHIFT | 8;
@@ -211,8 +311,10 @@ static void test_waker_killed(void **state)
 		assert_int_equal(pthread_join(thread, NULL), 0);
 		assert_int_equal(s.r, 8);
 		assert_int_equal(s.v, 40 + i);
-		assert_true(s.woke_ns - from < 100 * MS + LATE);
+		if (s.woke_ns - from < soonest)
+			soonest = s.woke_ns - from;
 	}
+	assert_true(soonest < 100 * MS + LATE);
 }
 
 static void test_shutdown_ends_for_ever(void **state)
@@ -233,8 +335,8 @@ static void test_shutdown_ends_for_ever(void **state)
 			assert_int_equal(
 				pthread_create(&threads[2 + i], NULL, sleep_in_put, &put[i]), 0);
 		}
-		assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
-		assert_true(fx_soon(armed, &other->head->went, 5000 * MS));
+		assert_true(fx_soon(armed, &h->head->came, FX_SOON));
+		assert_true(fx_soon(armed, &other->head->went, FX_SOON));
 		assert_int_equal(sq_shutdown(h, immediate), 0);
 		assert_int_equal(sq_shutdown(other, immediate), 0);
 		for (int i = 0; i < 4; i++)
@@ -265,7 +367,7 @@ static void test_what_wakes(void **state)
 		assert_int_equal(
 			pthread_create(&thread, NULL, how < 2 ? sleep_in_put : sleep_in_get, &s),
 			0);
-		assert_true(fx_soon(armed, event, 5000 * MS));
+		assert_true(fx_soon(armed, event, FX_SOON));
 		switch (how) {
 		case 0:
 			assert_int_equal(sq_ack(h, &lease), 0);
@@ -323,8 +425,11 @@ static int64_t joined(struct waiter *w, int64_t from)
 	return w->woke_ns - from;
 }
 
-/* The middle one of so many. */
-static int64_t median(int64_t took[static TIMES])
+/*
+ * Was the middle one of so many prompt? A machine may be late for a while: so this is asked again and
+ * again, and each time of as many. A waker that forgets is late each time.
+ */
+static bool prompt(int64_t took[static TIMES])
 {
 	for (int i = 0; i < TIMES; i++)
 		for (int k = i; k > 0 && took[k] < took[k - 1]; k--) {
@@ -333,7 +438,15 @@ static int64_t median(int64_t took[static TIMES])
 			took[k] = took[k - 1];
 			took[k - 1] = v;
 		}
-	return took[TIMES / 2];
+	return took[TIMES / 2] < PROMPT;
+}
+
+static void be_prompt(bool (*once)(void))
+{
+	for (int tries = 0; tries < TRIES; tries++)
+		if (once())
+			return;
+	fail_msg("%d times out of %d the news came late", TRIES, TRIES);
 }
 
 /*
@@ -361,7 +474,7 @@ static unsigned take_blocks(struct sq *h, struct sqi_ref refs[static 64])
  * Cause: those who wait for a cell and those who wait for a block slept on one word, and a free
  * cell's only wake-up went to one who could not use it.
  */
-static void test_cell_and_block(void **state)
+static bool cell_and_block(void)
 {
 	int64_t cell[TIMES], block[TIMES];
 
@@ -387,12 +500,16 @@ static void test_cell_and_block(void **state)
 		assert_int_equal(large.r, 0);
 		fx_end(NULL);
 	}
-	assert_true(median(cell) < PROMPT);
-	assert_true(median(block) < PROMPT);
+	return prompt(cell) && prompt(block);
+}
+
+static void test_cell_and_block(void **state)
+{
+	be_prompt(cell_and_block);
 }
 
 /* Cause: one whose buffer was too small kept to itself that there was a message. */
-static void test_too_large_for_the_first(void **state)
+static bool too_large_for_the_first(void)
 {
 	int64_t took[TIMES];
 
@@ -411,11 +528,16 @@ static void test_too_large_for_the_first(void **state)
 		assert_int_equal(small.r, -EMSGSIZE);
 		fx_end(NULL);
 	}
-	assert_true(median(took) < PROMPT);
+	return prompt(took);
+}
+
+static void test_too_large_for_the_first(void **state)
+{
+	be_prompt(too_large_for_the_first);
 }
 
 /* Cause: a shutdown woke all but those who wait for a block. */
-static void test_shutdown_wakes_who_waits_for_a_block(void **state)
+static bool shutdown_wakes_who_waits_for_a_block(void)
 {
 	int64_t took[TIMES];
 
@@ -435,7 +557,12 @@ static void test_shutdown_wakes_who_waits_for_a_block(void **state)
 		assert_int_equal(other.r, -EPIPE);
 		fx_end(NULL);
 	}
-	assert_true(median(took) < PROMPT);
+	return prompt(took);
+}
+
+static void test_shutdown_wakes_who_waits_for_a_block(void **state)
+{
+	be_prompt(shutdown_wakes_who_waits_for_a_block);
 }
 
 static void on_signal(int sig)
@@ -452,7 +579,7 @@ static void test_signals_do_not_end_it(void **state)
 
 	assert_int_equal(sigaction(SIGUSR1, &act, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-	assert_true(fx_soon(armed, &h->head->came, 5000 * MS));
+	assert_true(fx_soon(armed, &h->head->came, FX_SOON));
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
 		fx_nap(MS / 10);

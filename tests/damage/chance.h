@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef CHANCE_H
+#define CHANCE_H
+
+/*
+ * Where a damage test's decisions come from: a seed, or the bytes of a fuzzer. When those are used
+ * up every further decision is 0, and chance_dry() says so.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct chance {
+	uint64_t state;            /* xorshift64*, never 0 */
+	const unsigned char *data; /* a fuzzer's, or NULL */
+	size_t left;
+};
+
+/* Neighbouring seeds have nothing to do with each other (splitmix64). */
+static inline uint64_t chance_mix(uint64_t v)
+{
+	v += 0x9e3779b97f4a7c15;
+	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
+	v = (v ^ v >> 27) * 0x94d049bb133111eb;
+	return v ^ v >> 31;
+}
+
+static inline struct chance chance_of_seed(uint64_t seed)
+{
+	return (struct chance){.state = chance_mix(seed) | 1};
+}
+
+static inline struct chance chance_of_bytes(const void *data, size_t len)
+{
+	return (struct chance){.data = data, .left = len};
+}
+
+static inline bool chance_dry(const struct chance *c)
+{
+	return c->data && c->left == 0;
+}
+
+/* A number of so many bytes. */
+static inline uint64_t chance_bytes(struct chance *c, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	if (!c->data) {
+		c->state ^= c->state >> 12;
+		c->state ^= c->state << 25;
+		c->state ^= c->state >> 27;
+		return (c->state * 0x2545f4914f6cdd1d) >> (64 - 8 * bytes);
+	}
+	for (; bytes > 0 && c->left > 0; bytes--, c->left--)
+		v = v << 8 | *c->data++;
+	return v;
+}
+
+static inline uint64_t chance_u64(struct chance *c)
+{
+	return chance_bytes(c, 8);
+}
+
+/* 0 to n - 1. A fuzzer pays one byte for a small choice. */
+static inline uint64_t chance_below(struct chance *c, uint64_t n)
+{
+	return chance_bytes(c, c->data && n <= 256 ? 1 : c->data && n <= 65536 ? 2 : 8) % n;
+}
+
+/* Once in n times. */
+static inline bool chance_in(struct chance *c, unsigned n)
+{
+	return chance_below(c, n) == 0;
+}
+
+#endif
