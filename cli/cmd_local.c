@@ -3,21 +3,21 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "crew.h"
 #include "local.h"
 #include "names.h"
 #include "now.h"
 #include "parse.h"
 #include "report.h"
 #include "room.h"
+#include "tasks.h"
 
 #define DURATION_NS      5000000000
 #define CAPACITY         8192
@@ -26,7 +26,6 @@
 #define RESULT_SMALL_TWO 112
 #define BLOCK_MEMORY     65536    /* for the few results that are longer still */
 #define LOOK_NS          50000000 /* between two looks at everything, if no signal comes first */
-#define SAME_WISH_NS     100000000
 #define INTERRUPTED      130
 
 const char help_local[] =
@@ -142,7 +141,7 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 			   : cpus > LOCAL_WORKERS_MAX ? LOCAL_WORKERS_MAX
 						      : (uint64_t)cpus,
 		.tasks = UINT64_MAX,
-		.max = 1000000,
+		.max = TASKS_MAX,
 		.capacity = CAPACITY,
 		.seed = (uint64_t)arc4random() << 32 | arc4random(),
 	};
@@ -242,21 +241,22 @@ static int make_queues(struct local *l)
 static int make_crew(struct local *l)
 {
 	const struct local_options *o = &l->options;
+	struct crew_member *members;
 
 	l->ledger = mmap(NULL, sizeof(*l->ledger), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (l->ledger == MAP_FAILED)
 		l->ledger = NULL;
-	l->count = (unsigned)(o->producers + o->workers + 1);
-	l->members = calloc(l->count, sizeof(*l->members));
-	if (!l->ledger || !l->members)
+	members = calloc(o->producers + o->workers + 1, sizeof(*members));
+	l->crew.members = members;
+	if (!l->ledger || !members)
 		return report(EXIT_UNAVAILABLE, "out of memory");
+	l->crew.count = (unsigned)(o->producers + o->workers + 1);
 	for (unsigned i = 0; i < o->producers; i++)
-		l->members[i] = (struct local_member){.kind = LOCAL_PRODUCER, .index = i};
+		members[i] = (struct crew_member){.kind = LOCAL_PRODUCER, .index = i};
 	for (unsigned i = 0; i < o->workers; i++)
-		l->members[o->producers + i] = (struct local_member){
-			.kind = LOCAL_WORKER, .index = i};
-	l->members[l->count - 1] = (struct local_member){.kind = LOCAL_COLLECTOR};
+		members[o->producers + i] = (struct crew_member){.kind = LOCAL_WORKER, .index = i};
+	members[l->crew.count - 1] = (struct crew_member){.kind = LOCAL_COLLECTOR};
 	return 0;
 }
 
@@ -265,46 +265,42 @@ static int advance(struct local *l, int *stage)
 {
 	int r = 0;
 
-	if (*stage == 0 && local_crew_done(l, LOCAL_PRODUCER)) {
+	if (*stage == 0 && crew_done(&l->crew, LOCAL_PRODUCER)) {
 		r = sq_shutdown(l->pq, false);
 		++*stage;
 	}
-	if (*stage == 1 && local_crew_done(l, LOCAL_WORKER)) {
+	if (*stage == 1 && crew_done(&l->crew, LOCAL_WORKER)) {
 		r = sq_shutdown(l->cq, false);
 		++*stage;
 	}
-	if (*stage == 2 && local_crew_done(l, LOCAL_COLLECTOR))
+	if (*stage == 2 && crew_done(&l->crew, LOCAL_COLLECTOR))
 		++*stage;
 	return r;
 }
 
 /* Run until all is done. 0: then there is something to prove. */
-static int supervise(struct local *l, const sigset_t *signals)
+static int supervise(struct local *l)
 {
-	const struct timespec look = {.tv_nsec = LOOK_NS};
 	const struct local_options *o = &l->options;
-	int64_t asked_ns = 0;
 	int stage = 0, r;
 
 	while (stage < 3) {
-		int sig = sigtimedwait(signals, NULL, &look);
-
-		if (sig > 0 && sig != SIGCHLD) {
-			/* timeout(1) and others signal us and our group, both: that is one wish. */
-			if (asked_ns && now_ns() - asked_ns < SAME_WISH_NS)
-				continue;
-			if (asked_ns)
-				return report(INTERRUPTED, "ended at once; there is no proof");
-			asked_ns = now_ns();
+		switch (crew_wait(&l->crew, LOOK_NS)) {
+		case CREW_LOOK:
+			break;
+		case CREW_ASKED:
 			local_show_clear(l);
 			(void)report(
 				0, "ending: what was made is still done; once more to end at once");
+			break;
+		case CREW_ASKED_AGAIN:
+			return report(INTERRUPTED, "ended at once; there is no proof");
 		}
-		if (asked_ns || atomic_load(&l->ledger->reader_gone) ||
+		if (l->crew.asked || atomic_load(&l->ledger->reader_gone) ||
 			(o->duration > 0 && o->duration != INT64_MAX &&
 				now_ns() - l->ledger->began_ns >= o->duration))
 			atomic_store(&l->ledger->stop, true);
-		r = local_crew_reap(l);
+		r = crew_reap(&l->crew);
 		if (r != 0)
 			return r;
 		r = advance(l, &stage);
@@ -315,7 +311,7 @@ static int supervise(struct local *l, const sigset_t *signals)
 	return 0;
 }
 
-static int run(struct local *l, const sigset_t *signals)
+static int run(struct local *l)
 {
 	int r = make_queues(l);
 
@@ -327,7 +323,7 @@ static int run(struct local *l, const sigset_t *signals)
 	r = local_crew_start(l);
 	if (r == 0) {
 		local_show_start(l);
-		r = supervise(l, signals);
+		r = supervise(l);
 	}
 	l->ended_ns = now_ns();
 	local_show_clear(l);
@@ -342,21 +338,15 @@ static int run(struct local *l, const sigset_t *signals)
 int cmd_local(int argc, char **argv)
 {
 	struct local l = {0};
-	sigset_t signals;
 	int r = parse_options(&l.options, argc, argv);
 
 	if (r == 0)
 		r = name_queues(&l.options);
 	if (r != 0)
 		return r;
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGCHLD);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	r = run(&l, &signals);
-	local_crew_kill(&l);
+	crew_listen(&l.crew);
+	r = run(&l);
+	crew_kill(&l.crew);
 	if (l.pq)
 		(void)sq_unlink(l.options.pq);
 	if (l.cq)
@@ -365,7 +355,7 @@ int cmd_local(int argc, char **argv)
 	sq_close(l.cq);
 	if (l.ledger)
 		(void)munmap(l.ledger, sizeof(*l.ledger));
-	free(l.members);
+	free(l.crew.members);
 	free(l.suspects);
 	/* The signals stay blocked: one that comes now wants what is done already. */
 	return r;

@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "names.h"
+#include "pages.h"
 #include "report.h"
 #include "sq.h"
 
@@ -16,6 +17,7 @@ const char help_stat[] =
 	"  --json  a JSON object a line\n"
 	"\n"
 	"Totals are since the queue was made. At rest: put = depth + leased + took.\n"
+	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
 	"\n"
 	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
 
@@ -77,6 +79,7 @@ static void print_json(const char *full, const struct sq_stat *st)
 		st->lease_time, st->max_attempts, st->dead_letter);
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf(",\"%s\":%" PRIu64, numbers[i].name, number_of(st, i));
+	pages_print_carriers(full, true);
 	puts("}");
 }
 
@@ -99,6 +102,7 @@ static void print_text(const char *full, const struct sq_stat *st)
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf("%-17s %-12" PRIu64 " %s\n", numbers[i].name, number_of(st, i),
 			numbers[i].meaning);
+	pages_print_carriers(full, false);
 }
 
 static int show(const char *queue, bool json, bool first)

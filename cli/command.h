@@ -24,17 +24,21 @@ const struct command *command_find(const char *name);
 /* Print how it is used, to stdout. */
 void command_help(const struct command *command);
 
+int cmd_bridge(int argc, char **argv);
+int cmd_collect(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_get(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_local(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_produce(int argc, char **argv);
 int cmd_put(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_work(int argc, char **argv);
 
-extern const char help_create[], help_gc[], help_get[], help_help[], help_local[], help_ls[],
-	help_put[], help_rm[], help_stat[];
+extern const char help_bridge[], help_collect[], help_create[], help_gc[], help_get[], help_help[],
+	help_local[], help_ls[], help_produce[], help_put[], help_rm[], help_stat[], help_work[];
 
 #endif

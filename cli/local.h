@@ -8,7 +8,7 @@
  * end that every task was done and collected.
  *
  *	cmd_local.c	options, and the run from start to end
- *	local_crew.c	the processes: start, watch, restart, end
+ *	local_crew.c	the processes: what each does, and what a death means
  *	local_make.c	a producer
  *	local_work.c	a worker
  *	local_collect.c	the collector
@@ -23,8 +23,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "crew.h"
 #include "sq.h"
 #include "square.h"
 
@@ -98,20 +98,13 @@ struct local_suspect {
 	uint64_t id, n;
 };
 
-struct local_member {
-	enum local_kind { LOCAL_PRODUCER, LOCAL_WORKER, LOCAL_COLLECTOR } kind;
-	unsigned index;
-	pid_t pid;            /* 0: has ended well */
-	uint64_t idle_deaths; /* in a row, without having done anything */
-	uint64_t progress;
-};
+enum local_kind { LOCAL_PRODUCER, LOCAL_WORKER, LOCAL_COLLECTOR };
 
 struct local {
 	struct local_options options;
 	struct local_ledger *ledger;
 	struct sq *pq, *cq;
-	struct local_member *members;
-	unsigned count;
+	struct crew crew;
 	uint64_t restarts[3]; /* by kind */
 	struct local_suspect *suspects;
 	size_t suspect_count, suspect_room;
@@ -123,11 +116,8 @@ int local_make(const struct local_options *o, struct local_ledger *ledger, unsig
 int local_work(const struct local_options *o, struct local_ledger *ledger, unsigned index);
 int local_collect(const struct local_options *o, struct local_ledger *ledger);
 
-/* The processes. 0, or an exit code after it was reported. */
+/* Start the processes. 0, or an exit code after it was reported. */
 int local_crew_start(struct local *l);
-int local_crew_reap(struct local *l);
-bool local_crew_done(const struct local *l, enum local_kind kind);
-void local_crew_kill(struct local *l);
 
 void local_show_start(const struct local *l);
 void local_show(const struct local *l);
@@ -135,8 +125,5 @@ void local_show_clear(const struct local *l);
 
 /* Print the proof. EXIT_DONE, or EXIT_EMPTY if it failed. */
 int local_proof(struct local *l);
-
-/* The k-th task of a producer. */
-uint64_t local_task(const struct local_options *o, unsigned index, uint64_t k);
 
 #endif

@@ -13,16 +13,18 @@
 
 /*
  * The processes of a run. A producer or worker that dies is started again, with its number, and
- * takes over where the other was. Only pids of our own unreaped children are ever signalled.
+ * takes over where the other was.
  */
 
 #define IDLE_DEATHS_MAX 20 /* in a row, of one that never gets anything done */
 
 static const char *const kinds[] = {"producer", "worker", "collector"};
 
-static int run_child(const struct local *l, const struct local_member *m)
+static int run_child(void *data, const struct crew_member *m)
 {
-	switch (m->kind) {
+	const struct local *l = data;
+
+	switch ((enum local_kind)m->kind) {
 	case LOCAL_PRODUCER:
 		return local_make(&l->options, l->ledger, m->index);
 	case LOCAL_WORKER:
@@ -33,53 +35,8 @@ static int run_child(const struct local *l, const struct local_member *m)
 	return local_collect(&l->options, l->ledger);
 }
 
-static int start(struct local *l, struct local_member *m)
-{
-	pid_t parent = getpid(), pid;
-	sigset_t none;
-	char name[16];
-	int code;
-
-	(void)fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		return report(EXIT_UNAVAILABLE,
-			"cannot start a %s: %s; ask for fewer, or see `ulimit -u`", kinds[m->kind],
-			strerror(errno));
-	if (pid > 0) {
-		m->pid = pid;
-		return 0;
-	}
-	/* Nobody outlives the supervisor, and signals to the whole group are for it alone. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(EXIT_BROKEN);
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGTERM, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
-	(void)signal(SIGQUIT, SIG_IGN);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)snprintf(name, sizeof(name), "sq-%s%u", kinds[m->kind], m->index + 1);
-	(void)prctl(PR_SET_NAME, name);
-	code = run_child(l, m);
-	(void)fflush(stderr);
-	_exit(code);
-}
-
-int local_crew_start(struct local *l)
-{
-	for (unsigned i = 0; i < l->count; i++) {
-		int r = start(l, &l->members[i]);
-
-		if (r != 0)
-			return r;
-	}
-	return 0;
-}
-
 /* What this member has done so far, by the queues' own durable counts. */
-static uint64_t progress(const struct local *l, const struct local_member *m)
+static uint64_t progress(const struct local *l, const struct crew_member *m)
 {
 	uint64_t n = 0;
 
@@ -90,7 +47,7 @@ static uint64_t progress(const struct local *l, const struct local_member *m)
 }
 
 /* The result in the dead worker's hand: had it been put? Then its task may have been done twice. */
-static int note_suspect(struct local *l, const struct local_member *m, uint64_t results)
+static int note_suspect(struct local *l, const struct crew_member *m, uint64_t results)
 {
 	struct local_hand *hand = &l->ledger->hand[m->index];
 	uint64_t seq = atomic_load(&hand->seq), entry = atomic_load(&hand->entry);
@@ -115,8 +72,9 @@ static int note_suspect(struct local *l, const struct local_member *m, uint64_t 
 	return 0;
 }
 
-static int died(struct local *l, struct local_member *m, pid_t pid, int status)
+static int ended(void *data, struct crew_member *m, pid_t pid, int status)
 {
+	struct local *l = data;
 	uint64_t now;
 	int r = 0;
 
@@ -136,13 +94,13 @@ static int died(struct local *l, struct local_member *m, pid_t pid, int status)
 		return r;
 	/* A fault of its own would come again and again. SIGKILL is somebody's wish. */
 	if (WTERMSIG(status) != SIGKILL)
-		m->idle_deaths = now == m->progress ? m->idle_deaths + 1 : 0;
+		m->early_deaths = now == m->progress ? m->early_deaths + 1 : 0;
 	m->progress = now;
-	if (m->idle_deaths > IDLE_DEATHS_MAX)
+	if (m->early_deaths > IDLE_DEATHS_MAX)
 		return report(EXIT_BROKEN, "%s %u dies as soon as it starts (signal %d); giving up",
 			kinds[m->kind], m->index + 1, WTERMSIG(status));
 	l->restarts[m->kind]++;
-	r = start(l, m);
+	r = crew_replace(&l->crew, m);
 	if (r == 0 && !l->options.quiet)
 		(void)report(0,
 			"%s %u (pid %d) was killed by signal %d; pid %d goes on in its place",
@@ -150,44 +108,11 @@ static int died(struct local *l, struct local_member *m, pid_t pid, int status)
 	return r;
 }
 
-/* Take notice of children that ended. */
-int local_crew_reap(struct local *l)
+int local_crew_start(struct local *l)
 {
-	for (unsigned i = 0; i < l->count; i++) {
-		struct local_member *m = &l->members[i];
-		pid_t pid = m->pid;
-		int status;
-
-		if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid)
-			continue;
-		m->pid = 0;
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-			continue;
-		int r = died(l, m, pid, status);
-
-		if (r != 0)
-			return r;
-	}
-	return 0;
-}
-
-bool local_crew_done(const struct local *l, enum local_kind kind)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (l->members[i].kind == kind && l->members[i].pid != 0)
-			return false;
-	return true;
-}
-
-void local_crew_kill(struct local *l)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (l->members[i].pid > 0)
-			(void)kill(l->members[i].pid, SIGKILL);
-	for (unsigned i = 0; i < l->count; i++) {
-		while (l->members[i].pid > 0 && waitpid(l->members[i].pid, NULL, 0) < 0 &&
-			errno == EINTR)
-			;
-		l->members[i].pid = 0;
-	}
+	l->crew.kinds = kinds;
+	l->crew.run = run_child;
+	l->crew.ended = ended;
+	l->crew.data = l;
+	return crew_start(&l->crew);
 }

@@ -22,9 +22,9 @@ static bool terminal;
 static void list(const struct local *l, enum local_kind kind, const char *name)
 {
 	fprintf(stderr, "%s", name);
-	for (unsigned i = 0; i < l->count; i++)
-		if (l->members[i].kind == kind)
-			fprintf(stderr, " %d", (int)l->members[i].pid);
+	for (unsigned i = 0; i < l->crew.count; i++)
+		if (l->crew.members[i].kind == kind)
+			fprintf(stderr, " %d", (int)l->crew.members[i].pid);
 	fputc('\n', stderr);
 }
 

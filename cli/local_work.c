@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <stdio.h>
 
 #include "local.h"
 #include "parse.h"
@@ -11,23 +10,6 @@
  * and nothing was done. Killed between the put and the ack, it is done again: the note it leaves in
  * its hand says so.
  */
-
-#define SHOWN_MAX 40 /* bytes of a wrong task in an error message */
-
-static void refuse(const struct sq_lease *task, const char *why)
-{
-	int len = task->len < SHOWN_MAX ? (int)task->len : SHOWN_MAX;
-	char shown[SHOWN_MAX + 1];
-
-	for (int i = 0; i < len; i++) {
-		unsigned char c = ((const unsigned char *)task->data)[i];
-
-		shown[i] = c < ' ' || c > '~' ? '?' : (char)c;
-	}
-	shown[len] = '\0';
-	(void)report(EXIT_DONE, "the task '%s'%s %s; dropped", shown,
-		task->len > SHOWN_MAX ? "..." : "", why);
-}
 
 /* Before the ack, by its id: who refuses it again, because we were killed here, adds nothing. */
 static void note_refusal(struct local_ledger *ledger, const struct sq_lease *task)
@@ -63,7 +45,7 @@ static int do_task(struct sq *pq, struct sq *cq, struct local_ledger *ledger,
 
 	why = parse_natural(&n, task->data, task->len);
 	if (why) {
-		refuse(task, why);
+		(void)report_refused(EXIT_DONE, task->data, task->len, why, "dropped");
 		note_refusal(ledger, task);
 		r = sq_ack(pq, task);
 		return r == -ESTALE ? 0 : r;

@@ -83,6 +83,19 @@ const char *parse_span(int64_t *ret, const char *text)
 	return "must be a span of time such as 250ms, 1.5s, 2m or 1h";
 }
 
+const char *parse_duration(int64_t *ret, const char *text)
+{
+	int64_t span;
+	const char *wrong = parse_span(&span, text);
+
+	if (wrong)
+		return wrong;
+	if (span == 0)
+		return "must be above 0";
+	*ret = span;
+	return NULL;
+}
+
 const char *parse_rate(uint64_t *ret_count, int64_t *ret_span, const char *text)
 {
 	static const char allowed[] = "must be a rate such as 100 (a second), 100/s or 10/3s";

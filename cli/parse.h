@@ -18,6 +18,9 @@ const char *parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 /* A span of time: 250ms, 1.5s, 2m, 1h; a bare number is seconds. To nanoseconds. */
 const char *parse_span(int64_t *ret, const char *text);
 
+/* The same, and not 0. */
+const char *parse_duration(int64_t *ret, const char *text);
+
 /* A rate: 100 (a second), 100/s, 10/3s. So many in so many nanoseconds. */
 const char *parse_rate(uint64_t *ret_count, int64_t *ret_span, const char *text);
 

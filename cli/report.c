@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #include "sq.h"
+
+#define SHOWN_MAX 40 /* bytes of a wrong task in an error message */
 
 int report(int code, const char *format, ...)
 {
@@ -114,4 +117,34 @@ int report_queue(const char *queue, int error)
 	default:
 		return report(EXIT_BROKEN, "%s: %s", queue, sq_strerror(error));
 	}
+}
+
+int report_refused(int code, const void *task, size_t len, const char *why, const char *fate)
+{
+	int n = len < SHOWN_MAX ? (int)len : SHOWN_MAX;
+	char shown[SHOWN_MAX + 1];
+
+	for (int i = 0; i < n; i++) {
+		unsigned char c = ((const unsigned char *)task)[i];
+
+		shown[i] = c < ' ' || c > '~' ? '?' : (char)c;
+	}
+	shown[n] = '\0';
+	return report(
+		code, "the task '%s'%s %s; %s", shown, len > SHOWN_MAX ? "..." : "", why, fate);
+}
+
+int report_stopped(int signal_number, uint64_t done, uint64_t wanted)
+{
+	return report(128 + signal_number, "ended by signal %d, after %" PRIu64 " of %" PRIu64,
+		signal_number, done, wanted);
+}
+
+void report_total(
+	const char *did, uint64_t n, const char *where, const char *queue, int64_t span_ns)
+{
+	double seconds = (double)span_ns / 1e9;
+
+	(void)report(EXIT_DONE, "%s %" PRIu64 " item%s%s%s in %.1f s, %.1f/s", did, n,
+		n == 1 ? "" : "s", where, queue, seconds, seconds > 0 ? (double)n / seconds : 0);
 }

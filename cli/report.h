@@ -2,6 +2,9 @@
 #ifndef CLI_REPORT_H
 #define CLI_REPORT_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * Errors and exit codes, the same in every command. Data goes to stdout, talk to stderr.
  */
@@ -39,5 +42,15 @@ int report_option(const char *command, char *const *argv, int option);
  * code.
  */
 int report_queue(const char *queue, int error);
+
+/* A task that is none: its text as far as it can be shown, why, and what becomes of it. */
+int report_refused(int code, const void *task, size_t len, const char *why, const char *fate);
+
+/* A signal came before all of them were done. Returns the exit code, 128 and the signal. */
+int report_stopped(int signal_number, uint64_t done, uint64_t wanted);
+
+/* At the end, how many and how fast: `put 12 items into pq in 4.0 s, 3/s`. */
+void report_total(
+	const char *did, uint64_t n, const char *where, const char *queue, int64_t span_ns);
 
 #endif

@@ -239,7 +239,7 @@ static void test_follow(void **state)
 	read_line(fd, "one\n");
 	put(q, "two");
 	read_line(fd, "two\n");
-	assert_int_equal(sq_join(q, 10 * SECOND), 0);
+	assert_int_equal(sq_join(q, 60 * SECOND), 0);
 	assert_int_equal(kill(run.pid, SIGTERM), 0);
 	expect(run_end(&run), 0, NULL, NULL);
 	put(q, "three");
@@ -443,7 +443,7 @@ static void test_reader_leaves(void **state)
 /* Wait until it sits in write(), with leases in hand. */
 static void wait_for_leases(struct sq *q)
 {
-	int64_t until = now_ns() + 10 * SECOND;
+	int64_t until = now_ns() + 60 * SECOND;
 	uint64_t before = 0, same = 0;
 	struct sq_stat st;
 
@@ -531,7 +531,7 @@ static void test_late(void **state)
 	fill(q, 1000);
 	run = start_piped(&fd, PIPE_BYTES, "get", "-n", "1000", "q");
 	wait_for_leases(q);
-	assert_int_equal(sq_lease(q, &lease, 10 * SECOND), 0);
+	assert_int_equal(sq_lease(q, &lease, 60 * SECOND), 0);
 	assert_true(lease.attempts > 1);
 	assert_true(read_whole(fd, text, sizeof(text)) > 0);
 	expect(run_end(&run), 0, NULL, "written after the lease had ended");

@@ -307,7 +307,7 @@ static void test_waits(void **state)
 	for (int i = 0; i < 10; i++) {
 		int len = sprintf(line, "%d", i);
 
-		assert_int_equal(sq_get(q, got, sizeof(got), 10 * SECOND), len);
+		assert_int_equal(sq_get(q, got, sizeof(got), 60 * SECOND), len);
 		assert_memory_equal(got, line, (size_t)len);
 	}
 	expect(run_end(&run), 0, NULL, NULL);
@@ -329,12 +329,12 @@ static void test_interactive(void **state)
 	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
 	run = sqctl_start(&(struct start){.in = end[0]}, "put", "q");
 	assert_int_equal(write(end[1], "a\nb\nha", 6), 6);
-	assert_int_equal(sq_get(q, got, sizeof(got), 10 * SECOND), 1);
-	assert_int_equal(sq_get(q, got, sizeof(got), 10 * SECOND), 1);
+	assert_int_equal(sq_get(q, got, sizeof(got), 60 * SECOND), 1);
+	assert_int_equal(sq_get(q, got, sizeof(got), 60 * SECOND), 1);
 	assert_int_equal(*got, 'b');
 	assert_int_equal(sq_get(q, got, sizeof(got), SECOND / 20), -ETIMEDOUT);
 	assert_int_equal(write(end[1], "lf\n", 3), 3);
-	assert_int_equal(sq_get(q, got, sizeof(got), 10 * SECOND), 4);
+	assert_int_equal(sq_get(q, got, sizeof(got), 60 * SECOND), 4);
 	assert_memory_equal(got, "half", 4);
 	assert_int_equal(write(end[1], "end", 3), 3);
 	assert_int_equal(close(end[1]), 0);
@@ -348,7 +348,7 @@ static void test_interactive(void **state)
 static void wait_for_depth(struct sq *q, uint64_t depth)
 {
 	struct sq_stat st;
-	int64_t until = now_ns() + 10 * SECOND;
+	int64_t until = now_ns() + 60 * SECOND;
 
 	do {
 		assert_int_equal(sq_stat(q, &st), 0);

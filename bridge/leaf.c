@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bsd/stdlib.h>
+
+#include "leftover.h"
+#include "log.h"
+#include "resolve.h"
+#include "roles.h"
+
+/*
+ * The leaf: one link to its hub, and connections to it, one after the other, for ever.
+ */
+
+#define RETRY_MIN_NS     ((int64_t)100000000)
+#define RETRY_REFUSED_NS ((int64_t)30000000000)
+#define SETTLED_NS       ((int64_t)1000000000) /* a connection that lasted so long was a good one */
+#define CONNECT_NS       ((int64_t)10000000000)
+
+struct leaf {
+	struct peer *peer;
+	struct loop_timer retry;
+	int64_t pause_ns, up_ns;
+	struct resolve *resolve;
+	struct addrinfo *addresses, *address; /* the hub's, and which is tried; NULL: ask anew */
+	bool ever_up, new_key, asking;
+};
+
+static void try(void *ctx);
+
+static const struct config_stream *stream_of(
+	const struct daemon *d, const char *queue, enum wire_direction direction)
+{
+	for (uint32_t i = 0; i < d->config->streams; i++)
+		if (d->config->stream[i].direction == direction &&
+			strcmp(d->config->stream[i].queue, queue) == 0)
+			return &d->config->stream[i];
+	return NULL;
+}
+
+/* The hub's queue is known: ours, if there is none, is made like it. */
+int leaf_opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
+	const struct wire_opened *opened, struct link_end *ret, const char **ret_why)
+{
+	struct peer *p = context;
+	struct daemon *d = p->daemon;
+	const struct config_stream *s = stream_of(d, queue, direction);
+	struct sq_config config = {.capacity = opened->capacity,
+		.max_message = opened->max_message,
+		.small_message = opened->small,
+		.mode = d->config->mode};
+	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2];
+	int r;
+
+	(void)l;
+	if (ret->sender || ret->receiver)
+		return 0;
+	daemon_local(local, sizeof(local), d, s);
+	r = sq_create(local, &config);
+	if (r < 0 && r != -EEXIST) {
+		*ret_why = "the local queue cannot be made";
+		log_event(LEVEL_ERROR, "queue_not_made", LOG_STR("queue", local), LOG_ERR(r));
+		return WIRE_E_INTERNAL;
+	}
+	if (r == 0)
+		log_event(LEVEL_INFO, "queue_made", LOG_STR("queue", local),
+			LOG_U64("capacity", opened->capacity));
+	return daemon_end(d, d->config->name, s, direction == WIRE_PUSH, ret, ret_why);
+}
+
+/* Not all leaves at once, when a hub comes back: somewhere in the second half of the pause. */
+static void later(struct daemon *d, bool refused)
+{
+	struct leaf *leaf = d->role;
+	int64_t max = (int64_t)d->config->retry_max_ns, pause, asked;
+
+	leaf->pause_ns = leaf->pause_ns ? leaf->pause_ns * 2 : RETRY_MIN_NS;
+	if (leaf->pause_ns > max)
+		leaf->pause_ns = max;
+	pause = leaf->pause_ns / 2 +
+		(int64_t)arc4random_uniform((uint32_t)(leaf->pause_ns / 2000000 + 1)) * 1000000;
+	asked = link_retry_after_ms(leaf->peer->link) * (int64_t)1000000;
+	if (pause < asked)
+		pause = asked < max ? asked : max;
+	if (refused && pause < RETRY_REFUSED_NS)
+		pause = RETRY_REFUSED_NS;
+	loop_timer_set(d->loop, &leaf->retry, pause, try, d);
+}
+
+static struct link *on_ready(void *context, struct conn *c)
+{
+	struct daemon *d = context;
+	struct leaf *leaf = d->role;
+
+	(void)c;
+	leaf->ever_up = true;
+	leaf->up_ns = loop_now_ns(d->loop);
+	log_event(LEVEL_INFO, "link_up", LOG_STR("peer", leaf->peer->identity));
+	return leaf->peer->link;
+}
+
+static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end end)
+{
+	struct daemon *d = context;
+	struct leaf *leaf = d->role;
+	struct tls *tls = conn_tls(c);
+	bool refused = end == CONN_REFUSED && tls_reason(tls) == TLS_KEY_REFUSED;
+
+	leaf->peer->conn = NULL;
+	counts_refused(d, c, end);
+	counts_ended(leaf->peer, c);
+	status_soon(d);
+	if (l) {
+		log_event(LEVEL_INFO, "link_down", LOG_STR("peer", leaf->peer->identity),
+			LOG_STR("reason", conn_end_name(end)),
+			LOG_STR("error", conn_error(c) ? strerror(-conn_error(c)) : NULL));
+		if (loop_now_ns(d->loop) - leaf->up_ns >= SETTLED_NS)
+			leaf->pause_ns = 0;
+		leaf->address = NULL; /* it may be elsewhere now */
+	} else {
+		log_event(refused ? LEVEL_ERROR : LEVEL_WARNING, "not_connected",
+			LOG_STR("reason", end == CONN_REFUSED ? tls_reason_text(tls_reason(tls))
+							      : conn_end_name(end)),
+			LOG_STR("detail",
+				conn_error(c) ? strerror(-conn_error(c)) : tls_detail(tls)));
+		leaf->address = leaf->address ? leaf->address->ai_next : NULL;
+	}
+	if (refused && !leaf->ever_up && !d->stopping) {
+		d->exit_code = EXIT_DENIED;
+		d->stopping = true;
+	}
+	if (d->draining)
+		d->stopping = true; /* what is under way stays durable */
+	if (d->stopping)
+		loop_stop(d->loop);
+	else if (!l && !refused && leaf->address)
+		loop_timer_set(d->loop, &leaf->retry, 0, try, d); /* it has another one */
+	else
+		later(d, refused);
+}
+
+/* Nothing of the old context is left: there is no connection. */
+static int take_key(struct daemon *d)
+{
+	struct leaf *leaf = d->role;
+	const struct key *key = keys_at(d->keys, 0);
+	char identity[KEYS_WIRE_MAX + 1];
+	struct tls_context *tls;
+	int r;
+
+	keys_wire_name(identity, key);
+	r = tls_context_client(&tls, identity, key->bytes, key->len);
+	if (r < 0)
+		return r;
+	tls_context_free(d->tls);
+	d->tls = tls;
+	leaf->new_key = false;
+	return 0;
+}
+
+static void connect_to(struct daemon *d, const struct addrinfo *to)
+{
+	struct leaf *leaf = d->role;
+	struct conn_setup setup = {.loop = d->loop,
+		.handshake_ns = (int64_t)d->config->handshake_timeout_ns,
+		.context = d,
+		.ready = on_ready,
+		.news = daemon_conn_news,
+		.gone = on_gone};
+	int r = leaf->new_key ? take_key(d) : 0;
+
+	setup.tls = d->tls;
+	if (r == 0)
+		r = conn_connect(
+			&leaf->peer->conn, &setup, to->ai_addr, to->ai_addrlen, CONNECT_NS);
+	if (r < 0) {
+		log_event(LEVEL_WARNING, "not_connected", LOG_ERR(r));
+		leaf->address = NULL;
+		later(d, false);
+	}
+}
+
+static void on_addresses(void *ctx, int error, struct addrinfo *addresses)
+{
+	struct daemon *d = ctx;
+	struct leaf *leaf = d->role;
+
+	leaf->asking = false;
+	if (leaf->addresses)
+		freeaddrinfo(leaf->addresses);
+	leaf->addresses = leaf->address = addresses;
+	if (d->stopping)
+		return;
+	if (error == 0) {
+		connect_to(d, leaf->address);
+		return;
+	}
+	log_event(LEVEL_WARNING, "not_connected", LOG_STR("reason", "name"),
+		LOG_STR("detail", gai_strerror(error)));
+	later(d, false);
+}
+
+/* The hub's addresses are asked for anew when all have been tried, and when a connection ended. */
+static void try(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct leaf *leaf = d->role;
+	int r;
+
+	/* An answer may have come before a reload's turn to ask. */
+	if (leaf->asking || leaf->peer->conn)
+		return;
+	if (leaf->address) {
+		connect_to(d, leaf->address);
+		return;
+	}
+	r = resolve_ask(leaf->resolve, d->config->address.host, d->config->address.port);
+	leaf->asking = r == 0;
+	if (r < 0) {
+		log_event(LEVEL_WARNING, "not_connected", LOG_STR("reason", "name"), LOG_ERR(r));
+		later(d, false);
+	}
+}
+
+/* Queues that are there already, with what was left in the books. */
+static int add_streams(struct daemon *d, struct peer *p)
+{
+	for (uint32_t i = 0; i < d->config->streams; i++) {
+		const struct config_stream *s = &d->config->stream[i];
+		struct link_end end = {0};
+		const char *why = "";
+		int r = daemon_end(d, d->config->name, s, s->direction == WIRE_PUSH, &end, &why);
+
+		if (r != 0 && r != WIRE_E_NO_QUEUE) {
+			log_event(LEVEL_ERROR, "queue_unusable", LOG_STR("queue", s->local),
+				LOG_STR("detail", why));
+			return r == WIRE_E_DENIED ? -EACCES : r == WIRE_E_REPLACED ? -EBUSY : -EIO;
+		}
+		r = link_add(p->link, s->direction, s->queue, &end);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void leaf_free(void *role)
+{
+	struct leaf *leaf = role;
+
+	resolve_free(leaf->resolve);
+	if (leaf->addresses)
+		freeaddrinfo(leaf->addresses);
+	free(leaf);
+}
+
+int leaf_start(struct daemon *d, const char **ret_why, int *ret_exit)
+{
+	struct leaf *leaf = calloc(1, sizeof(*leaf));
+	const struct key *key = keys_at(d->keys, 0);
+	int r;
+
+	*ret_exit = EXIT_SYSTEM;
+	*ret_why = "the leaf";
+	if (!leaf)
+		return -ENOMEM;
+	d->role = leaf;
+	d->role_free = leaf_free;
+	d->leave = leaf_stop;
+	r = resolve_new(&leaf->resolve, d->loop, on_addresses, d);
+	if (r < 0)
+		return r;
+	*ret_why = "TLS cannot be set up";
+	r = take_key(d);
+	if (r == 0)
+		leftover_clear(d);
+	if (r == 0)
+		r = daemon_peer(&leaf->peer, d, key->identity, false);
+	*ret_why = "a local queue cannot be used";
+	if (r == 0)
+		r = add_streams(d, leaf->peer);
+	if (r < 0) {
+		*ret_exit = r == -EBUSY ? EXIT_BUSY : r == -EACCES ? EXIT_DENIED : EXIT_SYSTEM;
+		return r;
+	}
+	try(d);
+	daemon_news(d);
+	return 0;
+}
+
+void leaf_stop(struct daemon *d)
+{
+	struct leaf *leaf = d->role;
+
+	loop_timer_stop(d->loop, &leaf->retry);
+	if (!leaf->peer->conn) {
+		loop_stop(d->loop);
+		return;
+	}
+	link_bye(leaf->peer->link, 0, "", 0);
+	conn_close(leaf->peer->conn, CONN_LEFT);
+}
+
+/* The connection goes on; the next one is made with the new key, and at once if there is none. */
+void leaf_reload(struct daemon *d, struct keys *keys)
+{
+	struct leaf *leaf = d->role;
+
+	keys_free(d->keys);
+	d->keys = keys;
+	leaf->new_key = true;
+	if (leaf->peer->conn || d->draining)
+		return;
+	leaf->pause_ns = 0;
+	loop_timer_set(d->loop, &leaf->retry, 0, try, d);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef LINK_IMPL_H
+#define LINK_IMPL_H
+
+#include "link.h"
+#include "recv.h"
+
+/* What link.c, stream.c and stream_say.c share, and nobody else includes. */
+
+#define STREAM_RETRY_NS ((int64_t)2000000000) /* a stream that was refused is asked for again */
+#define RETURNED_MAX    65536                 /* ranges that a peer may have us say again */
+
+enum stream_state {
+	STREAM_CLOSED,      /* not in this connection */
+	STREAM_OPENING,     /* the leaf has asked */
+	STREAM_RECONCILING, /* the hub's pull: what the leaf owes is being told */
+	STREAM_FLOWING,
+	STREAM_REFUSED, /* the leaf asks again later */
+};
+
+struct stream {
+	enum wire_direction direction;
+	char queue[WIRE_NAME_MAX + 1];
+	struct link_end end;
+	uint64_t run;    /* from 1; one more each time that `end` is another */
+	uint16_t number; /* in this connection */
+	enum stream_state state;
+
+	/* What is to be said. */
+	bool say_open, say_opened, say_owed, say_credit, say_error;
+	struct wire_opened opened;
+	struct range *owed;
+	size_t owed_count, owed_at;
+	uint64_t acked; /* R, as last told; UINT64_MAX: never */
+	struct wire_credit credit;
+	struct range *returned;
+	size_t returned_count, returned_room;
+	uint16_t error;
+	const char *error_text;
+	uint64_t part_offset; /* of the next message, if it goes in parts */
+	int64_t retry_ns, touched_ns, lease_time;
+	int64_t closed_ns; /* the hub's: since when the leaf, connected, has not opened it; 0: it has */
+	bool drained;      /* its queue is shut down and empty, and that was told */
+};
+
+struct link {
+	struct link_setup setup;
+	struct stream *streams[WIRE_STREAMS_MAX];
+	unsigned count, turn; /* turn: whose messages come next */
+
+	bool up, greeted, draining, closing, dead;
+	bool say_hello, say_ping, say_drain, say_bye;
+	uint64_t pong, ping_nonce;
+	bool say_pong;
+	int64_t ping_sent_ns, heard_ns, said_ns, down_ns;
+	uint32_t peer_heartbeat_ms, peer_retry_ms;
+	uint8_t peer_instance[WIRE_INSTANCE];
+	struct wire_error bye;
+	char bye_text[WIRE_TEXT_MAX];
+	bool given_up;
+	struct link_counts counts;
+};
+
+/* link.c */
+void link_event(struct link *l, const char *event, const char *detail);
+void link_event_error(struct link *l, const char *event, const struct wire_error *e);
+size_t link_put(struct link *l, uint8_t *buf, size_t cap, const struct wire_frame *f);
+int link_broken(struct link *l, const char *why);
+
+/* stream.c: frames of one stream that have come */
+struct stream *stream_new(enum wire_direction direction, const char *queue);
+void stream_free(struct stream *st);
+void stream_down(struct stream *st);
+int stream_open(struct link *l, const struct wire_frame *f);
+int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, int64_t now_ns);
+int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns);
+bool stream_idle(const struct stream *st);
+void stream_end_epoch(struct stream *st);
+void stream_forget(struct link *l, struct stream *st, int64_t now_ns);
+void stream_refuse(struct stream *st, uint16_t code, const char *text);
+
+/* stream_say.c: frames of one stream to be sent */
+size_t stream_say(struct link *l, struct stream *st, uint8_t *buf, size_t cap, int64_t now_ns);
+size_t stream_send(struct link *l, struct stream *st, uint8_t *buf, size_t cap);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+#include "loop_futex.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Watches of futex words: by IORING_OP_FUTEX_WAIT where there is one, else by a thread.
+ */
+
+/* Kernel 6.7. liburing has these from 2.5 on. */
+#define OP_FUTEX_WAIT    51
+#define FUTEX_U32_SHARED 2 /* FUTEX2_SIZE_U32, and not FUTEX2_PRIVATE */
+#define FUTEX_ANY        0xffffffff
+
+#define THREAD_RETRY_NS 10000000
+
+static const struct thing_type watch_type;
+
+int loop_watch_new(struct loop *l, uint32_t *word, void (*woken)(void *ctx), void *ctx,
+	struct loop_watch **ret)
+{
+	struct loop_watch *w;
+	int r;
+
+	assert(woken);
+	if (l->watches >= LOOP_WATCHES_MAX)
+		return -ENOSPC;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	r = loop_thing_init(l, &w->thing, &watch_type);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	w->word = word;
+	w->woken = woken;
+	w->ctx = ctx;
+	l->watches++;
+	*ret = w;
+	return 0;
+}
+
+void loop_watch_arm(struct loop_watch *w, uint32_t value)
+{
+	if (w->wanted || w->armed || w->threaded || w->thing.closing)
+		return;
+	w->value = value;
+	w->wanted = true;
+	loop_want(&w->thing);
+}
+
+void loop_watch_close(struct loop_watch *w)
+{
+	if (w->thing.closing)
+		return;
+	if (w->threaded)
+		loop_thread_remove(w->thing.loop, w);
+	w->threaded = false;
+	w->wanted = false;
+	loop_thing_close(&w->thing);
+}
+
+static bool flush_close(struct loop_watch *w)
+{
+	struct io_uring_sqe *sqe;
+
+	if (w->threaded) /* closed by loop_free() */
+		loop_thread_remove(w->thing.loop, w);
+	w->threaded = false;
+	if (w->thing.inflight == 0 || w->cancelled)
+		return true;
+	sqe = loop_sqe(&w->thing, OP_CANCEL);
+	if (!sqe)
+		return false;
+	io_uring_prep_cancel64(sqe, loop_user_data(&w->thing, OP_FUTEX), 0);
+	w->cancelled = true;
+	return true;
+}
+
+static bool watch_flush(struct loop *l, struct thing *t)
+{
+	struct loop_watch *w = (struct loop_watch *)t;
+	struct io_uring_sqe *sqe;
+
+	if (t->closing)
+		return flush_close(w);
+	if (!w->wanted)
+		return true;
+	if (!l->stats.futex) {
+		w->wanted = false;
+		w->threaded = loop_thread_add(l, w) == 0;
+		if (!w->threaded) {
+			l->called = true;
+			w->woken(w->ctx); /* no thread: whoever watches looks again, and sweeps */
+		}
+		return true;
+	}
+	sqe = loop_sqe(t, OP_FUTEX);
+	if (!sqe)
+		return false;
+	io_uring_prep_rw(OP_FUTEX_WAIT, sqe, FUTEX_U32_SHARED, w->word, 0, w->value);
+	sqe->addr3 = FUTEX_ANY;
+	w->wanted = false;
+	w->armed = true;
+	return true;
+}
+
+void loop_thread_fired(struct loop_watch *w)
+{
+	w->threaded = false;
+	w->woken(w->ctx);
+}
+
+static void watch_complete(struct loop *l, struct thing *t, enum op op, int res, unsigned flags)
+{
+	struct loop_watch *w = (struct loop_watch *)t;
+
+	if (op != OP_FUTEX)
+		return;
+	w->armed = false;
+	if (t->closing)
+		return;
+	if (res == -EINVAL || res == -ENOSYS || res == -EPERM || res == -EOPNOTSUPP) {
+		/* The probe said otherwise. The thread can do it too. */
+		l->stats.futex = false;
+		loop_watch_arm(w, w->value);
+		return;
+	}
+	w->woken(w->ctx);
+}
+
+static void watch_release(struct loop *l, struct thing *t)
+{
+	l->watches--;
+	free(t);
+}
+
+static const struct thing_type watch_type = {watch_flush, watch_complete, watch_release};

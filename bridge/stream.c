@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: ISC */
+#include <bsd/string.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "end.h"
+#include "ledger.h"
+#include "link_impl.h"
+#include "send.h"
+
+/*
+ * A stream's frames, as they come: opening and resuming, messages, and what is said about them.
+ * Called by link.c.
+ */
+
+#define TICK_NS ((int64_t)10000000) /* a wake-up may be lost with whoever owed it */
+
+_Static_assert(RECEIVER_PUSHES_MAX >= WIRE_STREAMS_MAX, "each stream may be a push");
+
+struct stream *stream_new(enum wire_direction direction, const char *queue)
+{
+	struct stream *st = calloc(1, sizeof(*st));
+
+	if (!st)
+		return NULL;
+	st->direction = direction;
+	st->run = 1;
+	(void)strlcpy(st->queue, queue, sizeof(st->queue));
+	return st;
+}
+
+/* The connection has ended. */
+void stream_down(struct stream *st)
+{
+	if (st->end.sender)
+		sender_pause(st->end.sender);
+	if (st->end.receiver)
+		receiver_reset(st->end.receiver);
+	free(st->owed);
+	st->owed = NULL;
+	st->owed_count = st->owed_at = st->returned_count = 0;
+	st->say_open = st->say_opened = st->say_owed = st->say_credit = st->say_error = false;
+	st->part_offset = 0;
+	st->number = 0;
+	st->state = STREAM_CLOSED;
+}
+
+void stream_free(struct stream *st)
+{
+	if (!st)
+		return;
+	stream_down(st);
+	sender_close(st->end.sender);
+	receiver_close(st->end.receiver);
+	free(st->returned);
+	free(st);
+}
+
+/* Tell the peer that this stream does not go on, and why. */
+void stream_refuse(struct stream *st, uint16_t code, const char *text)
+{
+	uint16_t number = st->number;
+
+	stream_down(st);
+	st->number = number; /* until that is said */
+	st->say_error = true;
+	st->error = code;
+	st->error_text = text;
+}
+
+void stream_forget(struct link *l, struct stream *st, int64_t now_ns)
+{
+	/* A leaf that has not said its open yet, or is to say it later, says it of the new queue. */
+	if (l->up && st->number != 0)
+		stream_refuse(st, WIRE_E_NO_QUEUE, "the queue was removed");
+	else if (st->state != STREAM_OPENING && st->state != STREAM_REFUSED)
+		stream_down(st);
+	st->retry_ns = now_ns + STREAM_RETRY_NS;
+	sender_close(st->end.sender);
+	receiver_close(st->end.receiver);
+	st->end = (struct link_end){0};
+	st->run++;
+	st->touched_ns = st->lease_time = 0;
+	st->drained = false;
+}
+
+/* Nothing of the run that was counts any more; first, and durably, the word that says so. */
+void stream_end_epoch(struct stream *st)
+{
+	ledger_set_epoch(sender_ledger(st->end.sender), 0);
+	sender_return_all(st->end.sender);
+}
+
+/* The hub's side of a pull: the leaf has this many, of that epoch. */
+static int open_pull(struct link *l, struct stream *st, const struct wire_open *open)
+{
+	struct sender *s = st->end.sender;
+	struct ledger *ledger = sender_ledger(s);
+	uint8_t instance[LEDGER_INSTANCE];
+	uint64_t epoch = ledger_epoch(ledger);
+	int r;
+
+	ledger_instance(ledger, instance);
+	if (epoch && open->epoch == epoch &&
+		memcmp(instance, l->peer_instance, sizeof(instance)) == 0 &&
+		sender_resume(s, open->sequence) == 0) {
+		st->opened.result = WIRE_RESUMED;
+		st->opened.epoch = epoch;
+		st->state = STREAM_RECONCILING;
+		return 0;
+	}
+	stream_end_epoch(st);
+	r = sender_renumber(s, open->sequence);
+	if (r < 0)
+		return r;
+	epoch = l->setup.random(l->setup.context);
+	ledger_set_instance(ledger, l->peer_instance);
+	ledger_set_epoch(ledger, epoch);
+	st->opened.result = open->epoch ? WIRE_STALE : WIRE_FRESH;
+	st->opened.epoch = epoch;
+	st->state = STREAM_FLOWING;
+	if (open->epoch)
+		link_event(l, "epoch_stale", st->queue);
+	return 0;
+}
+
+static struct stream *find_queue(
+	const struct link *l, enum wire_direction direction, const char *queue)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->streams[i]->direction == direction &&
+			strcmp(l->streams[i]->queue, queue) == 0)
+			return l->streams[i];
+	return NULL;
+}
+
+/* The hub is asked for a stream. */
+int stream_open(struct link *l, const struct wire_frame *f)
+{
+	const struct wire_open *open = &f->open;
+	struct stream *st = find_queue(l, open->direction, open->name);
+	const char *why = "";
+	int r;
+
+	if (!l->setup.hub)
+		return link_broken(l, "open from a hub");
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->streams[i]->number == f->stream && l->streams[i] != st)
+			return link_broken(l, "a stream's number is in use");
+	if (!st) {
+		if (l->count == WIRE_STREAMS_MAX)
+			return link_broken(l, "too many streams");
+		st = stream_new(open->direction, open->name);
+		if (!st)
+			return -ENOMEM;
+		l->streams[l->count++] = st;
+	} else if (st->state != STREAM_CLOSED) {
+		return link_broken(l, "a stream was opened twice");
+	}
+	stream_down(st);
+	st->number = f->stream;
+	r = l->setup.open(l->setup.context, l, open->direction, open->name, &st->end, &why);
+	if (r == 0 && open->direction == WIRE_PULL && open->max_message &&
+		open->max_message < st->end.max_message) {
+		r = WIRE_E_TOO_LARGE;
+		why = "the leaf's queue takes smaller messages than the hub's";
+	}
+	if (r == 0 && open->direction == WIRE_PUSH && open->max_message > st->end.max_message) {
+		r = WIRE_E_TOO_LARGE;
+		why = "the hub's queue takes smaller messages than the leaf's";
+	}
+	if (r != 0) {
+		stream_refuse(st, r > 0 ? (uint16_t)r : WIRE_E_INTERNAL, why);
+		link_event(l, "stream_refused", why);
+		return 0;
+	}
+	st->opened = (struct wire_opened){
+		.result = WIRE_RESUMED,
+		.max_message = st->end.max_message,
+		.capacity = st->end.capacity,
+		.small = st->end.small,
+	};
+	st->acked = UINT64_MAX;
+	if (open->direction == WIRE_PULL) {
+		r = open_pull(l, st, open);
+	} else {
+		st->opened.sequence = receiver_received(st->end.receiver);
+		st->state = STREAM_FLOWING;
+	}
+	st->say_opened = r == 0;
+	return r;
+}
+
+/* The leaf's side of a pull: the hub has told what of the epoch it knows. */
+static int opened_pull(struct link *l, struct stream *st, const struct wire_opened *opened)
+{
+	struct receiver *r = st->end.receiver;
+	struct ledger *ledger = receiver_ledger(r);
+	uint8_t instance[LEDGER_INSTANCE];
+
+	if (opened->result == WIRE_RESUMED) {
+		if (opened->epoch != receiver_epoch(r))
+			return link_broken(l, "another epoch was resumed");
+		st->say_owed = true;
+		st->owed_at = 0;
+		return receiver_owed(r, &st->owed, &st->owed_count);
+	}
+	ledger_instance(ledger, instance);
+	if (receiver_owed_count(r) > 0) {
+		/* A hub that has lost its memory has given them to nobody else. */
+		if (memcmp(instance, l->peer_instance, sizeof(instance)) == 0)
+			receiver_abandon(r);
+		else
+			receiver_disown(r);
+		link_event(l, "epoch_stale", st->queue);
+	}
+	ledger_set_instance(ledger, l->peer_instance);
+	receiver_begin(r, opened->epoch);
+	return 0;
+}
+
+/* The leaf's side of a push: the hub has all to that sequence. */
+static int opened_push(struct link *l, struct stream *st, const struct wire_opened *opened)
+{
+	struct sender *s = st->end.sender;
+	int r = sender_resume(s, opened->sequence);
+
+	if (r == -ERANGE) {
+		link_event(l, "renumbered", st->queue);
+		r = sender_renumber(s, opened->sequence);
+	}
+	if (r == 0)
+		sender_received(s, opened->sequence);
+	return r;
+}
+
+static int opened(struct link *l, struct stream *st, const struct wire_opened *f, int64_t now_ns)
+{
+	const char *why = "";
+	int r;
+
+	if (l->setup.hub || st->state != STREAM_OPENING)
+		return link_broken(l, "opened, though it was not asked for");
+	r = l->setup.opened(l->setup.context, l, st->direction, st->queue, f, &st->end, &why);
+	if (r != 0) {
+		stream_refuse(st, r > 0 ? (uint16_t)r : WIRE_E_INTERNAL, why);
+		st->retry_ns = now_ns + STREAM_RETRY_NS;
+		link_event(l, "stream_refused", why);
+		return 0;
+	}
+	st->acked = UINT64_MAX;
+	r = st->direction == WIRE_PULL ? opened_pull(l, st, f) : opened_push(l, st, f);
+	st->state = STREAM_FLOWING;
+	return r;
+}
+
+static int receive(struct link *l, struct stream *st, const struct wire_frame *f)
+{
+	struct receiver *rc = st->end.receiver;
+	struct wire_batch_walk walk;
+	struct wire_message m;
+	int r = 0;
+
+	if (!rc || st->state != STREAM_FLOWING)
+		return link_broken(l, "messages on a stream that does not receive");
+	if (f->type == WIRE_PART) {
+		r = receiver_part(rc, f->part.sequence, f->part.total, f->part.offset, f->part.data,
+			f->part.len);
+	} else {
+		wire_batch_start(&walk, &f->batch);
+		while (r == 0 && wire_batch_next(&walk, &m))
+			r = receiver_put(rc, m.sequence, m.data, m.len);
+	}
+	if (r == -EPROTO)
+		return link_broken(l, "a message out of turn, or more than was granted");
+	if (r == -EPIPE || r == -EMSGSIZE) {
+		stream_refuse(st, r == -EPIPE ? WIRE_E_CLOSED : WIRE_E_TOO_LARGE,
+			r == -EPIPE ? "the queue was shut down" : "too large for the queue");
+		return 0;
+	}
+	return r;
+}
+
+/* Remember to say these again as returned. */
+static int note_returned(struct stream *st, struct wire_range range)
+{
+	if (st->returned_count == st->returned_room) {
+		size_t room = st->returned_room ? st->returned_room * 2 : 64;
+		struct range *more;
+
+		if (room > RETURNED_MAX)
+			return -EPROTO;
+		more = reallocarray(st->returned, room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		st->returned = more;
+		st->returned_room = room;
+	}
+	st->returned[st->returned_count++] = (struct range){
+		.first = range.first, .count = range.count};
+	return 0;
+}
+
+static int ranges(struct link *l, struct stream *st, const struct wire_frame *f)
+{
+	struct sender *s = st->end.sender;
+	int r = 0;
+
+	if (f->type == WIRE_RETURNED) {
+		if (!st->end.receiver || st->direction != WIRE_PULL)
+			return link_broken(l, "returned, of a stream that gives nothing back");
+	} else if (!s || st->direction != WIRE_PULL ||
+		   (f->type == WIRE_OWED) != (st->state == STREAM_RECONCILING)) {
+		return link_broken(
+			l, "owed, settled or not done, of a stream that is not a pull's");
+	}
+	for (uint32_t i = 0; r == 0 && i < f->ranges.count; i++) {
+		struct wire_range range = wire_range_at(&f->ranges, i);
+
+		if (range.count > WIRE_WINDOW_MAX)
+			return link_broken(l, "a range longer than any window");
+
+		switch (f->type) {
+		case WIRE_OWED:
+			sender_owed(s, range.first, range.count);
+			break;
+		case WIRE_SETTLE:
+			sender_settle(s, range.first, range.count);
+			break;
+		case WIRE_NACK:
+			sender_return(s, range.first, range.count);
+			r = note_returned(st, range);
+			break;
+		default:
+			receiver_returned(st->end.receiver, range.first, range.count);
+			break;
+		}
+	}
+	if (r == -EPROTO)
+		return link_broken(l, "too much was given back at once");
+	if (f->type == WIRE_OWED && f->ranges.last) {
+		sender_reconcile(s);
+		st->state = STREAM_FLOWING;
+	}
+	return r;
+}
+
+int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, int64_t now_ns)
+{
+	/* We have refused it, and the peer may not know yet. */
+	if (st->say_error || (l->setup.hub && st->state == STREAM_CLOSED))
+		return 0;
+	switch (f->type) {
+	case WIRE_OPENED:
+		return opened(l, st, &f->opened, now_ns);
+	case WIRE_BATCH:
+	case WIRE_PART:
+		return receive(l, st, f);
+	case WIRE_OWED:
+	case WIRE_SETTLE:
+	case WIRE_NACK:
+	case WIRE_RETURNED:
+		return ranges(l, st, f);
+	case WIRE_CREDIT:
+		if (!st->end.sender)
+			return link_broken(l, "credit for a stream that sends nothing");
+		sender_credit(st->end.sender, f->credit.sequence, f->credit.bytes);
+		return 0;
+	case WIRE_ACK:
+		if (!st->end.sender || st->direction != WIRE_PUSH)
+			return link_broken(l, "ack, of a stream that is not a push's");
+		sender_received(st->end.sender, f->received);
+		return 0;
+	case WIRE_ERROR:
+		link_event_error(l, "stream_closed", &f->error);
+		stream_down(st);
+		st->state = l->setup.hub ? STREAM_CLOSED : STREAM_REFUSED;
+		st->retry_ns = now_ns + (f->error.retry_after_ms
+							? (int64_t)f->error.retry_after_ms * 1000000
+							: STREAM_RETRY_NS);
+		return 0;
+	default:
+		return link_broken(l, "a frame that belongs to no stream");
+	}
+}
+
+/* Leases of a queue with a lease time are kept, whether or not the peer is there. */
+static void touch(struct stream *st, int64_t now_ns)
+{
+	struct sq_stat stat;
+
+	if (st->touched_ns == 0) {
+		if (sq_stat(sender_queue(st->end.sender), &stat) == 0)
+			st->lease_time = stat.lease_time;
+	} else if (!st->lease_time || now_ns - st->touched_ns < st->lease_time / 3) {
+		return;
+	}
+	sender_touch(st->end.sender);
+	st->touched_ns = now_ns;
+}
+
+/* The hub's: a leaf that is there, but does not carry this any more, stays away as well. */
+static void give_up_closed(struct link *l, struct stream *st, int64_t now_ns)
+{
+	if (!l->setup.hub || !link_is_up(l) || st->state != STREAM_CLOSED || st->say_error ||
+		!st->end.sender || sender_in_flight(st->end.sender) == 0) {
+		st->closed_ns = 0;
+	} else if (st->closed_ns == 0) {
+		st->closed_ns = now_ns;
+	} else if (now_ns - st->closed_ns >= l->setup.redeliver_after_ms * (int64_t)1000000) {
+		stream_end_epoch(st);
+		link_event(l, "given_up", st->queue);
+	}
+}
+
+static bool stands(const void *of)
+{
+	const struct link_end *end = of;
+
+	return end_look(end, end->local) == END_STANDS;
+}
+
+int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
+{
+	struct receiver_push push[RECEIVER_PUSHES_MAX];
+	struct receiver *r = st->end.receiver;
+	int64_t again = now_ns + TICK_NS, rested_ns;
+	unsigned n = 0;
+
+	if (st->end.sender)
+		touch(st, now_ns);
+	give_up_closed(l, st, now_ns);
+	if (st->state == STREAM_REFUSED && now_ns >= st->retry_ns && !l->draining) {
+		st->say_open = true;
+		st->state = STREAM_OPENING;
+	}
+	if (!r)
+		return again;
+	if (receiver_flush(r) == -EPIPE && st->state == STREAM_FLOWING)
+		stream_refuse(st, WIRE_E_CLOSED, "the queue was shut down");
+	if (st->direction == WIRE_PULL) {
+		for (unsigned i = 0; i < l->count; i++)
+			if (l->streams[i]->direction == WIRE_PUSH)
+				push[n++] = (struct receiver_push){
+					.sender = l->streams[i]->end.sender,
+					.run = l->streams[i]->run,
+					.capacity = l->streams[i]->end.capacity,
+					.stands = stands,
+					.of = &l->streams[i]->end};
+		(void)receiver_scan(r, push, n, now_ns);
+		rested_ns = receiver_scan_again(r);
+		if (rested_ns > now_ns && rested_ns < again)
+			again = rested_ns;
+	}
+	if (st->state == STREAM_FLOWING && !st->say_owed &&
+		receiver_credit(r, now_ns, l->counts.rtt_ns, l->draining, &st->credit.sequence,
+			&st->credit.bytes))
+		st->say_credit = true;
+	return again;
+}
+
+bool stream_idle(const struct stream *st)
+{
+	if (st->end.sender && sender_in_flight(st->end.sender) > 0)
+		return false;
+	return !st->end.receiver || (receiver_owed_count(st->end.receiver) == 0 &&
+					    receiver_counts(st->end.receiver)->held_bytes == 0);
+}

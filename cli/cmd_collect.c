@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+
+#include "command.h"
+#include "hold.h"
+#include "now.h"
+#include "parse.h"
+#include "report.h"
+#include "stop.h"
+#include "take.h"
+
+/* sqctl collect: the recipe's God. As `sqctl get --follow`, and it stays through what may happen. */
+
+const char help_collect[] =
+	"  -n N            end after N results\n"
+	"  --duration SPAN end after so long\n" HOLD_HELP "\n"
+	"Writes each result as a line, as they come, for ever if nothing else is said. A result leaves the\n"
+	"queue once it has been written: whatever ends this, those that were not are still there. Killed with\n"
+	"-9 between the two, some are written again by the next. Ctrl-C or SIGTERM end it in good order; it\n"
+	"says how many came. If the queue is removed, it takes what was in it and goes on with the one that\n"
+	"has its name then; if there is none, it ends or, with --wait, waits.\n"
+	"\n"
+	"  sqctl collect cq\n"
+	"  sqctl collect -n 1000 cq > squares\n"
+	"  sqctl collect cq --wait | grep 49\n"
+	"\n"
+	"Exit: 0 done (or a signal ended it, without -n, or whoever read us left), 3 shut down and drained, 64\n"
+	"usage, 66 no such queue, 70 damaged, 74 cannot write, 77 not allowed, 124 timed out: waiting for the\n"
+	"queue, or fewer than -n. A signal before the last of -n ends it as if by that signal.\n";
+
+struct collect {
+	struct take take;
+	int64_t duration_ns; /* 0: none */
+	int64_t wait_ns;
+};
+
+static int read_options(struct collect *c, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"number", required_argument, NULL, 'n'},
+		{"duration", required_argument, NULL, 'd'},
+		{"wait", optional_argument, NULL, 'w'},
+		{0},
+	};
+	int option;
+
+	opterr = 0;
+	optind = 0;
+	while ((option = getopt_long(argc, argv, ":n:", options, NULL)) != -1) {
+		const char *wrong = NULL, *name = "-n";
+
+		if (option == 'n') {
+			wrong = parse_count(&c->take.limit, optarg, 1, UINT64_MAX);
+		} else if (option == 'd') {
+			name = "--duration";
+			wrong = parse_duration(&c->duration_ns, optarg);
+		} else if (option == 'w') {
+			name = "--wait";
+			wrong = hold_parse_wait(&c->wait_ns, optarg);
+		} else {
+			return report_option("collect", argv, option);
+		}
+		if (wrong)
+			return report_usage("collect", "%s '%s' %s", name, optarg, wrong);
+	}
+	if (optind == argc)
+		return report_usage(
+			"collect", "the name of a queue is missing; `sqctl ls` lists them");
+	if (argc - optind > 1)
+		return report_usage("collect", "one queue at a time");
+	c->take.queue = argv[optind];
+	return EXIT_DONE;
+}
+
+static int report_end(const struct take *take, int error)
+{
+	uint64_t came = take->done + take->late;
+
+	if (error != -EINTR)
+		return take_report(take, error);
+	if (!take->limit)
+		return EXIT_DONE;
+	if (stop_signal())
+		return report_stopped(stop_signal(), came, take->limit);
+	return report(EXIT_TIMED_OUT,
+		"the time is up: %" PRIu64 " of %" PRIu64 " came; see what `sqctl stat %s` says",
+		came, take->limit, take->queue);
+}
+
+static int run(struct collect *c)
+{
+	struct take *take = &c->take;
+	int64_t from = now_ns();
+	struct hold hold;
+	int r, code;
+
+	do {
+		r = hold_open(&hold, take->queue, c->wait_ns, hold_nap, NULL);
+		if (r != 0)
+			break;
+		take->q = hold.q;
+		take->hold = &hold;
+		r = take_run(take);
+		hold_close(&hold);
+		if (r == -ENOENT)
+			hold_report_gone(take->queue, c->wait_ns);
+	} while (r == -ENOENT);
+	code = r > 0 ? r : report_end(take, r);
+	take_report_late(take);
+	if (r <= 0 || take->done > 0)
+		report_total("collected", take->done + take->late, " from ", take->queue,
+			now_ns() - from);
+	return code;
+}
+
+int cmd_collect(int argc, char **argv)
+{
+	static struct collect c = {.take = {.delimiter = '\n', .follow = true}};
+	int code = read_options(&c, argc, argv);
+
+	if (code != EXIT_DONE)
+		return code;
+	stop_catch();
+	if (c.duration_ns)
+		stop_after(c.duration_ns);
+	code = run(&c);
+	if (code != EXIT_DONE)
+		stop_die();
+	return code;
+}

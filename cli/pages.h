@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef CLI_PAGES_H
+#define CLI_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "names.h"
+#include "status_page.h"
+
+/*
+ * Status pages of bridges, as commands show them. Who looks takes no part: nothing is opened but the
+ * page, and nothing is changed.
+ */
+
+/* Of a page that was just read: how it is with its daemon. One word. */
+const char *pages_state(const struct status_page *page);
+
+/* It runs, and its page is not older than it should be. */
+bool pages_well(const struct status_page *page);
+
+/* How long ago that was; the clock may have been set since, then 0. */
+uint64_t pages_age_ns(const struct status_page *page);
+
+/* How often a link came up again. */
+uint64_t pages_reconnects(const struct status_link *l);
+
+/* A span of time for people, to buf: 2ms, 1.5s, 12m. */
+#define PAGES_SPAN_MAX 24
+const char *pages_span(char buf[static PAGES_SPAN_MAX], uint64_t ns);
+
+/* A number of bytes for people: 16M. */
+#define PAGES_SIZE_MAX 8
+const char *pages_size(char buf[static PAGES_SIZE_MAX], uint64_t bytes);
+
+/* `pull` or `push`. */
+const char *pages_direction(const struct status_stream *s);
+
+/* The fields of a stream's JSON object, without the braces. */
+void pages_print_stream(const struct status_page *page, const struct status_stream *s);
+
+/* The streams of all bridges that carry this queue: lines for people, or one JSON array. */
+void pages_print_carriers(const char *full, bool json);
+
+#endif

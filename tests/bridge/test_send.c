@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ledger.h"
+#include "send.h"
+
+/* The sending side of a stream: what is in flight stays so, whoever takes it up. */
+
+#define WINDOW 16
+
+static char queue[32], ledger[32];
+
+static int set_up(void **state)
+{
+	struct sq_config config = {.capacity = 4 * WINDOW, .max_message = 64, .participants = 8};
+
+	(void)state;
+	(void)snprintf(queue, sizeof(queue), "send%d.q", (int)getpid());
+	(void)snprintf(ledger, sizeof(ledger), "sqb.send.%d.q", (int)getpid());
+	return sq_create(queue, &config);
+}
+
+static int tear_down(void **state)
+{
+	struct ledger *l;
+
+	(void)state;
+	if (ledger_open(&l, ledger, 1) == 0)
+		ledger_remove(l);
+	return sq_unlink(queue);
+}
+
+static struct sender *take_up(uint32_t window)
+{
+	struct sender_setup setup = {.queue = queue, .ledger = ledger, .key = 6, .window = window};
+	struct sender *s;
+
+	assert_int_equal(sender_open(&s, &setup), 0);
+	return s;
+}
+
+static void put(unsigned n)
+{
+	struct sq *q;
+
+	assert_int_equal(sq_open(&q, queue), 0);
+	while (n-- > 0)
+		assert_int_equal(sq_put(q, "message", 7, SQ_NOWAIT), 0);
+	sq_close(q);
+}
+
+/* All that it sends now: the first and the last. */
+static unsigned send_all(struct sender *s, uint64_t *ret_first, uint64_t *ret_last)
+{
+	struct sender_message m;
+	unsigned n = 0;
+
+	while (sender_next(s, &m) == 0) {
+		*ret_first = n++ == 0 ? m.sequence : *ret_first;
+		*ret_last = m.sequence;
+		sender_sent(s);
+	}
+	return n;
+}
+
+static void expect_queue(uint64_t depth, uint64_t leased)
+{
+	struct sq_stat st;
+	struct sq *q;
+
+	assert_int_equal(sq_open(&q, queue), 0);
+	assert_int_equal(sq_stat(q, &st), 0);
+	sq_close(q);
+	assert_int_equal(st.depth, depth);
+	assert_int_equal(st.leased, leased);
+}
+
+/* What the receiver has, and we do not know yet, must not be sent again under other numbers. */
+static void a_smaller_window_gives_nothing_back(void **state)
+{
+	uint64_t first = 0, last = 0;
+	struct sender *s = take_up(WINDOW);
+
+	(void)state;
+	put(WINDOW + 4);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 1000, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), WINDOW);
+	sender_close(s);
+
+	s = take_up(4);
+	assert_int_equal(sender_in_flight(s), WINDOW);
+	expect_queue(4, WINDOW);
+	assert_int_equal(sender_resume(s, 10), 0);
+	sender_received(s, 10);
+	sender_credit(s, 1000, 1 << 20);
+	assert_true(send_all(s, &first, &last) >= WINDOW - 10);
+	assert_int_equal(first, 11);
+	sender_received(s, last);
+	while (send_all(s, &first, &last) > 0)
+		sender_received(s, last);
+	assert_int_equal(last, WINDOW + 4);
+	expect_queue(0, 0);
+	sender_close(s);
+
+	/* And then it is as small as was asked for. */
+	s = take_up(4);
+	put(WINDOW);
+	assert_int_equal(sender_resume(s, last), 0);
+	sender_credit(s, 1000, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), 4);
+	sender_close(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_smaller_window_gives_nothing_back, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("send", tests, NULL, NULL);
+}

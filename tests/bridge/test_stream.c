@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ledger.h"
+#include "link.h"
+#include "recv.h"
+
+/* A link with real queues, and frames by hand. */
+
+#define WINDOW 4096
+#define OUTPUT 16384 /* as a record of TLS's */
+
+static struct {
+	char queue[32], ledger[32];
+	struct link *l;
+	struct receiver *r;
+	uint8_t buf[1 << 20];
+} t;
+
+static void make(uint64_t capacity)
+{
+	struct sq_config config = {.capacity = capacity, .max_message = 64, .participants = 8};
+
+	assert_int_equal(sq_create(t.queue, &config), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	(void)snprintf(t.queue, sizeof(t.queue), "str%d.q", (int)getpid());
+	(void)snprintf(t.ledger, sizeof(t.ledger), "sqb.str.%d.q", (int)getpid());
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct ledger *l;
+
+	(void)state;
+	link_free(t.l);
+	receiver_close(t.r);
+	if (ledger_open(&l, t.ledger, 1) == 0)
+		ledger_remove(l);
+	return sq_unlink(t.queue);
+}
+
+static void say(const struct wire_frame *f)
+{
+	ssize_t n = wire_encode(t.buf, sizeof(t.buf), f);
+	size_t used;
+
+	assert_true(n > 0);
+	assert_int_equal(link_input(t.l, t.buf, (size_t)n, 1, &used), 0);
+	assert_int_equal(used, n);
+}
+
+static void say_batch(uint64_t first, uint32_t n)
+{
+	struct wire_batch_build b;
+	size_t used, len;
+
+	assert_int_equal(wire_batch_begin(&b, t.buf, sizeof(t.buf), 1, first), 0);
+	while (n-- > 0)
+		assert_int_equal(wire_batch_add(&b, "task", 4, 1), 0);
+	len = wire_batch_end(&b);
+	assert_int_equal(link_input(t.l, t.buf, len, 1, &used), 0);
+	assert_int_equal(used, len);
+}
+
+/* Until it has nothing to say: how many messages it says are settled. */
+static uint64_t hear_settled(void)
+{
+	uint64_t sum = 0;
+	size_t len;
+
+	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
+		for (size_t at = 0, n; at < len; at += n) {
+			struct wire_frame f;
+
+			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
+			for (uint32_t i = 0; f.type == WIRE_SETTLE && i < f.ranges.count; i++)
+				sum += wire_range_at(&f.ranges, i).count;
+		}
+	return sum;
+}
+
+static int opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
+	const struct wire_opened *o, struct link_end *ret, const char **ret_why)
+{
+	(void)context;
+	(void)l;
+	(void)direction;
+	(void)queue;
+	(void)o;
+	(void)ret;
+	(void)ret_why;
+	return 0;
+}
+
+static uint64_t any(void *context)
+{
+	(void)context;
+	return 1;
+}
+
+/* A leaf that pulls, connected and opened. */
+static void begin_pull(void)
+{
+	struct receiver_setup setup = {.queue = t.queue,
+		.ledger = t.ledger,
+		.key = 8,
+		.window = WINDOW,
+		.window_bytes = 1 << 20};
+	struct link_setup leaf = {.peer = "hub",
+		.instance = {1},
+		.heartbeat_ms = 1000,
+		.opened = opened,
+		.random = any};
+	struct wire_frame hello = {.type = WIRE_HELLO,
+		.hello = {.lowest = 1, .highest = 1, .instance = {2}, .heartbeat_ms = 1000}};
+	struct wire_frame answer = {.type = WIRE_OPENED,
+		.stream = 1,
+		.opened = {
+			.result = WIRE_FRESH, .epoch = 1, .max_message = 64, .capacity = WINDOW}};
+	struct link_end end = {.max_message = 64, .capacity = WINDOW};
+
+	assert_int_equal(receiver_open(&end.receiver, &setup), 0);
+	assert_int_equal(link_new(&t.l, &leaf), 0);
+	assert_int_equal(link_add(t.l, WIRE_PULL, "q", &end), 0);
+	link_up(t.l, 1);
+	say(&hello);
+	assert_int_equal(hear_settled(), 0); /* and it asks for its stream */
+	say(&answer);
+}
+
+/* Every second one of many is done: more ranges than there is room for in one go. */
+static void each_settle_is_told(void **state)
+{
+	static struct sq_lease task[WINDOW];
+	struct sq *q;
+	bool dead;
+
+	(void)state;
+	make(WINDOW);
+	begin_pull();
+	say_batch(1, WINDOW / 2);
+	say_batch(1 + WINDOW / 2, WINDOW / 2);
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	for (unsigned i = 0; i < WINDOW; i++)
+		assert_int_equal(sq_lease(q, &task[i], SQ_NOWAIT), 0);
+	for (unsigned i = 0; i < WINDOW; i += 2)
+		assert_int_equal(sq_ack(q, &task[i]), 0);
+	(void)link_tick(t.l, 1, &dead);
+	assert_int_equal(hear_settled(), WINDOW / 2);
+	sq_close(q);
+}
+
+/* Messages of no bytes take memory too, while there is no room for them in the queue. */
+static void no_more_is_held_than_the_window(void **state)
+{
+	struct receiver_setup setup = {
+		.queue = t.queue, .key = 8, .window = 16, .window_bytes = 1 << 20};
+	struct sq *q;
+	uint64_t s = 0;
+	int r;
+
+	(void)state;
+	make(4);
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	while ((r = sq_put(q, "", 0, SQ_NOWAIT)) == 0)
+		continue;
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(receiver_open(&t.r, &setup), 0);
+	for (; s < 16; s++)
+		assert_int_equal(receiver_put(t.r, s + 1, "", 0), 0);
+	assert_int_equal(receiver_put(t.r, s + 1, "", 0), -EPROTO);
+	assert_int_equal(receiver_part(t.r, s + 1, 1, 0, "", 1), -EPROTO);
+	sq_close(q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_settle_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_more_is_held_than_the_window, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}
