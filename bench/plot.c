@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+#include "plot.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "out.h"
+#include "say.h"
+
+#define BARS_MAX 200
+
+static const char *path;
+static unsigned n;
+static struct {
+	char label[140], unit[16];
+	double median, min, max;
+} bars[BARS_MAX];
+
+void plot_begin(const char *file)
+{
+	path = file;
+	n = 0;
+}
+
+void plot_add(const struct row *row, const struct summary *s, bool near)
+{
+	if (!path || n == BARS_MAX)
+		return;
+	(void)snprintf(bars[n].label, sizeof(bars[n].label), "%s, %s%s", row->side, row->work,
+		near ? "" : " (far)");
+	(void)snprintf(bars[n].unit, sizeof(bars[n].unit), "%s", row->unit);
+	bars[n].median = s->median;
+	bars[n].min = s->min;
+	bars[n++].max = s->max;
+}
+
+static void draw(FILE *f)
+{
+	fprintf(f, "set terminal svg size 1000,%u font 'sans-serif,12'\n", 120 + 22 * n);
+	fprintf(f, "set output ");
+	fputc('\'', f);
+	for (const char *c = path; *c; c++) {
+		if (*c == '\'')
+			fputc('\'', f);
+		fputc(*c, f);
+	}
+	fputs("'\nset logscale x\nset format x '%.0s%c'\nset grid x\nset key off\n", f);
+	fprintf(f, "set xlabel '%s, median with least and most; logarithmic'\n", bars[0].unit);
+	fprintf(f, "set yrange [%u:-1] noreverse\nset style fill solid 0.6\n", n);
+	fprintf(f, "set lmargin 50\n$rows << END\n");
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f, "%u %g %g %g \"%s\"\n", i, bars[i].median, bars[i].min, bars[i].max,
+			bars[i].label);
+	fputs("END\nplot $rows using 2:1:3:4:ytic(5) with xerrorbars pointtype 5 pointsize 1.2\n",
+		f);
+}
+
+int plot_end(void)
+{
+	FILE *f;
+	int r;
+
+	if (!path)
+		return EXIT_DONE;
+	if (n == 0)
+		return say(EXIT_UNAVAILABLE, "nothing to draw");
+	(void)signal(SIGPIPE, SIG_IGN);
+	f = popen("command -v gnuplot >/dev/null && exec gnuplot", "we");
+	if (!f)
+		return say(EXIT_UNAVAILABLE, "gnuplot: %s", strerror(errno));
+	draw(f);
+	r = pclose(f);
+	if (r != 0)
+		return say(EXIT_UNAVAILABLE,
+			"%s was not drawn: is there a gnuplot (package gnuplot-nox), and may it write there?",
+			path);
+	return EXIT_DONE;
+}

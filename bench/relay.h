@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BENCH_RELAY_H
+#define BENCH_RELAY_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * A process between leaf and hub that hands on each byte half the delay after it came, in either
+ * direction, and as many of them as come: a long way with a wide road. It wants no privileges, as
+ * netem would.
+ */
+
+/* To the port *port of this machine. *port is then where to connect to instead. An exit code. */
+int relay_start(pid_t *ret_pid, int *port, int64_t delay_ns);
+
+#endif

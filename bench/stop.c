@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+#include "stop.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+static volatile sig_atomic_t came;
+
+static void note(int number)
+{
+	came = number;
+}
+
+void stop_release(void)
+{
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction now;
+
+		if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == note)
+			(void)signal(signals[i], SIG_DFL);
+	}
+}
+
+void stop_catch(void)
+{
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction old, new = {.sa_handler = note};
+
+		/* nohup and a shell's background jobs ignore them for us. */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+			continue;
+		(void)sigaction(signals[i], &new, NULL);
+	}
+}
+
+int stop_came(void)
+{
+	return came;
+}
+
+void stop_die(void)
+{
+	if (!came)
+		return;
+	(void)signal(came, SIG_DFL);
+	(void)raise(came);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BENCH_STOP_H
+#define BENCH_STOP_H
+
+/* Ctrl-C and its like end what is under way, and then everything is cleaned up. */
+
+void stop_catch(void);
+
+/* In a child: it has nothing to clean up, and ends. */
+void stop_release(void);
+
+/* The signal that came, or 0. */
+int stop_came(void);
+
+/* After the clean-up: die of it, as whoever sent it expects. Returns if none came. */
+void stop_die(void);
+
+#endif
