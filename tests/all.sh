@@ -59,7 +59,7 @@ segments >build-before.log
 export ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
-sanitize="-Dbuildtype=debugoptimized -Db_lundef=false -Db_sanitize"
+sanitize="-Doptimization=1 -Ddebug=true -Dc_args=-g1 -Db_lundef=false -Db_sanitize"
 
 engine="unit model stress kill damage"
 everything="$engine step cli bridge net sim bench"
@@ -77,10 +77,9 @@ gate)
     # As it is shipped: -O3.
     cell build gcc "" $everything
     check "sqbridge is built" test -x build/bridge/sqbridge
-    cell build-asan gcc "$sanitize=address,undefined" $engine bridge sim
+    part build-asan gcc "$sanitize=address,undefined" unit stress kill damage parts sim
     # Everything that is threads in one process; what forks is not for this sanitizer.
-    targets="tests/stress/stress tests/stress/threads"
-    cell build-tsan clang "$sanitize=thread" threads
+    part build-tsan clang "$sanitize=thread" threads
     targets="tests/bridge/fuzz_wire bridge/sqbridge cli/sqctl bench/sqbench"
     cell build-clang clang "" fuzz
     targets=

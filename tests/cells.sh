@@ -57,12 +57,15 @@ set_up() {
     echo "$stamp" >"$dir/cell"
 }
 
-# build DIR CC OPTION...: set up, then compile; of it $targets, or all. Warnings are errors here.
+# build DIR CC OPTION...: set up, then compile; of it what the suites in $wanted need, if there are any. Warnings are
+# errors here.
 build() {
     if ! set_up "$@"; then
         tail -n 60 "$1.log"
         return 1
     fi
+    # shellcheck disable=SC2086 # a list of words
+    if [ -n "${wanted:-}" ]; then targets=$(python3 tests/targets.py "$1" $wanted); fi
     # shellcheck disable=SC2086 # a list of words
     timeout "$(left)" ninja -C "$1" ${targets:-} >"$1.log" 2>&1 || {
         tail -n 60 "$1.log"
@@ -159,6 +162,13 @@ cell() {
         over "the build of $dir"
     fi
     echo "   $(($(date +%s) - start)) seconds"
+}
+
+# part DIR CC OPTIONS SUITE...: a cell of which only what those suites need is built.
+part() {
+    wanted=$(shift 3 && echo "$*")
+    cell "$@"
+    wanted= targets=
 }
 
 # script NAME COMMAND...: a cell that is a script of its own. It says what failed.

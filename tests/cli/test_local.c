@@ -830,20 +830,49 @@ static void test_terminated(void **state)
 }
 
 /* Nobody reads, so it cannot end well: the second time it ends at once. */
+/* A pipe that holds nothing more: whoever writes to it waits. */
+static void full_pipe(int fd[2])
+{
+	char page[4096] = {0};
+	int size;
+
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	size = fcntl(fd[1], F_SETPIPE_SZ, (int)sizeof(page));
+	assert_true(size > 0);
+	for (int n = 0; n < size; n += (int)sizeof(page))
+		assert_int_equal(write(fd[1], page, sizeof(page)), sizeof(page));
+}
+
+/* Until there is a result, which the collector then has to write. */
+static void wait_result(void)
+{
+	struct sq_stat st = {0};
+	struct sq *q;
+
+	assert_int_equal(sq_open(&q, queue("cq")), 0);
+	for (int64_t until = watch_now_ns() + WATCH_PATIENCE; st.put == 0;) {
+		assert_true(watch_now_ns() < until);
+		assert_int_equal(sq_stat(q, &st), 0);
+	}
+	sq_close(q);
+}
+
+/* Nobody reads the results, so it cannot be done before the second signal comes. */
 static void end_twice(int sig)
 {
 	int fd[2];
 	int64_t from;
 
-	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
-	begin_with(&(struct start){.out = fd[1]}, "--duration", LONG);
+	full_pipe(fd);
+	begin_with(&(struct start){.out = fd[1]}, "--prefix", prefix(), "--duration", LONG);
 	assert_int_equal(close(fd[1]), 0);
 	wait_started();
+	wait_result();
 	assert_int_equal(kill(current.pid, sig), 0);
 	wait_said("once more to end at once", 1);
 	/* Right behind the first it passes for the same wish, of which all processes are told. */
 	from = watch_now_ns();
-	while (!ended() && watch_now_ns() - from < 2 * SECOND) {
+	while (!ended() && watch_now_ns() - from < WATCH_PATIENCE) {
 		assert_int_equal(kill(current.pid, sig), 0);
 		(void)usleep(20000);
 	}

@@ -297,10 +297,11 @@ void *sim_calloc(size_t n, size_t size)
 
 void sim_free(void *p)
 {
-	union note *n = (union note *)p - 1;
+	union note *n;
 
 	if (!p)
 		return;
+	n = (union note *)p - 1;
 	n->bridge->heap -= n->n;
 	free(n);
 }
