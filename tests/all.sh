@@ -10,6 +10,15 @@
 # Exit code 0 if all passed, 1 if something failed, or was not over in time; 64 for a wrong argument.
 set -eu
 cd "$(dirname "$0")/.."
+
+# Where we may, with a /dev/shm of our own: what others do in theirs is not our tests' business, nor ours theirs.
+if [ -z "${SQ_TESTS_INSIDE:-}" ] && unshare -m true 2>/dev/null; then
+    SQ_TESTS_INSIDE=1
+    export SQ_TESTS_INSIDE
+    # shellcheck disable=SC2016 # for the inner shell
+    exec unshare -m sh -c 'mount -t tmpfs -o mode=1777 sq-tests /dev/shm && exec sh tests/all.sh "$@"' sh "$@"
+fi
+
 mode=${1:-gate}
 case $#$mode in
 1deep | 1quick | 0gate) ;;
@@ -59,7 +68,8 @@ segments >build-before.log
 export ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
-sanitize="-Doptimization=1 -Ddebug=true -Dc_args=-g1 -Db_lundef=false -Db_sanitize"
+# A sanitized build at -O1 knows too little of ranges to warn of formats that may be cut.
+sanitize="-Doptimization=1 -Ddebug=true -Dc_args=['-g1','-Wno-format-truncation'] -Db_lundef=false -Db_sanitize"
 
 engine="unit model stress kill damage"
 everything="$engine step cli bridge net sim bench"

@@ -212,7 +212,7 @@ static unsigned race(uint64_t need, _Atomic uint64_t *gate)
 	for (int i = 0; i < CREATORS; i++) {
 		pid[i] = fork();
 		if (pid[i] == 0) {
-			char name[8];
+			char name[24];
 			int r;
 
 			(void)snprintf(name, sizeof(name), "room%d", i);
@@ -239,7 +239,7 @@ static unsigned race(uint64_t need, _Atomic uint64_t *gate)
 			files(), pages_free());
 	fill_the_rest();
 	for (int i = 0; i < CREATORS; i++) {
-		char name[8];
+		char name[24];
 
 		(void)snprintf(name, sizeof(name), "room%d", i);
 		if (pid[i] == 1)
