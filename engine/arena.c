@@ -113,7 +113,6 @@ static bool spoken_for(const struct sq *h, uint64_t index, uint64_t w)
 	case SQI_TAKEN:
 	case SQI_BACK:
 	case SQI_RELEASING:
-	case SQI_PINNED:
 		return sqi_cell_block(h, c, &ref) && ref.index == index &&
 		       ref.gen == w >> GEN_SHIFT;
 	default:

@@ -9,6 +9,10 @@
  * The bits are hints, the words decide: who finds a bit without a BACK takes it down. A bit that its
  * setter was stopped or killed before setting is found by the sweep.
  *
+ * Among themselves those that wait are delivered in the order in which they came back: each bears a
+ * number (sqi_returned()). A search remembers the first of them, so that many do not cost a search
+ * each: who comes back later has a higher number, so they stay the first until they are taken.
+ *
  * Half of each word counts the settings of its bits. A bit is taken down by a CAS from a value that
  * was read *before* the look at the cell found no BACK: if the message came back after that look,
  * its setter has counted, or will set the bit afterwards. So nobody ever hides a message, also not
@@ -35,6 +39,18 @@ static void set(struct sq *h, uint64_t index)
 	atomic_fetch_or_explicit(word_of(h, index), bit_of(index), memory_order_seq_cst);
 }
 
+/*
+ * From this very word, TAKEN, to BACK. False: the word had changed. Its number is written before,
+ * so it has one when it can be found; a number that was written for nothing, or by one who was
+ * stopped here, makes somebody wait longer or shorter, and nothing else.
+ */
+bool sqi_back(struct sq *h, uint64_t pos, uint64_t w)
+{
+	sqi_post(sqi_returned(h, pos), sqi_add(&h->head->returns, 1));
+	/* B1. */
+	return sqi_cas(&sqi_cell(h, pos)->word, w, sqi_word_back(w));
+}
+
 /* This cell's word is BACK, or was a moment ago. Wakes a consumer. */
 void sqi_back_announce(struct sq *h, uint64_t pos)
 {
@@ -49,11 +65,34 @@ void sqi_back_defer(struct sq *h, uint64_t pos)
 	set(h, pos & h->mask);
 }
 
-/* A message waiting for redelivery, of less than `limit` attempts, if there is one. */
-bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word)
+/* Into its place among those that wait. False: one of them, the last, had to go. */
+static bool insert(struct sqi_waiting *waiting, uint64_t index, uint64_t number)
+{
+	unsigned at = waiting->count;
+
+	while (at > 0 && (int64_t)(waiting->list[at - 1].number - number) > 0)
+		at--;
+	if (at == SQI_WAITING_MAX)
+		return false;
+	for (unsigned i = waiting->count < SQI_WAITING_MAX ? waiting->count : SQI_WAITING_MAX - 1;
+		i > at; i--)
+		waiting->list[i] = waiting->list[i - 1];
+	waiting->list[at].index = index;
+	waiting->list[at].number = number;
+	if (waiting->count == SQI_WAITING_MAX)
+		return false;
+	waiting->count++;
+	return true;
+}
+
+/* Find the first of those that wait, of less than `limit` attempts. */
+static void search(struct sq *h, unsigned limit)
 {
 	uint64_t seq = sqi_look(&h->head->back_seq);
+	bool all = true;
 
+	h->waiting.count = h->waiting.next = 0;
+	h->waiting.again = false;
 	for (uint64_t i = 0; i <= h->mask; i += SQI_BITS) {
 		uint64_t old = sqi_look(word_of(h, i)), bits = old & (COUNT_ONE - 1);
 
@@ -68,13 +107,49 @@ bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *re
 				if (sqi_cas(word_of(h, i), old, old & ~bit))
 					old &= ~bit;
 			} else if (sqi_word_attempts(w) < limit) {
+				all &= insert(
+					&h->waiting, index, sqi_watch(sqi_returned(h, index)));
+			}
+		}
+	}
+	if (all)
+		h->back_seen = seq;
+}
+
+/* May there be one that waits for redelivery, and that this handle does not know to have gone? */
+bool sqi_back_maybe(const struct sq *h)
+{
+	return h->waiting.next < h->waiting.count || h->waiting.again ||
+	       sqi_look(&h->head->back_seq) != h->back_seen;
+}
+
+/* The longest waiting redelivery of less than `limit` attempts, if there is any. */
+bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	struct sqi_waiting *waiting = &h->waiting;
+
+	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {
+		for (; waiting->next < waiting->count; waiting->next++) {
+			uint64_t index = waiting->list[waiting->next].index;
+			uint64_t w = sqi_look(&sqi_cell(h, index)->word);
+
+			if (sqi_word_state(w) != SQI_BACK || sqi_word_attempts(w) >= limit)
+				continue;
+			if (sqi_watch(sqi_returned(h, index)) !=
+				waiting->list[waiting->next].number) {
+				waiting->again = true;
+			} else {
 				*ret_pos = index;
 				*ret_word = w;
 				return true;
 			}
 		}
+		if (!waiting->again && sqi_look(&h->head->back_seq) == h->back_seen)
+			return false;
+		search(h, limit);
+		if (waiting->count == 0)
+			return false;
 	}
-	h->back_seen = seq;
 	return false;
 }
 

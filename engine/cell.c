@@ -66,11 +66,14 @@ static void release_block(struct sq *h, struct sqi_cell *c)
 }
 
 /*
- * From this very word to FREE, by way of RELEASING if there is a block: that says whose duty its
- * freeing is.
+ * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE, by way of RELEASING
+ * if there is a block: that says whose duty its freeing is. False: the word had changed.
  */
-static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
+bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w)
 {
+	struct sqi_cell *c = sqi_cell(h, pos);
+	unsigned more = sqi_word_state(w) == SQI_FULL;
+
 	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
 		/* F1. Releases what was read of the cell; W1 acquires it. */
 		return sqi_cas(&c->word, w, sqi_word_free(w, more));
@@ -78,44 +81,6 @@ static bool release(struct sq *h, struct sqi_cell *c, uint64_t w, unsigned more)
 		return false;
 	release_block(h, c);
 	return true;
-}
-
-/*
- * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE. False: the word had
- * changed.
- */
-bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w)
-{
-	struct sqi_cell *c = sqi_cell(h, pos);
-	unsigned more = sqi_word_state(w) == SQI_FULL;
-
-	if (!sqi_due_pinned(h, pos))
-		return release(h, c, w, more);
-	/*
-	 * An overdue holder may still be reading: the cell waits until it lets go, and the last one
-	 * frees it.
-	 */
-	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_PINNED, 0) + more * SQI_TURN_ONE))
-		return false;
-	sqi_cell_unpinned(h, pos);
-	return true;
-}
-
-/* A pin was taken off, or may have been: free the cell if it waited for that and none is left. */
-void sqi_cell_unpinned(struct sq *h, uint64_t pos)
-{
-	struct sqi_cell *c = sqi_cell(h, pos);
-
-	for (;;) {
-		uint64_t w = sqi_look(&c->word);
-
-		if (sqi_word_state(w) != SQI_PINNED || sqi_due_pinned(h, pos))
-			return;
-		if (release(h, c, w, 0)) {
-			sqi_wake(&h->head->went);
-			return;
-		}
-	}
 }
 
 /*

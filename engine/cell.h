@@ -47,6 +47,40 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
 	}
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define SQI_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SQI_TSAN 1
+#endif
+#endif
+
+/*
+ * Copy a message, wherever it lies, that may be given to others meanwhile and its memory used
+ * again: whoever wants to use the copy sees afterwards that this was not so. Whole words are read,
+ * to the end of the last one: memory of a queue is a multiple of them.
+ */
+#ifdef SQI_TSAN
+/* The writer of a block is the user, or memcpy(): to ThreadSanitizer that is a race, and is one. */
+__attribute__((no_sanitize("thread")))
+#endif
+static inline void
+sqi_copy_bytes(void *buf, const void *data, size_t len)
+{
+	const sqi_u64 *from = data;
+	unsigned char *to = buf;
+
+	for (size_t i = 0; i * 8 < len; i++) {
+#ifdef SQI_TSAN
+		uint64_t v = *(const volatile uint64_t *)(const void *)&from[i];
+#else
+		uint64_t v = sqi_peek(&from[i]);
+#endif
+
+		memcpy(to + i * 8, &v, len - i * 8 < 8 ? len - i * 8 : 8);
+	}
+}
+
 /* The id of the message put at this position: of its turn 40 bits. */
 static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
 {

@@ -40,29 +40,16 @@ int sq_held(struct sq *h, struct sq_lease *ret, int n)
 	if (n < 0 || (!ret && n > 0))
 		return -EINVAL;
 	for (uint64_t i = 0; i <= h->mask; i++) {
-		struct sqi_cell *c = sqi_cell(h, i);
-		struct sq_lease lease = {0};
-		uint64_t w = sqi_look(&c->word);
+		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
 
 		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->owner)
 			continue;
-		lease.id = sqi_cell_id(sqi_watch(&c->meta), i, h->mask, h->shift);
-		lease.attempts = sqi_word_attempts(w);
-		if (sqi_cell_view(h, c, &lease.data, &lease.len) < 0) {
-			/* Reported once, and dropped; 0: it is not ours any more. */
-			if (sqi_cell_damaged(h, i, w) == 0)
-				continue;
-			return -EBADMSG;
-		}
-		/* Skips raise the turn; another owner or attempt is another lease. */
-		w ^= sqi_look(&c->word);
-		if ((w & ~SQI_TURN_MASK) != 0)
-			continue;
-		if (found < n)
-			ret[found] = lease;
-		found++;
+		/* Those that are only counted may end before they are asked for. */
+		r = found < n ? sqi_lease_again(h, i, w, &ret[found]) : 1;
+		if (r < 0)
+			return r;
+		found += r;
 	}
-	h->held = (uint64_t)found; /* some may have ended since we came */
 	return found;
 }
 
@@ -115,9 +102,8 @@ int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 			return -ENOENT;
 		if (sqi_word_state(w) == SQI_TAKEN)
 			return -EBUSY;
-		r = sqi_take(h, id, w, &lease);
+		r = sqi_lease(h, id, w, &lease);
 		if (r > 0) {
-			sqi_count(&h->slot->leases);
 			*ret = lease;
 			return 0;
 		}

@@ -188,7 +188,6 @@ int sqi_front(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 			case SQI_BACK:
 			case SQI_VOID:
 			case SQI_RELEASING:
-			case SQI_PINNED:
 				h->front = p;
 				return -EAGAIN;
 			default:
@@ -238,7 +237,6 @@ static int seal(struct sq *h)
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
-		case SQI_PINNED:
 			/* As a producer would. */
 			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end)) {
 				if (sqi_look(&c->word) != w)
@@ -263,6 +261,7 @@ static int seal(struct sq *h)
 int sqi_drained(struct sq *h)
 {
 	unsigned limit = sqi_attempts_limit(h);
+	bool own = false, others = false;
 	int r = seal(h);
 
 	if (r == 0)
@@ -277,16 +276,17 @@ int sqi_drained(struct sq *h)
 				return 0;
 			}
 			/* A dead letter that there is no room for: it is still here. */
-			if (h->held == 0)
-				return -EAGAIN;
+			others = true;
 			break;
 		case SQI_TAKEN:
-			if (h->held == 0 && sqi_word_owner(w) != h->owner)
-				return -EAGAIN;
+			own |= sqi_word_owner(w) == h->owner;
+			others |= sqi_word_owner(w) != h->owner;
 			break;
 		default:
 			break;
 		}
 	}
-	return h->held == 0 ? r : -EPIPE;
+	if (own)
+		return -EPIPE;
+	return others ? -EAGAIN : r;
 }

@@ -13,24 +13,33 @@
  * a lease, copied, and acked.
  */
 
-#define COPY_MS 1000 /* and one more for each 64 KiB: far more than any copy takes */
+#define COPY_NS         1000000000 /* and for each KiB as much more: far more than any copy takes */
+#define COPY_NS_PER_KIB 16000
 
 /* Copy the block's message and let it go. 0: it was taken from us, look again. */
 static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
 	struct sq_lease lease;
-	int r = sqi_take(h, pos, w, &lease);
+	uint64_t taken;
+	int r = sqi_take(h, pos, w, &lease, &taken);
 
 	if (r <= 0)
 		return r;
 	/* A copy may take longer than a lease is meant to. */
-	sqi_due_extend(h, pos, lease.id >> h->shift, lease.attempts, COPY_MS + (lease.len >> 16));
+	if (!sqi_due_extend(h, pos, taken, COPY_NS + lease.len / 1024 * COPY_NS_PER_KIB)) {
+		sqi_due_finish(h, pos);
+		return 0;
+	}
 	if (lease.len > cap) {
 		/* It was shorter a moment ago, when it was nobody's. */
 		(void)sqi_give_back(h, &lease, false);
 		return -EBADMSG;
 	}
-	memcpy(buf, lease.data, lease.len);
+	if (h->g.in.lease_ns)
+		sqi_copy_bytes(buf, lease.data, lease.len);
+	else
+		memcpy(buf, lease.data, lease.len);
+	/* If the lease had ended, the copy is of nobody knows what. */
 	if (sqi_finish(h, &lease) < 0)
 		return 0;
 	return (ssize_t)lease.len + 1;
@@ -73,7 +82,8 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 			sqi_cell_read(c, buf, len);
 			if (!sqi_cell_release(h, p, w))
 				continue;
-			if (sqi_word_state(w) == SQI_FULL) {
+			h->ring_turn = sqi_word_state(w) != SQI_FULL;
+			if (!h->ring_turn) {
 				sqi_passed(h, p + 1);
 			} else {
 				sqi_back_taken(h, p);

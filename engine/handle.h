@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copies.h"
 #include "layout.h"
 #include "sq.h"
 #include "word.h"
@@ -21,6 +22,8 @@
  * that is whole nobody comes near it.
  */
 #define SQI_ROUNDS_MAX (1u << 20)
+
+#define SQI_SEARCHES_MAX 4096 /* each may be a walk over all cells, so fewer than SQI_ROUNDS_MAX */
 
 /* Positions between two publications of a hint. */
 #define SQI_HINT_EVERY 16
@@ -42,6 +45,19 @@ struct sqi_side {
 	unsigned hurried; /* waits in a row that came soon after another */
 };
 
+#ifndef SQI_WAITING_MAX /* the explorer has fewer */
+#define SQI_WAITING_MAX 32
+#endif
+
+/* The first of the messages that wait for redelivery, in order, as a search found them. */
+struct sqi_waiting {
+	unsigned count, next; /* next: those before it are taken */
+	bool again;           /* one of them was taken and is back: it is not where it was */
+	struct {
+		uint64_t index, number;
+	} list[SQI_WAITING_MAX];
+};
+
 struct sq {
 	/* What every call needs. */
 	unsigned char *cells;
@@ -57,14 +73,16 @@ struct sq {
 	uint64_t puts; /* as in the slot, which nobody else raises while we live */
 	uint64_t last; /* id of the last put, plus one; 0: not known */
 	uint64_t back_seen;
+	struct sqi_waiting waiting;
+	bool ring_turn; /* the last message was a redelivery: the next is one of the ring, if it has any */
 	struct sqi_head *head;
 	struct sqi_slot *slot;
 
 	struct sqi_side producing, consuming;
 	bool short_of_blocks; /* the last attempt to put failed for want of one */
-	uint64_t held;        /* leases not yet settled, as far as this handle knows */
 	int owed;             /* an error that sq_get_many() could not report yet */
-	unsigned fuel;        /* operations until the next look for the dead */
+	unsigned fuel;        /* operations until the next look at the clock */
+	uint64_t looked_ms;   /* the last look for the dead in passing */
 
 	struct sqi_ref reserved; /* of a large reservation */
 	void *buffer;            /* of a small one */
@@ -81,6 +99,8 @@ struct sq {
 	uint64_t id;       /* the participant's */
 	uint64_t dev, ino; /* of the object's file, which fd should be of */
 	int fd;            /* holds the lock that says it lives */
+	uint64_t tag;      /* of this process's handles ever */
+	struct sqi_copies copies;
 	struct sq *dead_letters;
 	struct sq *next, **prev; /* all handles of the process */
 };
@@ -107,11 +127,16 @@ static inline sqi_u64 *sqi_bitmap(const struct sq *h)
 	return (sqi_u64 *)(h->base + h->g.bitmap);
 }
 
-/* NULL in a queue without a lease time. */
-static inline struct sqi_due *sqi_due(const struct sq *h, uint64_t position)
+/* When the lease of this cell ends, in a queue with a lease time: see due.c. */
+static inline sqi_u64 *sqi_deadline(const struct sq *h, uint64_t position)
 {
-	return h->g.in.lease_ms ? (struct sqi_due *)(h->base + h->g.leases) + (position & h->mask)
-				: NULL;
+	return (sqi_u64 *)(h->base + h->g.deadlines) + (position & h->mask);
+}
+
+/* When the message of this cell last came back, as a number among all that did. */
+static inline sqi_u64 *sqi_returned(const struct sq *h, uint64_t position)
+{
+	return (sqi_u64 *)(h->base + h->g.returns) + (position & h->mask);
 }
 
 static inline struct sqi_block *sqi_block(const struct sq *h, uint64_t index)
@@ -169,7 +194,10 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap);
 
 /* lease.c */
 int sqi_lease_try(struct sq *h, struct sq_lease *ret);
-int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret);
+int sqi_lease(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret);
+int sqi_lease_again(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret);
+void sqi_lease_drop(struct sq *h, const struct sq_lease *lease);
+int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken);
 int sqi_finish(struct sq *h, const struct sq_lease *lease);
 int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly);
 
@@ -178,25 +206,22 @@ int sqi_cell_view(
 	const struct sq *h, const struct sqi_cell *c, const void **ret_data, size_t *ret_len);
 bool sqi_cell_block(const struct sq *h, const struct sqi_cell *c, struct sqi_ref *ret);
 bool sqi_cell_release(struct sq *h, uint64_t pos, uint64_t w);
-void sqi_cell_unpinned(struct sq *h, uint64_t pos);
 int sqi_cell_damaged(struct sq *h, uint64_t pos, uint64_t w);
 
 /* back.c: messages waiting for redelivery */
+bool sqi_back(struct sq *h, uint64_t pos, uint64_t w);
 void sqi_back_announce(struct sq *h, uint64_t pos);
 void sqi_back_defer(struct sq *h, uint64_t pos);
+bool sqi_back_maybe(const struct sq *h);
 bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word);
 void sqi_back_taken(struct sq *h, uint64_t pos);
 void sqi_back_sweep(struct sq *h);
 
 /* due.c: lease times */
-void sqi_due_begin(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
-void sqi_due_extend(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts, uint64_t more_ms);
-bool sqi_due_touch(struct sq *h, uint64_t pos, uint64_t turn, unsigned attempts);
+bool sqi_due_prepare(struct sq *h, uint64_t pos, uint64_t w);
+bool sqi_due_extend(struct sq *h, uint64_t pos, uint64_t w, uint64_t more_ns);
+void sqi_due_finish(struct sq *h, uint64_t pos);
 void sqi_due_sweep(struct sq *h);
-bool sqi_due_pinned_slow(const struct sq *h, uint64_t pos);
-bool sqi_due_is_pinned_by_us(const struct sq *h, uint64_t pos);
-void sqi_due_unpin(struct sq *h, uint64_t pos, uint64_t turn, unsigned owner);
-void sqi_due_unpin_all(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
 
 /* arena.c */
 int sqi_block_get(struct sq *h, size_t len, struct sqi_ref *ret);
@@ -228,6 +253,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 int64_t sqi_now_ns(void);
 uint64_t sqi_now_ms(void);
+uint64_t sqi_coarse_ms(void);
 
 /* stat.c */
 bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail);
@@ -254,10 +280,15 @@ static inline unsigned sqi_attempts_limit(const struct sq *h)
 	return h->g.in.max_attempts ? h->g.in.max_attempts : ~0u;
 }
 
-/* Is an overdue holder perhaps still reading the message of this cell? */
-static inline bool sqi_due_pinned(const struct sq *h, uint64_t pos)
+/*
+ * We are about to end a lease of somebody else by changing this word; 0: not any more. To be said
+ * before the last look at whether that lease is still to be ended. Without a slot nothing is said:
+ * see docs/MEMORY_MODEL.md, "Lease times".
+ */
+static inline void sqi_ending(struct sq *h, uint64_t w)
 {
-	return h->g.in.lease_ms && sqi_due_pinned_slow(h, pos);
+	if (h->slot)
+		sqi_swap(&h->slot->ending, w);
 }
 
 /* Something came, or went: wake one who sleeps for it. */

@@ -15,7 +15,7 @@
 #define BLOCK_MEMORY_MAX     ((uint64_t)1 << 40)
 #define BLOCKS_MIN           8  /* of a class: two each for a few producers of the largest */
 #define BLOCKS_SPARE         64 /* more than the ring has cells: those being filled or read */
-#define LEASE_MS_MAX         ((uint64_t)1 << 40)
+#define LEASE_NS_MAX         ((uint64_t)1 << 60) /* 36 years */
 #define CELL_META            16
 
 static uint64_t round_up(uint64_t v, uint64_t to)
@@ -48,8 +48,6 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 	struct sqi_inputs in = {0};
 	uint64_t capacity = c->capacity ? c->capacity : 1024;
 	uint32_t small = c->small_message ? c->small_message : 48;
-	uint64_t lease_ms;
-
 	for (size_t i = 0; i < sizeof(c->reserved) / sizeof(c->reserved[0]); i++)
 		if (c->reserved[i])
 			return -EINVAL;
@@ -64,8 +62,7 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 	 */
 	if (!c->max_attempts != !(c->dead_letter && *c->dead_letter))
 		return -EINVAL;
-	lease_ms = (uint64_t)(c->lease_time / 1000000 + (c->lease_time % 1000000 > 0));
-	if (lease_ms > LEASE_MS_MAX)
+	if ((uint64_t)c->lease_time > LEASE_NS_MAX)
 		return -EINVAL;
 	if (c->max_attempts) {
 		if (sqi_name_check(c->dead_letter) < 0 || strlen(c->dead_letter) >= SQI_DLQ_MAX)
@@ -76,7 +73,7 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 	in.small = (uint32_t)(cell_size(small) - CELL_META);
 	in.max_message = c->max_message ? c->max_message : (uint64_t)1 << 20;
 	in.block_memory = c->block_memory ? c->block_memory : BLOCK_MEMORY_DEFAULT;
-	in.lease_ms = lease_ms;
+	in.lease_ns = (uint64_t)c->lease_time;
 	in.participants = c->participants ? c->participants : 1024;
 	in.max_attempts = c->max_attempts;
 	in.flags = c->flags;
@@ -121,7 +118,7 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 		in->capacity_log2 > 63 || in->small < 16 || in->small > SQ_SMALL_MAX + SQI_LINE ||
 		cell_size(in->small) - CELL_META != in->small || in->max_message < 1 ||
 		in->max_message > SQ_MESSAGE_MAX || in->block_memory < 1 ||
-		in->block_memory > BLOCK_MEMORY_MAX || in->lease_ms > LEASE_MS_MAX ||
+		in->block_memory > BLOCK_MEMORY_MAX || in->lease_ns > LEASE_NS_MAX ||
 		in->participants < 1 || in->participants > SQ_PARTICIPANTS_MAX ||
 		in->max_attempts > SQ_ATTEMPTS_MAX || (in->flags & ~SQ_EPHEMERAL) || in->unused ||
 		in->dead_letter[SQI_DLQ_MAX - 1] || !in->dead_letter[0] != !in->max_attempts)
@@ -139,9 +136,11 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	at += round_up(in->participants * sizeof(struct sqi_entry), SQI_LINE);
 	g.bitmap = at;
 	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
-	g.leases = at;
-	if (in->lease_ms)
-		at += round_up(g.capacity * sizeof(struct sqi_due), SQI_LINE);
+	g.returns = at;
+	at += round_up(g.capacity * 8, SQI_LINE);
+	g.deadlines = at;
+	if (in->lease_ns)
+		at += round_up(g.capacity * 8, SQI_LINE);
 	g.block_words = at;
 	at += round_up(g.blocks * sizeof(struct sqi_block), SQI_LINE);
 	at = round_up(at, SQI_PAGE);
@@ -175,13 +174,13 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		sizeof(struct sqi_head),
 		sizeof(struct sqi_slot),
 		sizeof(struct sqi_entry),
-		sizeof(struct sqi_due),
 		sizeof(struct sqi_block),
 		g->cell_size,
 		g->slots,
 		g->journal,
 		g->bitmap,
-		g->leases,
+		g->returns,
+		g->deadlines,
 		g->block_words,
 		g->cells,
 		g->blocks,

@@ -5,7 +5,7 @@
 /*
  * The bytes of a segment, all in host order, and where each part begins.
  *
- *	head | slots | journal | back bitmap | leases | block words | cells | block data
+ *	head | slots | journal | back bitmap | returns | deadlines | block words | cells | block data
  *
  * The head's description is written once, before the segment has a name. Whoever opens it computes
  * the whole geometry again from the few inputs and compares, and from then on uses only that
@@ -24,7 +24,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 3
+#define SQI_LAYOUT_VERSION 4
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
@@ -37,7 +37,7 @@
 struct sqi_inputs {
 	uint64_t max_message;
 	uint64_t block_memory;
-	uint64_t lease_ms; /* 0: until death */
+	uint64_t lease_ns; /* 0: until death */
 	uint32_t capacity_log2;
 	uint32_t small; /* as asked, rounded up to what the cell holds */
 	uint32_t participants;
@@ -58,9 +58,9 @@ struct sqi_geometry {
 	struct sqi_inputs in;
 	uint64_t capacity;
 	uint64_t cell_size;
-	uint64_t slots, journal, bitmap, leases, block_words, cells; /* offsets */
-	uint64_t blocks;                                             /* count, all classes */
-	uint64_t total;                                              /* bytes */
+	uint64_t slots, journal, bitmap, returns, deadlines, block_words, cells; /* offsets */
+	uint64_t blocks; /* count, all classes */
+	uint64_t total;  /* bytes */
 	uint32_t classes;
 	struct sqi_class class[SQI_CLASSES_MAX];
 };
@@ -77,6 +77,7 @@ struct sqi_head {
 	/* Read by all, written seldom. */
 	_Alignas(SQI_LINE) sqi_u64 closed; /* 0, 1 draining, 2 immediate */
 	sqi_u64 back_seq;                  /* raised when a cell became BACK */
+	sqi_u64 returns;                   /* the next number of those that come back */
 
 	/* Hints: lower bounds of the positions, published now and then. */
 	_Alignas(SQI_LINE) sqi_u64 tail;
@@ -115,12 +116,12 @@ struct sqi_slot {
 
 	/* The consuming half. */
 	_Alignas(SQI_LINE) sqi_u64 gots;
-	sqi_u64 leases;
 	sqi_u64 acks;
 	sqi_u64 nacks;
 	sqi_u64 redelivered;
 	sqi_u64 pid; /* for people to see; nothing depends on it */
 	sqi_u64 journal_puts;
+	sqi_u64 ending; /* a cell's word that it is about to end a lease by, or 0 */
 	/*
 	 * Of a durable participant, whose leases outlive it: index of its key's journal entry plus
 	 * one, and << 16 the last of its tenants that was reaped but for the leases. Else 0.
@@ -136,12 +137,6 @@ struct sqi_entry {
 	sqi_u64 who; /* the participant's id, 0 for none */
 	sqi_u64 seq;
 	sqi_u64 last; /* id of the last put, plus one; 0: not known */
-};
-
-/* Of a cell in a queue with a lease time. */
-struct sqi_due {
-	sqi_u64 deadline; /* ms << 20 | tag; ms 0: ended */
-	sqi_u64 pins;     /* four owners of 12 bits, tag 16: overdue holders that may still read */
 };
 
 /*
@@ -173,7 +168,6 @@ _Static_assert(sizeof(struct sqi_head) == 704, "layout");
 _Static_assert(sizeof(struct sqi_head) <= SQI_PAGE, "layout");
 _Static_assert(sizeof(struct sqi_slot) == 128, "layout");
 _Static_assert(sizeof(struct sqi_entry) == 32, "layout");
-_Static_assert(sizeof(struct sqi_due) == 16, "layout");
 _Static_assert(sizeof(struct sqi_block) == 16, "layout");
 _Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");
 

@@ -29,6 +29,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_result;
 static struct sqi_map *maps;
 static struct sq *handles;
+static uint64_t tags; /* the last one given */
 
 static void before_fork(void)
 {
@@ -117,6 +118,7 @@ int sqi_map_handle(struct sq *h, uint64_t dev, uint64_t ino)
 		return -ENOMEM;
 	}
 	m->handles++;
+	h->tag = ++tags;
 	h->map = m;
 	h->dev = dev;
 	h->ino = ino;

@@ -4,12 +4,11 @@
 
 #include "handle.h"
 
-#define SEARCHES_MAX 4096 /* each may be a walk over all cells, so fewer than SQI_ROUNDS_MAX */
-
 /*
- * Which message comes next: one that waits for redelivery, else the first of the ring, else perhaps
- * none for ever. Messages that were tried too often are moved to the dead letters on the way.
- * Called by get.c and lease.c.
+ * Which message comes next: of those that wait for redelivery the one that waits longest, or the
+ * first of the ring, by turns as far as there are both; or none; or none for ever. By turns, so that
+ * a message that is given back again and again keeps no other from being delivered. Messages that
+ * were tried too often are moved to the dead letters on the way. Called by get.c and lease.c.
  */
 
 /* The queue for dead letters. It may have been removed, and made again, since we opened it. */
@@ -38,18 +37,12 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 
 	if (!to)
 		return -EAGAIN;
-	/*
-	 * Our user may be reading it still, by a lease that has ended without his knowing. Ours here would
-	 * end that claim with it: so somebody else buries it, or we when he has learnt of the end.
-	 */
-	if (sqi_due_is_pinned_by_us(h, pos))
-		return -EAGAIN;
-	r = sqi_take(h, pos, w, &lease);
+	r = sqi_lease(h, pos, w, &lease);
 	if (r <= 0)
 		return r;
 	/*
 	 * A death between these two delivers it to both: at least once, as sq.h says of dead
-	 * letters.
+	 * letters. So does a lease that ends between them.
 	 */
 	if (sq_put(to, lease.data, lease.len, SQ_NOWAIT) < 0) {
 		/*
@@ -57,11 +50,13 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 		 * as good.
 		 */
 		(void)sqi_give_back(h, &lease, true);
-		return -EAGAIN;
-	}
-	if (sqi_finish(h, &lease) == 0)
+		r = -EAGAIN;
+	} else if (sqi_finish(h, &lease) == 0) {
 		(void)sqi_add(&h->head->dead_letters, 1);
-	return 0;
+		r = 0;
+	}
+	sqi_lease_drop(h, &lease);
+	return r < 0 ? r : 0;
 }
 
 /* A message waiting for redelivery that has attempts left. -EAGAIN: none. */
@@ -86,13 +81,15 @@ static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 /* 0: *ret_word is FULL or BACK. -EAGAIN: none. -EPIPE: none and never again. */
 int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	for (unsigned rounds = 0; rounds < SEARCHES_MAX; rounds++) {
+	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {
 		int r;
 
 		if (sqi_look(&h->head->closed) > 1)
 			return -EPIPE;
-		if (sqi_look(&h->head->back_seq) != h->back_seen) {
-			r = next_back(h, ret_pos, ret_word);
+		if (sqi_back_maybe(h)) {
+			r = h->ring_turn ? sqi_front(h, ret_pos, ret_word) : -EAGAIN;
+			if (r == -EAGAIN || r == -EPIPE)
+				r = next_back(h, ret_pos, ret_word);
 			if (r != -EAGAIN)
 				return r;
 		}
@@ -103,7 +100,7 @@ int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		 * One may have gone from the ring to those behind the search's back. Each time
 		 * there was a redelivery; but not for ever.
 		 */
-		if (rounds < SEARCHES_MAX / 2 && sqi_look(&h->head->back_seq) != h->back_seen)
+		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_back_maybe(h))
 			continue;
 		if (!sqi_look(&h->head->closed))
 			return r;

@@ -86,6 +86,7 @@ static void move_in(struct sq *h, unsigned number)
 	 */
 	sqi_post(&slot->intent_base, ~(uint64_t)0);
 	sqi_post(&slot->journal, 0);
+	sqi_post(&slot->ending, 0);
 	sqi_post(&slot->decision, h->id << 2);
 	sqi_post(&slot->pid, (uint64_t)getpid());
 	h->puts = sqi_peek(&slot->puts);
@@ -121,13 +122,6 @@ static bool take_kept_slot(struct sq *h, uint64_t index)
 		if (!sqi_cas(&slot->id, id, h->id))
 			continue;
 		move_in(h, n);
-		/* Whatever else the former tenants may have read, they read no more. */
-		sqi_due_unpin_all(h, h->owner, slot, h->id);
-		for (uint64_t i = 0; i <= h->mask; i++) {
-			uint64_t w = sqi_look(&sqi_cell(h, i)->word);
-
-			h->held += sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == h->owner;
-		}
 		return true;
 	}
 	return false;

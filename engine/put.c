@@ -199,7 +199,6 @@ static int claim(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
-		case SQI_PINNED:
 			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(h, p, &skip_end)) {
 				/* True of one lap: only if nobody has passed p while we looked. */
 				if (sqi_look(&c->word) != w)

@@ -11,7 +11,11 @@
  * and what is left is one attempt in put.c, get.c or lease.c.
  */
 
-#define FUEL 65536 /* operations between two looks at the clock, for those who never wait */
+/* Those who never wait look at the clock too: after so many operations; */
+#define FUEL          64  /* a look costs as much as a tenth of one */
+#define FUEL_TIMED    1   /* in a queue with a lease time: leases end though nobody waits */
+#define LOOK_MS       500 /* and look after the dead so often */
+#define LOOK_TIMED_MS 10
 
 /* From a geometry and a mapping: where everything is, and a participant. */
 int sqi_handle_init(struct sq *h, uint64_t key)
@@ -86,6 +90,7 @@ void sq_close(struct sq *h)
 		sqi_leave_party(h);
 		sqi_unmap_handle(h);
 	}
+	sqi_copies_deinit(h);
 	free(h->buffer);
 	free(h);
 }
@@ -100,13 +105,20 @@ static int check(const struct sq *h, int64_t timeout)
 /* Once in a while, look after the dead and the overdue, though we never wait. */
 static void used(struct sq *h)
 {
-	if (--h->fuel == 0) {
-		h->fuel = FUEL;
-		if (!h->counted)
-			(void)sqi_add(&h->head->joins, 1);
-		h->counted = true;
-		sqi_rescue_now_and_then(h);
-	}
+	bool timed = h->g.in.lease_ns != 0;
+	uint64_t now;
+
+	if (--h->fuel > 0)
+		return;
+	h->fuel = timed ? FUEL_TIMED : FUEL;
+	if (!h->counted)
+		(void)sqi_add(&h->head->joins, 1);
+	h->counted = true;
+	now = sqi_coarse_ms();
+	if (now - h->looked_ms < (timed ? LOOK_TIMED_MS : LOOK_MS))
+		return;
+	h->looked_ms = now;
+	sqi_rescue_now_and_then(h);
 }
 
 /* Somebody would have taken a message. For those who can bring some; read before written, so that

@@ -86,18 +86,21 @@ static bool reap_cell(struct sq *h, uint64_t pos, unsigned owner, const struct s
 		case SQI_TAKEN:
 			if (durable)
 				return true;
-			to = sqi_word_back(w);
+			to = 0; /* sqi_back() knows */
 			break;
 		default:
 			return true;
 		}
+		if (sqi_word_state(w) == SQI_TAKEN)
+			sqi_ending(h, w);
 		if (sqi_look(&slot->id) != dead)
 			return false;
 		if (block)
 			sqi_block_free(h, &ref); /* by generation: twice is once */
-		if (!sqi_cas(&c->word, w, to))
+		if (sqi_word_state(w) == SQI_TAKEN ? !sqi_back(h, pos, w)
+						   : !sqi_cas(&c->word, w, to))
 			continue; /* skipped, or another recoverer was faster */
-		if (sqi_word_state(to) == SQI_BACK) {
+		if (sqi_word_state(w) == SQI_TAKEN) {
 			(void)sqi_add(&h->head->reclaimed, 1);
 			sqi_back_announce(h, pos);
 		}
@@ -115,12 +118,14 @@ void sqi_reap(struct sq *h, unsigned number, uint64_t dead)
 	unsigned owner = number + 1;
 	/* Of the dead, if the slot still bears its id later. */
 	uint64_t durable = sqi_look(&slot->durable);
+	bool ours = true; /* the slot is still the dead one's */
 
 	decide(h, slot, owner, dead);
-	for (uint64_t i = 0; i <= h->mask; i++)
-		if (!reap_cell(h, i, owner, slot, dead, durable != 0))
-			return;
-	sqi_due_unpin_all(h, owner, slot, dead);
+	for (uint64_t i = 0; i <= h->mask && ours; i++)
+		ours = reap_cell(h, i, owner, slot, dead, durable != 0);
+	sqi_ending(h, 0);
+	if (!ours)
+		return;
 	sqi_block_reclaim(h, owner, slot, dead);
 	/* Some message may have come back from the dead's hands without the news of it. */
 	sqi_back_sweep(h);

@@ -45,8 +45,8 @@
  * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
  * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. On
- * the uncontended path they make no system call, but for a look at who is dead or overdue, once in
- * 65536 operations and not more than 40 times a second.
+ * the uncontended path they make no system call, but for a look at who is dead, twice a second (a
+ * hundred times in a queue with a lease time; by all together not more than 40 times).
  *
  * Caveats
  *
@@ -103,14 +103,13 @@ extern "C" {
  * What a queue is made of. A zero field means its default. `reserved` must be zero.
  */
 struct sq_config {
-	uint64_t capacity;      /* messages; rounded up to a power of two; default 1024 */
-	uint64_t max_message;   /* bytes; default 1 MiB */
-	uint32_t small_message; /* messages to this size are kept in the ring itself; default 48 */
-	uint32_t participants;  /* handles at one time; default 1024 */
-	uint32_t mode;          /* permission bits of the object; default 0600 */
-	uint32_t max_attempts;  /* leases of a message before it is a dead letter; 0: no limit */
-	int64_t lease_time; /* nanoseconds (rounded up to milliseconds); 0: until its holder acks,
-			       nacks or dies */
+	uint64_t capacity;       /* messages; rounded up to a power of two; default 1024 */
+	uint64_t max_message;    /* bytes; default 1 MiB */
+	uint32_t small_message;  /* messages to this size are kept in the ring itself; default 48 */
+	uint32_t participants;   /* handles at one time; default 1024 */
+	uint32_t mode;           /* permission bits of the object; default 0600 */
+	uint32_t max_attempts;   /* leases of a message before it is a dead letter; 0: no limit */
+	int64_t lease_time;      /* nanoseconds; 0: until its holder acks, nacks or dies */
 	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
 	uint64_t
 		block_memory; /* bytes for each size class of larger messages; default 2 MiB: their capacity */
@@ -128,17 +127,21 @@ struct sq; /* a handle: one participant in one queue */
 
 /*
  * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch().
- * `data` points into the shared memory: it is valid until ack or nack, or until any call with this
- * lease returned -ESTALE, or the handle is closed. It is aligned to 8 bytes. Do not write there. A
- * handle that is given a message again which it has itself held too long has one claim on its
- * memory: the later lease's end is the earlier's too.
+ * `data` is valid until ack or nack, or until any call with this lease returned -ESTALE, or the
+ * handle is closed; not in a forked child. It is aligned to 8 bytes. Do not write there.
+ *
+ * In a queue without a lease time it points into the queue's memory: nothing is copied. In one with
+ * a lease time it is a copy, made by sq_lease() in memory of the handle, so that nothing changes
+ * under a reader whose time is over; the copy of a large message takes its time, and every lease
+ * must be settled, also one that has ended: else its copy stays until the handle is closed.
  */
 struct sq_lease {
 	const void *data;
 	size_t len;
 	uint64_t id;       /* the message's: the same in every delivery of it */
-	uint32_t attempts; /* 1: first delivery. Exact to 255, then somewhere from 128 to 255 */
-	uint32_t reserved;
+	uint32_t attempts; /* 1: first delivery. Exact to 127, then somewhere from 128 to 255 */
+	uint32_t copy;     /* these two are the library's: whose lease it is */
+	uint64_t handle;
 };
 
 /*
@@ -281,8 +284,7 @@ int sq_commit(struct sq *, size_t len, int64_t timeout);
 void sq_abort(struct sq *);
 
 /*
- * sq_lease(): take the first message, leaving it in the queue's memory, until sq_ack() removes it
- * or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
+ * sq_lease(): take the first message, until sq_ack() removes it or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
  * delivered again. A handle may hold any number. With max_attempts, a message leased that often is
  * moved to the dead-letter queue instead, at least once: a death in the middle of that leaves it in
  * both. If that queue is full or gone the message stays, is delivered to nobody, and keeps a queue
@@ -300,7 +302,8 @@ int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
  * after ack or nack it is void.
  *
  *	-ESTALE  the lease had ended and the message was given to another, or back to the queue.
- * What was done for it may be done twice; `data` is no longer valid.
+ *	         What was done for it may be done twice; `data` is no longer valid.
+ *	-EINVAL  a lease of another handle, or of another queue
  */
 int sq_ack(struct sq *, const struct sq_lease *);
 int sq_nack(struct sq *, const struct sq_lease *);

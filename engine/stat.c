@@ -64,7 +64,7 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 	st.small_message = h->small;
 	st.participants_max = h->g.in.participants;
 	st.bytes = h->g.total;
-	st.lease_time = (int64_t)(h->g.in.lease_ms * 1000000);
+	st.lease_time = (int64_t)h->g.in.lease_ns;
 	st.max_attempts = h->g.in.max_attempts;
 	st.flags = h->g.in.flags;
 	st.closed = (uint32_t)sqi_look(&h->head->closed);

@@ -47,6 +47,15 @@ uint64_t sqi_now_ms(void)
 	return (uint64_t)(sqi_now_ns() / 1000000);
 }
 
+/* The same, but some milliseconds late, and at a fifth of the price. */
+uint64_t sqi_coarse_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts); /* cannot fail with this clock */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static void nap(int64_t ns)
 {
 	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};

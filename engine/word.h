@@ -28,20 +28,24 @@
  *	                                                   `--get---> FREE@x
  *
  *	 FREE@t --the queue is closed and empty--> SEALED@t: nothing will ever come behind this
- *	 TAKEN@x, BACK@x --done, but an overdue holder may still read--> PINNED@x --> FREE@x
  *
  * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the
  * cell can next be claimed. A cell that is not free when a producer's position reaches it (TAKEN,
- * BACK, VOID, RELEASING, PINNED) is skipped, if a free one follows: the producer raises its turn by
+ * BACK, VOID, RELEASING) is skipped, if a free one follows: the producer raises its turn by
  * one and goes on, so the ring flows round it.
  *
  * The ABA argument: a word's turn never goes down. Within one turn a cell is TAKEN and BACK in
- * turns, attempts rising by one each time (when they cannot rise any more, the turn does), then
- * RELEASING or PINNED, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word
- * that compares equal is the same word, and nothing happened in between. Redeliveries raise the
- * turn only then, for a turn above the ring's is a lap in which the cell cannot be claimed.
+ * turns, attempts rising by one each time, then RELEASING, FREE, WRITING, and at last FULL, VOID or
+ * SEALED; never backwards. So a word that compares equal is the same word, and nothing happened in
+ * between. Redeliveries do not raise the turn, for a turn above the ring's is a lap in which the
+ * cell cannot be claimed.
+ *
+ * Attempts above 127 come again (255 is followed by 128), and with them the words TAKEN and BACK. A
+ * BACK that came again is the same message, waiting: a CAS from it does what was meant. For TAKEN
+ * see sqi_take(): a number that somebody may still have in hand is not used.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sqi_state {
@@ -52,7 +56,6 @@ enum sqi_state {
 	SQI_BACK,
 	SQI_VOID,
 	SQI_RELEASING,
-	SQI_PINNED,
 	SQI_SEALED,
 };
 
@@ -108,16 +111,25 @@ static inline uint64_t sqi_word_free(uint64_t w, unsigned more)
 	return (w & SQI_TURN_MASK) + more * SQI_TURN_ONE;
 }
 
-/* TAKEN given back. The same message's words never repeat: the next lease counts one more. */
+/* TAKEN given back. */
 static inline uint64_t sqi_word_back(uint64_t w)
 {
-	return sqi_word_to(w, SQI_BACK, 0) + (sqi_word_attempts(w) == 255 ? SQI_TURN_ONE : 0);
+	return sqi_word_to(w, SQI_BACK, 0);
 }
 
-/* One more attempt. 255 is followed by 128, so that two leases in a row never count the same. */
+#define SQI_ATTEMPTS_ONCE 127 /* up to this number each is used once for a message */
+#define SQI_ATTEMPTS_LAST 255
+
+/* One more attempt. Two leases in a row never count the same. */
 static inline unsigned sqi_attempts_next(unsigned attempts)
 {
-	return attempts < 255 ? attempts + 1 : 128;
+	return attempts < SQI_ATTEMPTS_LAST ? attempts + 1 : SQI_ATTEMPTS_ONCE + 1;
+}
+
+/* Do these words, of one cell, speak of the same lease? Skips raise the turn of a live one. */
+static inline bool sqi_same_lease(uint64_t a, uint64_t b)
+{
+	return ((a ^ b) & ~SQI_TURN_MASK) == 0;
 }
 
 #endif

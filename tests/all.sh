@@ -69,7 +69,8 @@ export ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_stack_use_after_retu
 export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:abort_on_error=1:second_deadlock_stack=1
 # A sanitized build at -O1 knows too little of ranges to warn of formats that may be cut.
-sanitize="-Doptimization=1 -Ddebug=true -Dc_args=['-g1','-Wno-format-truncation'] -Db_lundef=false -Db_sanitize"
+sanitize="-Doptimization=1 -Ddebug=true -Db_lundef=false -Db_sanitize"
+few_warnings="-Dc_args=['-g1','-Wno-format-truncation']" # gcc's
 
 engine="unit model stress kill damage"
 everything="$engine step cli bridge net sim bench"
@@ -87,7 +88,7 @@ gate)
     # As it is shipped: -O3.
     cell build gcc "" $everything
     check "sqbridge is built" test -x build/bridge/sqbridge
-    part build-asan gcc "$sanitize=address,undefined" unit stress kill damage parts sim
+    part build-asan gcc "$sanitize=address,undefined $few_warnings" unit damage parts sim
     # Everything that is threads in one process; what forks is not for this sanitizer.
     part build-tsan clang "$sanitize=thread" threads
     targets="tests/bridge/fuzz_wire bridge/sqbridge cli/sqctl bench/sqbench"
@@ -102,7 +103,7 @@ deep)
     check "sqbridge is built" test -x build/bridge/sqbridge
     cell build-clang clang "" $everything fuzz deep-fuzz
     cell build-O0 gcc "-Dbuildtype=debug" $everything
-    cell build-asan gcc "$sanitize=address,undefined" $everything
+    cell build-asan gcc "$sanitize=address,undefined $few_warnings" $everything
     cell build-asan-clang clang "$sanitize=address,undefined" $engine
     cell build-tsan clang "$sanitize=thread" threads deep-threads
     script "valgrind" sh tests/memcheck.sh build

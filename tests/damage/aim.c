@@ -10,7 +10,7 @@
 #include "watch.h"
 
 const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "journal", "bitmap",
-	"leases", "blocks", "cells", "data", "bytes"};
+	"returns", "deadlines", "blocks", "cells", "data", "bytes"};
 
 /* What a word means, and so which values are of interest. */
 enum kind {
@@ -24,7 +24,6 @@ enum kind {
 	A_KEY,
 	SOME_BITS,
 	A_DEADLINE,
-	SOME_PINS,
 	A_BLOCK_WORD,
 	A_HOME,
 	A_CELL_WORD,
@@ -51,10 +50,6 @@ struct field {
 	{                                                                                          \
 #f, offsetof(struct sqi_entry, f), kind                                            \
 	}
-#define DUE(f, kind)                                                                               \
-	{                                                                                          \
-#f, offsetof(struct sqi_due, f), kind                                              \
-	}
 #define BLOCK(f, kind)                                                                             \
 	{                                                                                          \
 #f, offsetof(struct sqi_block, f), kind                                            \
@@ -67,6 +62,7 @@ struct field {
 static const struct field head_fields[] = {
 	HEAD(closed, A_STATE),
 	HEAD(back_seq, A_COUNT),
+	HEAD(returns, A_COUNT),
 	HEAD(tail, A_HINT),
 	HEAD(tail, A_HINT),
 	HEAD(head, A_HINT),
@@ -94,11 +90,13 @@ static const struct field slot_fields[] = {
 	SLOT(journal_puts, A_COUNT),
 	SLOT(gots, A_COUNT),
 	SLOT(durable, AN_INDEX),
+	SLOT(ending, A_CELL_WORD),
 };
 static const struct field entry_fields[] = {
 	ENTRY(key, A_KEY), ENTRY(who, AN_ID), ENTRY(seq, A_COUNT), ENTRY(last, A_HINT)};
 static const struct field bitmap_fields[] = {{"bits", 0, SOME_BITS}};
-static const struct field due_fields[] = {DUE(deadline, A_DEADLINE), DUE(pins, SOME_PINS)};
+static const struct field returns_fields[] = {{"returned", 0, A_COUNT}};
+static const struct field deadline_fields[] = {{"deadline", 0, A_DEADLINE}};
 static const struct field block_fields[] = {BLOCK(word, A_BLOCK_WORD), BLOCK(home, A_HOME)};
 static const struct field cell_fields[] = {
 	CELL(word, A_CELL_WORD),
@@ -130,9 +128,11 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 			FIELDS(entry_fields)};
 	case AIM_BITMAP:
 		return (struct rows){g->bitmap, 8, (g->capacity + 31) / 32, FIELDS(bitmap_fields)};
-	case AIM_LEASES:
-		return (struct rows){g->leases, sizeof(struct sqi_due),
-			g->in.lease_ms ? g->capacity : 0, FIELDS(due_fields)};
+	case AIM_RETURNS:
+		return (struct rows){g->returns, 8, g->capacity, FIELDS(returns_fields)};
+	case AIM_DEADLINES:
+		return (struct rows){
+			g->deadlines, 8, g->in.lease_ns ? g->capacity : 0, FIELDS(deadline_fields)};
 	case AIM_BLOCKS:
 		return (struct rows){
 			g->block_words, sizeof(struct sqi_block), g->blocks, FIELDS(block_fields)};
@@ -312,18 +312,6 @@ static uint64_t hint(const struct sqi_geometry *g, uint64_t old, struct chance *
 }
 
 /* Owners that pin the message which is there, or another. */
-static uint64_t pins(const struct victim *v, size_t index, struct chance *c)
-{
-	const struct rows cells = rows_of(&v->g, AIM_CELLS);
-	uint64_t turn = sqi_peek(word_at(v, cells.at + index * cells.size + 8)) >> SQI_TURN_SHIFT;
-	uint64_t w = with(0, 0, 16, chance_in(c, 4) ? chance_u64(c) : turn);
-
-	for (unsigned i = 0; i < 4; i++)
-		if (chance_in(c, 2))
-			w = with(w, 16 + 12 * i, 12, some_owner(&v->g, c));
-	return w;
-}
-
 static uint64_t value(const struct victim *v, const struct rows *rows, const struct field *f,
 	size_t index, uint64_t old, struct chance *c)
 {
@@ -347,11 +335,8 @@ static uint64_t value(const struct victim *v, const struct rows *rows, const str
 		return chance_below(c, 6);
 	case SOME_BITS:
 		return chance_in(c, 2) ? ~(uint64_t)0 : old ^ (uint64_t)1 << chance_below(c, 64);
-	case A_DEADLINE: /* its moment comes first, then the lease it is of */
-		return chance_in(c, 2) ? with(old, 20, 44, off(old >> 20, c))
-				       : with(old, 0, 20, off(old, c));
-	case SOME_PINS:
-		return pins(v, index, c);
+	case A_DEADLINE: /* its moment, or whether it is over */
+		return chance_in(c, 2) ? off(old >> 1, c) << 1 | (old & 1) : old ^ 1;
 	case A_BLOCK_WORD:
 		return block_word(g, old, c);
 	case A_CELL_WORD:
@@ -457,10 +442,10 @@ enum region aim(const struct victim *v, struct chance *c)
 {
 	/* By how much there is to go wrong. */
 	static const enum region regions[] = {AIM_DESCRIPTION, AIM_HEAD, AIM_HEAD, AIM_SLOTS,
-		AIM_SLOTS, AIM_SLOTS, AIM_JOURNAL, AIM_BITMAP, AIM_LEASES, AIM_LEASES, AIM_LEASES,
-		AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
-		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_DATA, AIM_BYTES, AIM_BYTES,
-		AIM_BYTES};
+		AIM_SLOTS, AIM_SLOTS, AIM_JOURNAL, AIM_BITMAP, AIM_RETURNS, AIM_DEADLINES,
+		AIM_DEADLINES, AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
+		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_DATA, AIM_BYTES,
+		AIM_BYTES, AIM_BYTES};
 	enum region region = regions[chance_below(c, sizeof(regions) / sizeof(regions[0]))];
 	struct rows rows = rows_of(&v->g, region);
 

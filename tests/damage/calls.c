@@ -130,6 +130,15 @@ static long put_many(struct player *p, struct chance *c)
 	return r;
 }
 
+/* In a queue with a lease time it is a copy, and the segment has no say in it. */
+void call_place_lease(const struct player *p, const struct sq_lease *lease, const char *call)
+{
+	if (!p->h->g.in.lease_ns)
+		call_place(p, lease->data, lease->len, call);
+	else if (lease->len > p->h->g.total)
+		watch_broken("%s: %zu bytes", call, lease->len);
+}
+
 void call_place(const struct player *p, const void *data, size_t len, const char *call)
 {
 	const struct sqi_geometry *g = &p->h->g;
@@ -276,9 +285,9 @@ static long lease(struct player *p, struct chance *c)
 		watch_broken("lease: failed, and wrote its result");
 	if (r < 0)
 		return r;
-	if (r > 0 || ret.attempts < 1 || ret.attempts > 255 || ret.reserved)
+	if (r > 0 || ret.attempts < 1 || ret.attempts > 255)
 		watch_broken("lease: %ld, attempts %u", r, ret.attempts);
-	call_place(p, ret.data, ret.len, "lease");
+	call_place_lease(p, &ret, "lease");
 	call_read(ret.data, ret.len);
 	p->lease[p->leases++] = ret;
 	return r;
@@ -300,6 +309,8 @@ static long settle(struct player *p, enum call which, struct chance *c)
 	if (p->leases == 0 || chance_in(c, 16)) {
 		wild.id = chance_in(c, 2) ? chance_u64(c) : chance_below(c, 256);
 		wild.attempts = (uint32_t)chance_below(c, 300);
+		wild.copy = (uint32_t)chance_below(c, 8);
+		wild.handle = chance_in(c, 2) ? p->h->tag : chance_u64(c);
 	} else {
 		i = (unsigned)chance_below(c, p->leases);
 		which_lease = &p->lease[i];
@@ -307,7 +318,9 @@ static long settle(struct player *p, enum call which, struct chance *c)
 		call_read(which_lease->data, which_lease->len);
 	}
 	s = call_begin(name, SQ_NOWAIT);
-	r = call_end(p, &s, f(p->h, which_lease), OR(ESTALE));
+	r = call_end(p, &s, f(p->h, which_lease), OR(ESTALE, EINVAL));
+	if (r == -EINVAL && which_lease != &wild)
+		watch_broken("%s: does not know its own lease", name);
 	if (which_lease != &wild && (r < 0 || which != CALL_TOUCH))
 		forget_lease(p, i);
 	return r;
@@ -417,7 +430,7 @@ static long forever(struct player *p, struct chance *c)
 		s = call_begin("lease for ever", SQ_FOREVER);
 		r = call_end(p, &s, sq_lease(p->h, &ret, SQ_FOREVER), OR(EPIPE));
 		if (r == 0) {
-			call_place(p, ret.data, ret.len, "lease");
+			call_place_lease(p, &ret, "lease");
 			call_read(ret.data, ret.len);
 			(void)sq_ack(p->h, &ret); /* whatever it says */
 		}

@@ -43,7 +43,7 @@ long call_held(struct player *p, struct chance *c)
 	if (r > (long)p->h->g.capacity)
 		watch_broken("held: %ld leases of %llu", r, (unsigned long long)p->h->g.capacity);
 	for (long i = 0; i < r && i < n; i++) {
-		call_place(p, lease[i].data, lease[i].len, "held");
+		call_place_lease(p, &lease[i], "held");
 		call_read(lease[i].data, lease[i].len);
 	}
 	if (r > 0 && r <= n) {
@@ -80,7 +80,7 @@ long call_lease_id(struct player *p, struct chance *c)
 		watch_broken("lease_id: failed, and wrote its result");
 	if (r < 0)
 		return r;
-	call_place(p, ret.data, ret.len, "lease_id");
+	call_place_lease(p, &ret, "lease_id");
 	call_read(ret.data, ret.len);
 	p->lease[p->leases++] = ret;
 	return r;

@@ -22,6 +22,7 @@ long call_end(const struct player *p, const struct start *s, long r, const int *
 
 /* call_place(): does this lie where messages lie, and end there? */
 void call_place(const struct player *p, const void *data, size_t len, const char *call);
+void call_place_lease(const struct player *p, const struct sq_lease *lease, const char *call);
 
 /* call_read(): read all of it, as a worker would. */
 void call_read(const void *data, size_t len);

@@ -117,7 +117,7 @@ CHANGE(small_most, true, head->in.small = UINT32_MAX)
 CHANGE(message_none, true, head->in.max_message = 0)
 CHANGE(message_most, true, head->in.max_message = UINT64_MAX)
 CHANGE(blocks_most, true, head->in.block_memory = UINT64_MAX)
-CHANGE(lease_most, true, head->in.lease_ms = UINT64_MAX)
+CHANGE(lease_most, true, head->in.lease_ns = UINT64_MAX)
 CHANGE(flags, true, head->in.flags = 0x80)
 CHANGE(unused, true, head->in.unused = 1)
 CHANGE(name_long, true, memset(head->in.dead_letter, 'a', sizeof(head->in.dead_letter));

@@ -197,7 +197,7 @@ static void verify(struct sq *h, const struct kind *k)
 	unsigned char buf[BLOCK];
 	bool seen[CAPACITY] = {false};
 	struct sq_stat st;
-	uint64_t put, left;
+	uint64_t put, left, window;
 	ssize_t r;
 
 	/* Who closes may be killed when it is not a participant. */
@@ -215,6 +215,8 @@ static void verify(struct sq *h, const struct kind *k)
 			put, shared->taken, st.depth,
 			shared->calling ? " (one perhaps in hand)" : "");
 	left = st.depth;
+	/* What was given back takes turns with the rest, so it is not the last that are left then. */
+	window = k->out == OUT_NACK || k->out == OUT_CLOSE ? CAPACITY : left + 1;
 	for (uint64_t i = 0; i < left; i++) {
 		uint64_t back;
 
@@ -223,7 +225,7 @@ static void verify(struct sq *h, const struct kind *k)
 			crew_die("%s: message %" PRIu64 " of %" PRIu64 " left: %s", k->name, i,
 				left, sq_strerror((int)r));
 		back = put - 1 - crew_read(buf, (size_t)r);
-		if (back >= left + 1 || back >= CAPACITY || seen[back])
+		if (back >= window || back >= CAPACITY || seen[back])
 			crew_die("%s: of the last %" PRIu64 " messages of %" PRIu64
 				 ", this is -%" PRIu64,
 				k->name, left, put, back);

@@ -112,10 +112,10 @@ static void two_handles(int pitfall)
 	must("sq_reserve", sq_reserve(b, BLOCK, &at), 0);
 
 	/* A lease is its handle's, not its process's. */
-	must("sq_ack of the other's", sq_ack(a, &lb), -ESTALE);
-	must("sq_nack of the other's", sq_nack(a, &lb), -ESTALE);
-	must("sq_touch of the other's", sq_touch(a, &lb), -ESTALE);
-	must("sq_ack of the other's", sq_ack(b, &la), -ESTALE);
+	must("sq_ack of the other's", sq_ack(a, &lb), -EINVAL);
+	must("sq_nack of the other's", sq_nack(a, &lb), -EINVAL);
+	must("sq_touch of the other's", sq_touch(a, &lb), -EINVAL);
+	must("sq_ack of the other's", sq_ack(b, &la), -EINVAL);
 	must("sq_touch of its own", sq_touch(b, &lb), 0);
 
 	fall_into(pitfall);

@@ -137,7 +137,7 @@ static uint32_t number(void)
 	return sets - 1;
 }
 
-void spec_reset(unsigned capacity, unsigned blocks, unsigned max_attempts)
+void spec_reset(unsigned capacity, unsigned blocks, unsigned max_attempts, bool timed)
 {
 	static const struct queue empty;
 
@@ -154,8 +154,10 @@ void spec_reset(unsigned capacity, unsigned blocks, unsigned max_attempts)
 	memset(transition, 0, 4 * SETS_MAX * sizeof(*transition));
 	sets = transitions = 0;
 	memory = 0;
-	rules = (struct rules){
-		.capacity = capacity, .blocks = blocks, .max_attempts = max_attempts};
+	rules = (struct rules){.capacity = capacity,
+		.blocks = blocks,
+		.max_attempts = max_attempts,
+		.timed = timed};
 	add(&empty, true);
 	run.spec = number();
 }

@@ -34,7 +34,7 @@ struct pending {
 	uint8_t value[MANY_MAX];
 	uint8_t attempts;
 	uint8_t told;
-	uint8_t holding; /* a block being copied by a get */
+	uint8_t holding; /* a block being copied by a get, or what a lease is about to have */
 	uint8_t burying; /* a dead letter; plus BURIED: it is there, and not yet removed here */
 	uint8_t early;   /* a put that began before the queue was shut down */
 	uint8_t want;    /* it looked in vain, and has not said so yet */
@@ -43,7 +43,7 @@ struct pending {
 
 /* An abstract queue. No padding. */
 struct queue {
-	uint8_t length, left, wraps;
+	uint8_t length, left, unused;
 	uint8_t closed; /* 0, 1 draining, 2 at once */
 	uint8_t sealed; /* somebody was told that it is drained */
 	uint8_t order[ORDER_MAX];
@@ -90,6 +90,7 @@ struct rules {
 	unsigned capacity, blocks, max_attempts;
 	uint32_t block; /* values that were put as blocks */
 	bool wants;
+	bool timed; /* leases end by themselves */
 };
 
 extern struct rules rules;
@@ -99,6 +100,7 @@ bool spec_is_block(unsigned value);
 /* What the files of rules, spec.c and spec_durable.c, offer each other. */
 bool spec_present(const struct queue *q, unsigned v);
 void spec_move(struct queue *q, unsigned v, unsigned to);
+void spec_begin_lease(struct queue *next, unsigned who, unsigned v);
 void spec_lease(const struct queue *q, unsigned who, unsigned v);
 void spec_stop(const struct queue *q, unsigned who, enum stop why);
 void spec_leave(struct queue *q, unsigned who, unsigned to);

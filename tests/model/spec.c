@@ -63,28 +63,17 @@ static bool is_stale(const struct queue *q, unsigned who, unsigned which)
 	       (q->place[c->value] != PLACE_HELD + who || q->attempts[c->value] != c->attempts);
 }
 
-static bool has_claim(const struct queue *q, unsigned who)
-{
-	for (unsigned k = 0; k < CLAIMS_MAX; k++)
-		if (q->claim[who][k].value)
-			return true;
-	return false;
-}
-
 /*
  * Cells that are in somebody's hands beside those of messages: of a put under way, of a block
- * being freed by the getter or acker, of a message that is done but that an overdue holder may
- * still read; and what the dead have left.
+ * being freed by the getter or acker; and what the dead have left.
  */
 static unsigned other_hands(const struct queue *q, unsigned except)
 {
-	unsigned n = q->left + q->wraps;
+	unsigned n = q->left;
 
 	for (unsigned i = 0; i < ACTORS; i++) {
 		const struct pending *p = &q->pending[i];
 
-		for (unsigned k = 0; k < CLAIMS_MAX; k++)
-			n += is_stale(q, i, k);
 		if (i == except)
 			continue;
 		n += is_putting(p);
@@ -153,9 +142,6 @@ void spec_move(struct queue *q, unsigned v, unsigned to)
 		for (unsigned i = 0; i < ACTORS; i++)
 			if (must_end(q->pending[i].call))
 				q->pending[i].must &= (uint16_t) ~(1u << v);
-	/* After 255 attempts a turn is lost, and the cell with it for a lap. */
-	if (q->place[v] >= PLACE_HELD && to != PLACE_GONE && q->attempts[v] == 255)
-		q->wraps++;
 	q->place[v] = (uint8_t)to;
 	if (to == PLACE_GONE)
 		q->attempts[v] = 0;
@@ -233,32 +219,46 @@ static void deliver(const struct queue *q, unsigned who, unsigned v)
 	set_add(&next);
 }
 
+/* It is the user's from now on, and so is all its time. */
+void spec_begin_lease(struct queue *next, unsigned who, unsigned v)
+{
+	struct pending *p = &next->pending[who];
+
+	next->claim[who][next->claim[who][0].value != 0] = (struct claim){
+		.value = (uint8_t)v, .attempts = next->attempts[v]};
+	next->due &= (uint16_t) ~(1u << v);
+	p->value[p->done++] = (uint8_t)v;
+	p->attempts = next->attempts[v];
+}
+
+/* In a queue with a lease time it is copied first, and the lease may have ended before that is done. */
 void spec_lease(const struct queue *q, unsigned who, unsigned v)
 {
 	struct queue next = *q;
 	struct pending *p = &next.pending[who];
 
 	hold(&next, v, who);
-	next.claim[who][q->claim[who][0].value != 0] = (struct claim){
-		.value = (uint8_t)v, .attempts = next.attempts[v]};
-	p->value[p->done++] = (uint8_t)v;
-	p->attempts = next.attempts[v];
+	if (rules.timed)
+		p->holding = (uint8_t)v;
+	else
+		spec_begin_lease(&next, who, v);
 	set_add(&next);
 }
 
 /* The end of a queue that was shut down. */
 static void drained(const struct queue *q, unsigned who)
 {
-	bool others = false;
+	bool others = false, own = false;
 
 	for (unsigned v = 1; v < VALUES_MAX; v++) {
 		if (q->place[v] == PLACE_BACK)
 			return;
+		own |= q->place[v] == PLACE_HELD + who;
 		others |= q->place[v] >= PLACE_HELD && q->place[v] != PLACE_HELD + who;
 		others |= q->place[v] == PLACE_LIMBO_DEAD || q->place[v] == PLACE_LIMBO_OVER;
 	}
 	/* Who holds a lease himself is not kept waiting for those of others. */
-	if (!others || has_claim(q, who)) {
+	if (!others || own) {
 		struct queue next = *q;
 
 		next.pending[who].stop = STOP_PIPE;
@@ -278,9 +278,11 @@ static void take(const struct queue *q, unsigned who)
 		struct pending *n = &next.pending[who];
 
 		n->holding = 0;
-		if (q->place[p->holding] == PLACE_HELD + who) {
+		if (q->place[p->holding] == PLACE_HELD + who && p->call == CALL_GET) {
 			spec_move(&next, p->holding, PLACE_GONE);
 			n->value[n->done++] = p->holding;
+		} else if (q->place[p->holding] == PLACE_HELD + who) {
+			spec_begin_lease(&next, who, p->holding);
 		}
 		set_add(&next); /* else it was overdue, and is looked for again */
 		return;
@@ -467,20 +469,6 @@ static void act(const struct queue *q, unsigned who)
 	set_add(&next);
 }
 
-/* Does whoever holds this message know of the lease? A successor may not have asked yet. */
-static bool is_known(const struct queue *q, unsigned v)
-{
-	for (unsigned i = 0; i < ACTORS; i++) {
-		if (q->place[v] != PLACE_HELD + i)
-			continue;
-		for (unsigned k = 0; k < CLAIMS_MAX; k++)
-			if (q->claim[i][k].value == v)
-				return true;
-		return !q->durable[i] || q->pending[i].holding == v;
-	}
-	return q->place[v] < PLACE_KEPT;
-}
-
 /* What happens without anybody's call: who looks after the dead and the overdue does so in passing. */
 static void happen(const struct queue *q)
 {
@@ -492,12 +480,7 @@ static void happen(const struct queue *q)
 			spec_move(&next, v, PLACE_BACK);
 			set_add(&next);
 		} else if (q->place[v] >= PLACE_HELD && (q->due >> v & 1)) {
-			/*
-			 * Overdue: it may be ended; and then it is in the ender's hands. Of a lease that
-			 * its durable participant does not know, the cell may stay pinned.
-			 */
-			if (!is_known(q, v))
-				next.wraps++;
+			/* Overdue: it may be ended; and then it is in the ender's hands. */
 			spec_move(&next, v, PLACE_LIMBO_OVER);
 			set_add(&next);
 		}
@@ -528,9 +511,16 @@ static void happen(const struct queue *q)
 		if (v < BURIED) {
 			next.copies[v]++;
 			next.pending[i].burying |= BURIED;
+			/* Unless its lease had ended before it was copied. */
+			if (q->place[v] != PLACE_HELD + i) {
+				set_add(&next);
+				next = *q;
+				next.pending[i].burying = 0;
+			}
 		} else {
 			next.pending[i].burying = 0;
-			spec_move(&next, v - BURIED, PLACE_GONE);
+			if (q->place[v - BURIED] == PLACE_HELD + i)
+				spec_move(&next, v - BURIED, PLACE_GONE);
 		}
 		set_add(&next);
 	}
@@ -596,11 +586,7 @@ void spec_apply_kill(struct queue *q, const struct event *e)
 		if (p->call == CALL_NACK && (p->must >> v & 1) && q->place[v] == PLACE_LIMBO_BACK)
 			spec_move(q, v, PLACE_LIMBO_DEAD);
 	q->pending[e->who] = (struct pending){0};
-	/* Until it is recovered: the cell of its call, and those that its overdue leases pin. */
-	q->left++;
-	for (unsigned k = 0; k < CLAIMS_MAX; k++)
-		if (q->claim[e->who][k].value)
-			q->left++;
+	q->left++; /* until it is recovered: the cell of its call */
 	spec_leave(q, e->who, PLACE_LIMBO_DEAD);
 }
 

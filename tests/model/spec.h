@@ -79,7 +79,7 @@ struct result {
 #define VALUE_UNKNOWN 0xff
 
 /* A new history: an empty queue of that many cells, and blocks. */
-void spec_reset(unsigned capacity, unsigned blocks, unsigned max_attempts);
+void spec_reset(unsigned capacity, unsigned blocks, unsigned max_attempts, bool timed);
 
 void spec_begin(unsigned who, enum call call, unsigned count, const unsigned value[MANY_MAX]);
 void spec_end(unsigned who, enum call call, const struct result *r);

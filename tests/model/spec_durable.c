@@ -56,6 +56,13 @@ static void lease_id(const struct queue *q, unsigned who)
 	unsigned v = q->pending[who].value[0], place = q->place[v];
 	struct queue next = *q;
 
+	if (q->pending[who].holding) {
+		next.pending[who].holding = 0;
+		if (place == PLACE_HELD + who)
+			spec_begin_lease(&next, who, v);
+		set_add(&next); /* else its lease had ended, and it is looked for again */
+		return;
+	}
 	if (place == PLACE_NOWHERE || place == PLACE_GONE) {
 		spec_stop(q, who, STOP_NOENT);
 		return;

@@ -21,6 +21,7 @@ static const struct {
 } head_field[] = {
 	{offsetof(struct sqi_head, closed), "closed"},
 	{offsetof(struct sqi_head, back_seq), "back_seq"},
+	{offsetof(struct sqi_head, returns), "returns"},
 	{offsetof(struct sqi_head, tail), "tail hint"},
 	{offsetof(struct sqi_head, head), "head hint"},
 	{offsetof(struct sqi_head, came), "came"},
@@ -36,11 +37,11 @@ static const struct {
 	{offsetof(struct sqi_head, dead_letters), "dead_letters"},
 };
 static const char *const slot_field[] = {"id", "puts", "intent_pos[0]", "intent_pos[1]",
-	"intent_base", "decision", "journal", "journal_seq", "gots", "leases", "acks", "nacks",
-	"redelivered", "pid", "journal_puts", "durable"};
+	"intent_base", "decision", "journal", "journal_seq", "gots", "acks", "nacks", "redelivered",
+	"pid", "journal_puts", "ending", "durable"};
 static const char *const entry_field[] = {"key", "who", "seq", "last"};
 static const char *const state_name[] = {
-	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "PINNED", "SEALED"};
+	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED"};
 static const char *const call_name[] = {"", "put", "put of a block", "get", "lease", "ack", "nack",
 	"touch", "recover", "sweep", "close", "shutdown", "shutdown at once", "bind",
 	"wait till empty", "call", "open", "retire", "held", "find", "lease by id", "mark",
@@ -80,12 +81,12 @@ static bool print_place(const struct segment *s)
 		n = o - g->journal;
 		printf("journal[%" PRIu64 "].%s", n / sizeof(struct sqi_entry),
 			entry_field[n % sizeof(struct sqi_entry) / 8]);
-	} else if (o < g->leases) {
+	} else if (o < g->returns) {
 		printf("bitmap");
+	} else if (o < g->deadlines) {
+		printf("returned[%" PRIu64 "]", (o - g->returns) / 8);
 	} else if (o < g->block_words) {
-		n = o - g->leases;
-		printf("lease[%" PRIu64 "].%s", n / sizeof(struct sqi_due),
-			n % sizeof(struct sqi_due) ? "pins" : "deadline");
+		printf("deadline[%" PRIu64 "]", (o - g->deadlines) / 8);
 	} else if (o < g->cells) {
 		n = o - g->block_words;
 		printf("block[%" PRIu64 "].%s", n / sizeof(struct sqi_block),

@@ -37,6 +37,7 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	h->base = world.segment[file].memory;
 	h->fd = kernel_fd(who, file);
 	h->ino = file;
+	h->tag = 1 + file * ACTORS + who;
 	r = sqi_handle_init(h, key);
 	h->counted = true;
 	h->fuel = 1 << 30;
@@ -197,7 +198,7 @@ void world_reset(const struct scenario *s)
 	memset(world.handle, 0, sizeof(world.handle));
 	memset(world.hand, 0, sizeof(world.hand));
 	run.now_ns = 1000000000;
-	spec_reset(s->capacity, BLOCKS, s->max_attempts);
+	spec_reset(s->capacity, BLOCKS, s->max_attempts, s->lease_time != 0);
 	state_forget_regions();
 	for (unsigned file = 0; file < (s->max_attempts ? 2 : 1); file++)
 		make_segment(file, s);
@@ -346,14 +347,11 @@ static void lease(unsigned who, int64_t timeout, struct result *r)
 	world.hand[who].value[which] = r->value[0];
 }
 
-/*
- * The lease may have ended; as long as nobody said so, what it points to must stand. But who has
- * let the message go by another lease of his own has no claim on its memory any more.
- */
+/* The lease may have ended; as long as nobody said so, what it points to must stand. */
 static void settle(unsigned who, const struct op *op, struct result *r)
 {
 	struct hand *hand = &world.hand[who];
-	struct sq_lease *l = &hand->lease[op->value], *other = &hand->lease[!op->value];
+	struct sq_lease *l = &hand->lease[op->value];
 	enum op_kind kind = op->kind;
 	int e;
 
@@ -364,8 +362,6 @@ static void settle(unsigned who, const struct op *op, struct result *r)
 	r->count = (unsigned)-e;
 	if (kind == OP_TOUCH && e == 0)
 		return;
-	if (other->data && other->id == l->id)
-		hand->value[!op->value] = 0;
 	*l = (struct sq_lease){0};
 	hand->value[op->value] = 0;
 }
@@ -510,6 +506,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_SWEEP:
 		sqi_due_sweep(handle(who));
+		sqi_back_sweep(handle(who));
 		r.done = 1;
 		break;
 	case OP_EXPIRE:

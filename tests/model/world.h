@@ -21,6 +21,7 @@
 #define SEGMENT_MAX (16 << 10)
 #define LEASES_MAX  CLAIMS_MAX
 #define SEGMENTS    KERNEL_FILES
+#define COPIES_MAX  (LEASES_MAX + 1) /* and one for what it buries */
 
 enum op_kind {
 	OP_END = 0,
@@ -38,7 +39,7 @@ enum op_kind {
 	OP_NACK,
 	OP_TOUCH,
 	OP_RECOVER,
-	OP_SWEEP,  /* end overdue leases */
+	OP_SWEEP,  /* end overdue leases, find redeliveries that nobody heard of */
 	OP_EXPIRE, /* time passes: all leases are overdue */
 	OP_CLOSE,  /* leave */
 	OP_JOIN,   /* be another participant, in a slot that may have been used */
@@ -109,6 +110,10 @@ struct hand {
 	uint64_t buffer[2]; /* of a small reservation */
 	uint64_t id;        /* of its last put, plus one */
 	uint64_t mark;
+	struct {
+		uint64_t id, attempts;
+		uint64_t data[BLOCK_LEN / 8];
+	} copy[COPIES_MAX]; /* of what it leased, in a queue with a lease time */
 };
 
 struct world {

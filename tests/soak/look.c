@@ -28,7 +28,7 @@
 #define BURST         64 /* looks without a pause, now and then */
 #define UNIQUE_EVERY  64 /* passes: it takes a square of time */
 #define BLOCK_HELD    1
-#define SLOT_COUNTERS 6
+#define SLOT_COUNTERS 5
 
 struct seen {
 	uint64_t word;
@@ -135,8 +135,6 @@ static const char *wrong_alone(const struct look *l, uint64_t w)
 		    state == SQI_SEALED) &&
 		attempts != 0)
 		return "counts attempts without a lease";
-	if (l->h.g.in.lease_ms == 0 && state == SQI_PINNED)
-		return "is pinned, and leases do not end here";
 	return NULL;
 }
 
@@ -150,8 +148,6 @@ static unsigned rank(uint64_t w)
 		return 2 * sqi_word_attempts(w);
 	case SQI_BACK:
 		return 2 * sqi_word_attempts(w) + 1;
-	case SQI_PINNED:
-		return 600;
 	case SQI_RELEASING:
 		return 601;
 	case SQI_FREE:
@@ -186,7 +182,7 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 	struct sqi_ref ref;
 	bool valid;
 
-	if (state != SQI_FULL && state != SQI_TAKEN && state != SQI_BACK && state != SQI_PINNED)
+	if (state != SQI_FULL && state != SQI_TAKEN && state != SQI_BACK)
 		return NULL;
 	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
 		return NULL;
@@ -330,8 +326,8 @@ static void look_at_slots(struct look *l)
 {
 	for (unsigned i = 0; i < l->h.g.in.participants; i++) {
 		const struct sqi_slot *slot = sqi_slot(&l->h, i);
-		const sqi_u64 *const counters[SLOT_COUNTERS] = {&slot->puts, &slot->gots,
-			&slot->leases, &slot->acks, &slot->nacks, &slot->redelivered};
+		const sqi_u64 *const counters[SLOT_COUNTERS] = {
+			&slot->puts, &slot->gots, &slot->acks, &slot->nacks, &slot->redelivered};
 		uint64_t id = sqi_look(&slot->id), base;
 
 		if (id > sqi_look(&l->h.head->next_id))

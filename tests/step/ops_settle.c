@@ -6,6 +6,8 @@
 
 /* Calls that settle a lease, and what ends it otherwise. */
 
+#define NS ((uint64_t)1000000000)
+
 static void note(struct me *m)
 {
 	if (m->report->result == 0)
@@ -53,11 +55,8 @@ static void finish_touch(struct me *m)
 static void time_is_up(struct scene *s)
 {
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		struct sqi_due *due = sqi_due(s->o, i);
-		uint64_t old = sqi_look(&due->deadline);
-
-		if (old >> 20)
-			sqi_poke(&due->deadline, (uint64_t)1 << 20 | (old & 0xfffff));
+		if (sqi_look(sqi_deadline(s->o, i)))
+			sqi_poke(sqi_deadline(s->o, i), 1 << 1);
 	}
 }
 
@@ -137,11 +136,11 @@ static void finish_get(struct me *m)
 
 static unsigned stage_deadline(struct scene *s)
 {
-	uint64_t now = sqi_now_ms();
+	uint64_t now = (uint64_t)sqi_now_ns();
 
 	/* Touched: its end is far off, where it had been near. */
 	for (uint64_t i = 0; i < CAPACITY; i++)
-		if (sqi_look(&sqi_due(s->o, i)->deadline) >> 20 > now + 100000)
+		if (sqi_look(sqi_deadline(s->o, i)) >> 1 > now + 100 * NS)
 			return 1;
 	return 0;
 }
@@ -151,11 +150,8 @@ static void lease_near_its_end(struct me *m)
 {
 	lease(m);
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		struct sqi_due *due = sqi_due(m->h, i);
-		uint64_t old = sqi_look(&due->deadline);
-
-		if (old >> 20)
-			sqi_poke(&due->deadline, (sqi_now_ms() + 60000) << 20 | (old & 0xfffff));
+		if (sqi_look(sqi_deadline(m->h, i)))
+			sqi_poke(sqi_deadline(m->h, i), ((uint64_t)sqi_now_ns() + 60 * NS) << 1);
 	}
 }
 
@@ -185,11 +181,8 @@ static void lease_twice(struct me *m)
 	lease(m);
 	first = m->lease[0];
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		struct sqi_due *due = sqi_due(m->h, i);
-		uint64_t old = sqi_look(&due->deadline);
-
-		if (old >> 20)
-			sqi_poke(&due->deadline, (uint64_t)1 << 20 | (old & 0xfffff));
+		if (sqi_look(sqi_deadline(m->h, i)))
+			sqi_poke(sqi_deadline(m->h, i), 1 << 1);
 	}
 	if (sq_recover(m->h) != 0)
 		crew_die("somebody was dead");

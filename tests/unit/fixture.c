@@ -262,6 +262,11 @@ void fx_start_at(struct sq *h, uint64_t position)
 	h->front = position;
 }
 
+void fx_overdue(const struct sq *h, uint64_t pos)
+{
+	sqi_swap(sqi_deadline(h, pos), 1 << 1);
+}
+
 struct sq_stat fx_stat(struct sq *h)
 {
 	struct sq_stat st;

@@ -85,6 +85,9 @@ enum sqi_state fx_state(const struct sq *h, uint64_t pos);
 /* A fresh queue goes on as if it had come to this position, and this handle knew. */
 void fx_start_at(struct sq *h, uint64_t position);
 
+/* The time of the lease in this cell is up, and nobody has noticed yet. */
+void fx_overdue(const struct sq *h, uint64_t pos);
+
 struct sq_stat fx_stat(struct sq *h);
 
 /* Try again every millisecond until it is true or so much time is gone. Tells which. */

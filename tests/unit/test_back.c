@@ -124,14 +124,16 @@ static void test_limit(void **state)
 	uint64_t pos, w;
 
 	fx_put(h, 1);
-	fx_put(h, 2);
 	for (int i = 0; i < 3; i++) {
 		lease = fx_lease(h, 1);
 		if (i == 2) {
+			fx_put(h, 2);
 			other = fx_lease(h, 2);
+			assert_int_equal(sq_nack(h, &lease), 0);
 			assert_int_equal(sq_nack(h, &other), 0);
+		} else {
+			assert_int_equal(sq_nack(h, &lease), 0);
 		}
-		assert_int_equal(sq_nack(h, &lease), 0);
 	}
 	/* The first has three attempts, the second one. */
 	assert_true(sqi_back_find(h, ~0u, &pos, &w));
@@ -184,6 +186,107 @@ static void test_a_late_clearing_hides_nothing(void **state)
 	fx_get(h, 1);
 }
 
+/* Cause: a message that one worker always gives back was all that this worker was ever given. */
+static void test_poison_keeps_nobody(void **state)
+{
+	static const unsigned poisons[] = {1, 3, 100};
+
+	for (size_t i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++) {
+		struct sq *h = fx_make("a", &ring_of_256);
+		uint64_t good = 0, leases = 0, times[100] = {0};
+		struct sq_lease lease;
+
+		for (uint64_t v = 0; v < poisons[i]; v++)
+			fx_put(h, v);
+		for (uint64_t v = 0; v < 100; v++)
+			fx_put(h, 1000 + v);
+		for (; good < 100; leases++) {
+			uint64_t v;
+
+			assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
+			memcpy(&v, lease.data, sizeof(v));
+			if (v < 1000) {
+				times[v]++;
+				assert_int_equal(sq_nack(h, &lease), 0);
+			} else {
+				/* Those of the ring are in order. */
+				assert_int_equal(v, 1000 + good);
+				if (good == 0) /* from here on all the others come back */
+					memset(times, 0, sizeof(times));
+				assert_int_equal(sq_ack(h, &lease), 0);
+				good++;
+			}
+		}
+		/* By turns; and those that come back have turns among themselves. */
+		assert_in_range(leases, 100 + poisons[i], 200 + 2 * poisons[i]);
+		for (uint64_t v = 1; v < poisons[i]; v++)
+			assert_in_range(times[v] + 1, times[0], times[0] + 2);
+		fx_end(NULL);
+	}
+}
+
+/* More than a search remembers, given back in some order: each comes in its turn. */
+static void test_many_in_order(void **state)
+{
+	struct sq *h = fx_make("a", &ring_of_256);
+	struct sq_lease lease[200];
+
+	for (uint64_t v = 0; v < 200; v++)
+		fx_put(h, v);
+	for (uint64_t v = 0; v < 200; v++)
+		lease[v] = fx_lease(h, v);
+	for (uint64_t k = 0; k < 200; k++)
+		assert_int_equal(sq_nack(h, &lease[k * 77 % 200]), 0);
+	for (uint64_t k = 0; k < 200; k++) {
+		lease[0] = fx_lease(h, k * 77 % 200);
+		assert_int_equal(lease[0].attempts, 2);
+		assert_int_equal(sq_ack(h, &lease[0]), 0);
+	}
+	fx_empty(h);
+}
+
+/* Cause: after 128 redeliveries of a message its cell was not to be had for a lap. */
+static void test_redeliveries_cost_no_cell(void **state)
+{
+	struct sq *h = fx_make("a", &(struct sq_config){.capacity = 2});
+	struct sq_lease lease;
+
+	fx_put(h, 7);
+	for (int i = 0; i < 10000; i++) {
+		lease = fx_lease(h, 7);
+		assert_int_equal(sq_nack(h, &lease), 0);
+	}
+	fx_get(h, 7);
+	for (int lap = 0; lap < 10; lap++) {
+		fx_put(h, 1);
+		fx_put(h, 2);
+		fx_get(h, 1);
+		fx_get(h, 2);
+	}
+}
+
+/* A number that somebody has in hand, who may be about to end a lease by it, is not used. */
+static void test_number_in_somebodys_hand(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_256), *b = fx_open("a");
+	struct sq_lease lease;
+
+	fx_put(a, 7);
+	for (unsigned i = 1; i < 140; i++) {
+		lease = fx_lease(a, 7);
+		assert_int_equal(lease.attempts, i);
+		assert_int_equal(sq_nack(a, &lease), 0);
+	}
+	sqi_ending(b, sqi_word(SQI_TAKEN, a->owner, 140, sqi_word_turn(fx_word(a, 0))));
+	lease = fx_lease(a, 7);
+	assert_int_equal(lease.attempts, 141);
+	assert_int_equal(sq_nack(a, &lease), 0);
+	sqi_ending(b, sqi_word(SQI_TAKEN, b->owner, 142, sqi_word_turn(fx_word(a, 0))));
+	lease = fx_lease(a, 7);
+	assert_int_equal(lease.attempts, 142);
+	assert_int_equal(sq_ack(a, &lease), 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_bits),
 	TEST(test_lost_bits_are_found),
@@ -191,6 +294,10 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_stale_bits_are_cleared),
 	TEST(test_bits_beyond_the_ring),
 	TEST(test_limit),
+	TEST(test_poison_keeps_nobody),
+	TEST(test_many_in_order),
+	TEST(test_redeliveries_cost_no_cell),
+	TEST(test_number_in_somebodys_hand),
 	TEST(test_deferred),
 	TEST(test_a_late_clearing_hides_nothing),
 };

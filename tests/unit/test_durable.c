@@ -52,9 +52,11 @@ static void test_leases_outlive_the_holder(void **state)
 	assert_true(has(held, 2, one.id, 1) && has(held, 2, two.id, 2));
 	assert_int_equal(sq_held(d, held, 1), 2);
 	assert_int_equal(sq_held(d, NULL, 0), 2);
-	/* They are as good as its own. */
-	assert_int_equal(sq_ack(d, &one), 0);
-	assert_int_equal(sq_nack(d, &two), 0);
+	/* They are as good as its own; what the former handle was told is not. */
+	assert_int_equal(sq_ack(d, &one), -EINVAL);
+	assert_int_equal(sq_held(d, held, 4), 2);
+	assert_int_equal(sq_ack(d, &held[held[0].id != one.id]), 0);
+	assert_int_equal(sq_nack(d, &held[held[0].id != two.id]), 0);
 	assert_int_equal(sq_held(d, held, 4), 0);
 	fx_get(a, 2);
 	assert_int_equal(sq_retire(d), 0);

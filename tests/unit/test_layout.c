@@ -30,12 +30,12 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 3);
+	assert_int_equal(SQI_LAYOUT_VERSION, 4);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
 	assert_int_equal(offsetof(struct sqi_inputs, block_memory), 8);
-	assert_int_equal(offsetof(struct sqi_inputs, lease_ms), 16);
+	assert_int_equal(offsetof(struct sqi_inputs, lease_ns), 16);
 	assert_int_equal(offsetof(struct sqi_inputs, capacity_log2), 24);
 	assert_int_equal(offsetof(struct sqi_inputs, small), 28);
 	assert_int_equal(offsetof(struct sqi_inputs, participants), 32);
@@ -50,6 +50,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, in), 32);
 	assert_int_equal(offsetof(struct sqi_head, closed), 256);
 	assert_int_equal(offsetof(struct sqi_head, back_seq), 264);
+	assert_int_equal(offsetof(struct sqi_head, returns), 272);
 	assert_int_equal(offsetof(struct sqi_head, tail), 320);
 	assert_int_equal(offsetof(struct sqi_head, head), 384);
 	assert_int_equal(offsetof(struct sqi_head, came), 448);
@@ -73,12 +74,12 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, journal), 48);
 	assert_int_equal(offsetof(struct sqi_slot, journal_seq), 56);
 	assert_int_equal(offsetof(struct sqi_slot, gots), 64);
-	assert_int_equal(offsetof(struct sqi_slot, pid), 104);
-	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 112);
+	assert_int_equal(offsetof(struct sqi_slot, pid), 96);
+	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 104);
+	assert_int_equal(offsetof(struct sqi_slot, ending), 112);
 	assert_int_equal(offsetof(struct sqi_slot, durable), 120);
 	assert_int_equal(sizeof(struct sqi_slot), 128);
 	assert_int_equal(sizeof(struct sqi_entry), 32);
-	assert_int_equal(offsetof(struct sqi_due, pins), 8);
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
 	assert_int_equal(offsetof(struct sqi_cell, meta), 8);
 	assert_int_equal(offsetof(struct sqi_cell, data), 16);
@@ -101,14 +102,15 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.in.max_message, 1 << 20);
 	assert_int_equal(g.in.block_memory, 2 << 20);
 	assert_int_equal(g.in.participants, 1024);
-	assert_int_equal(g.in.lease_ms, 0);
+	assert_int_equal(g.in.lease_ns, 0);
 	assert_int_equal(g.in.max_attempts, 0);
 	assert_int_equal(g.in.flags, 0);
 	assert_int_equal(g.slots, 4096);
 	assert_int_equal(g.journal, 135168);
 	assert_int_equal(g.bitmap, 167936);
-	assert_int_equal(g.leases, 168192);
-	assert_int_equal(g.block_words, 168192);
+	assert_int_equal(g.returns, 168192);
+	assert_int_equal(g.deadlines, 176384);
+	assert_int_equal(g.block_words, 176384);
 	assert_int_equal(g.classes, 7);
 	for (uint32_t i = 0; i < g.classes; i++)
 		assert_int_equal(g.class[i].size, 256 << 2 * i);
@@ -116,7 +118,7 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.class[6].count, 8);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0x28a3419e924a1396);
+	assert_int_equal(sqi_fingerprint(&g), 0xa19a87fda4274104);
 }
 
 static void test_limits(void **state)
@@ -195,7 +197,7 @@ static void test_rounding(void **state)
 	} capacity[] = {{1, 2}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {1000, 1024}, {1025, 2048}},
 	  small[] = {{1, 16}, {8, 16}, {16, 16}, {17, 48}, {48, 48}, {49, 112}, {112, 112},
 		  {113, 176}, {4096, 4144}},
-	  lease[] = {{1, 1}, {999999, 1}, {1000000, 1}, {1000001, 2}, {5000000, 5}};
+	  lease[] = {{0, 0}, {1, 1}, {999999, 999999}, {5000001, 5000001}};
 	struct sqi_geometry g;
 
 	for (size_t i = 0; i < sizeof(capacity) / sizeof(capacity[0]); i++) {
@@ -216,7 +218,7 @@ static void test_rounding(void **state)
 		struct sq_config c = {.lease_time = (int64_t)lease[i].asked};
 
 		assert_int_equal(geometry(&c, &g), 0);
-		assert_int_equal(g.in.lease_ms, lease[i].got);
+		assert_int_equal(g.in.lease_ns, lease[i].got);
 	}
 	/* Small messages only: no blocks at all. */
 	assert_int_equal(geometry(&(struct sq_config){.max_message = 48}, &g), 0);
@@ -259,7 +261,7 @@ static void test_parts_never_overlap(void **state)
 			.block_memory = 1 + below((uint64_t)1 << (1 + below(30))),
 			.lease_time = below(2) ? 0 : 1000000,
 		};
-		struct part parts[7 + SQI_CLASSES_MAX];
+		struct part parts[8 + SQI_CLASSES_MAX];
 		struct sqi_geometry g, again;
 		size_t n = 0;
 		uint64_t at = 0, first = 0;
@@ -273,9 +275,9 @@ static void test_parts_never_overlap(void **state)
 		parts[n++] = (struct part){
 			g.journal, g.in.participants * sizeof(struct sqi_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
-		if (g.in.lease_ms)
-			parts[n++] = (struct part){
-				g.leases, g.capacity * sizeof(struct sqi_due), SQI_LINE};
+		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
+		if (g.in.lease_ns)
+			parts[n++] = (struct part){g.deadlines, g.capacity * 8, SQI_LINE};
 		parts[n++] = (struct part){
 			g.block_words, g.blocks * sizeof(struct sqi_block), SQI_LINE};
 		parts[n++] = (struct part){g.cells, g.capacity * g.cell_size, SQI_PAGE};
@@ -333,7 +335,7 @@ static void test_geometry_refuses(void **state)
 	REFUSED(max_message = (uint64_t)SQ_MESSAGE_MAX + 1);
 	REFUSED(block_memory = 0);
 	REFUSED(block_memory = UINT64_MAX);
-	REFUSED(lease_ms = UINT64_MAX);
+	REFUSED(lease_ns = UINT64_MAX);
 	REFUSED(participants = 0);
 	REFUSED(participants = SQ_PARTICIPANTS_MAX + 1);
 	REFUSED(max_attempts = 1); /* without a dead-letter queue */

@@ -78,9 +78,34 @@ static void test_of_another(void **state)
 
 	fx_put(a, 1);
 	lease = fx_lease(a, 1);
-	stale(b, &lease);
+	assert_int_equal(sq_ack(b, &lease), -EINVAL);
+	assert_int_equal(sq_nack(b, &lease), -EINVAL);
+	assert_int_equal(sq_touch(b, &lease), -EINVAL);
 	assert_int_equal(sq_touch(a, &lease), 0);
 	assert_int_equal(sq_ack(a, &lease), 0);
+}
+
+/* Cause: a lease of one queue settled a message of another, in the same cell under the same id. */
+static void test_of_another_queue(void **state)
+{
+	const struct sq_config timed = {.capacity = 4, .lease_time = 3600 * 1000 * MS};
+	struct sq *queues[] = {fx_make("a", &ring_of_4), fx_make("b", &ring_of_4),
+		fx_make("c", &timed), fx_make("d", &timed)};
+	struct sq_lease leases[4];
+
+	for (int i = 0; i < 4; i++) {
+		fx_put(queues[i], 1);
+		leases[i] = fx_lease(queues[i], 1);
+	}
+	for (int i = 0; i < 4; i++)
+		for (int k = 0; k < 4; k++)
+			if (i != k) {
+				assert_int_equal(sq_ack(queues[i], &leases[k]), -EINVAL);
+				assert_int_equal(sq_nack(queues[i], &leases[k]), -EINVAL);
+				assert_int_equal(sq_touch(queues[i], &leases[k]), -EINVAL);
+			}
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(sq_ack(queues[i], &leases[i]), 0);
 }
 
 static void test_forged(void **state)
@@ -209,7 +234,7 @@ static void test_attempts_count(void **state)
 	assert_int_equal(fx_stat(h).nacked, 1000);
 }
 
-static void test_redelivered_in_the_order_of_cells(void **state)
+static void test_redelivered_in_the_order_of_return(void **state)
 {
 	struct sq *h = fx_make("a", &(struct sq_config){.capacity = 128, .max_message = 48});
 	struct sq_lease held[128];
@@ -221,7 +246,7 @@ static void test_redelivered_in_the_order_of_cells(void **state)
 	for (int i = 127; i >= 0; i--)
 		assert_int_equal(sq_nack(h, &held[i]), 0);
 	for (uint64_t i = 0; i < 128; i++) {
-		struct sq_lease lease = fx_lease(h, i);
+		struct sq_lease lease = fx_lease(h, 127 - i);
 
 		assert_int_equal(lease.attempts, 2);
 		assert_int_equal(sq_ack(h, &lease), 0);
@@ -304,12 +329,13 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_read_in_place),
 	TEST(test_settled_is_stale),
 	TEST(test_of_another),
+	TEST(test_of_another_queue),
 	TEST(test_forged),
 	TEST(test_ring_flows_round_leases),
 	TEST(test_all_cells_leased_is_full),
 	TEST(test_nobody_skips_in_vain),
 	TEST(test_attempts_count),
-	TEST(test_redelivered_in_the_order_of_cells),
+	TEST(test_redelivered_in_the_order_of_return),
 	TEST(test_nack_is_seen_by_all),
 	TEST(test_at_the_wrap),
 	TEST(test_damaged),

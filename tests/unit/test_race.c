@@ -181,11 +181,10 @@ static void b_takes_it(void)
 {
 	unsigned count[8];
 
-	deadline_at_event = sqi_due(b, 0)->deadline;
+	deadline_at_event = sqi_look(sqi_deadline(b, 0));
 	/* By now the lease is overdue, and b gets what that gives. */
-	if (sqi_due(b, 0)->deadline >> 20 > 1)
-		sqi_swap(&sqi_due(b, 0)->deadline,
-			(sqi_due(b, 0)->deadline & 0xfffff) | (uint64_t)1 << 20);
+	if (!(deadline_at_event & 1))
+		fx_overdue(b, 0);
 	sqi_due_sweep(b);
 	drain(count);
 	for (int i = 0; i < 8; i++)
@@ -215,8 +214,8 @@ static void meet(void (*f)(void), void (*event)(void), bool put_first, bool leas
 				assert_int_equal(sq_lease(a, &lease_of_a, SQ_NOWAIT), 0);
 			/* A second later, so that a touch can be seen. */
 			if (lease_first)
-				sqi_due(a, 0)->deadline -= (uint64_t)1000 << 20;
-			deadline_at_first = sqi_due(a, 0)->deadline;
+				*sqi_deadline(a, 0) -= (uint64_t)(1000 * MS) << 1;
+			deadline_at_first = sqi_look(sqi_deadline(a, 0));
 			more = at_step(k, event, f);
 			drain(count);
 			for (int i = 0; i < 8; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
 /*
- * As test_race.c, for what comes back: leases that end, pins, redelivery, and what is removed when
- * it is done with. The sources concerned are compiled into this program once more, with a step in
+ * As test_race.c, for what comes back: leases that end, redelivery, and what is removed when it is
+ * done with. The sources concerned are compiled into this program once more, with a step in
  * each access to shared memory.
  */
 
@@ -68,14 +68,6 @@ static void kill_here(void)
 	longjmp(killed, 1);
 }
 
-/* The lease in this cell is overdue now, and nobody has seen it. */
-static void make_overdue(uint64_t pos)
-{
-	struct sqi_due *due = sqi_due(b, pos);
-
-	sqi_swap(&due->deadline, (due->deadline & 0xfffff) | (uint64_t)1 << 20);
-}
-
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
@@ -101,9 +93,11 @@ static void a_sweeps(void)
 	sqi_due_sweep(a);
 }
 
+/* And finds what a has ended, and not yet told anybody. */
 static void b_sweeps(void)
 {
 	sqi_due_sweep(b);
+	sqi_back_sweep(b);
 }
 
 static void given_on_and_settled(void)
@@ -121,10 +115,7 @@ static void b_sweeps_and_all_is_over(void)
 	given_on_and_settled();
 }
 
-/*
- * Cause: the slower of two sweepers that ended one lease took off the pin that the faster one's end
- * rested on, and the holder's memory was used again under it.
- */
+/* Two who end one lease: it ends once, and whoever comes late does nothing to what comes after. */
 static void test_sweepers_meet(void **state)
 {
 	for (int settled = 0; settled < 2; settled++) {
@@ -141,7 +132,7 @@ static void test_sweepers_meet(void **state)
 			nobody_sweeps();
 			fx_put(a, 7);
 			lease = fx_lease(x, 7);
-			make_overdue(0);
+			fx_overdue(b, 0);
 			more = at_step(k, settled ? b_sweeps_and_all_is_over : b_sweeps, a_sweeps);
 			if (!settled || !more)
 				given_on_and_settled();
@@ -174,95 +165,210 @@ static bool killed_in_sweep(long k)
 	return false;
 }
 
-/*
- * Cause: a pin set by one who found a second lease overdue a moment too late, and was killed there,
- * stayed on when its holder settled in time.
- */
-static void test_stray_pin_of_a_second_lease(void **state)
+/* A sweeper that is killed leaves nothing behind: the holder settles, or the next sweeper goes on. */
+static void test_sweeper_killed(void **state)
+{
+	for (int settles = 0; settles < 2; settles++) {
+		bool more = true;
+
+		for (long k = 1; more; k++) {
+			int r = -ESTALE;
+
+			a = fx_make("a", &timed);
+			b = fx_open("a");
+			c = fx_open("a");
+			x = fx_open("a");
+			nobody_sweeps();
+			fx_put(a, 7);
+			lease_of_x = fx_lease(x, 7);
+			fx_overdue(b, 0);
+			more = killed_in_sweep(k);
+			if (settles)
+				r = sq_ack(x, &lease_of_x);
+			assert_true(r == 0 || r == -ESTALE);
+			(void)sq_recover(b);
+			if (r < 0)
+				fx_get(b, 7);
+			all_free();
+			turn_the_ring(1);
+			/* Counted by who lived to do so. */
+			assert_in_range(fx_stat(b).overdue, 0, r < 0);
+			fx_end(NULL);
+		}
+	}
+}
+
+static bool acked;
+
+static void x_acks_and_has_the_next(void)
+{
+	acked = sq_ack(x, &lease_of_x) == 0;
+	if (!acked)
+		return; /* it has ended */
+	for (uint64_t v = 1; v < 4; v++) {
+		fx_put(b, v);
+		fx_get(b, v);
+	}
+	fx_put(b, 9);
+	lease_of_x = fx_lease(x, 9);
+	assert_int_equal(lease_of_x.attempts, 1);
+}
+
+/* Cause: what a slow sweeper knew of one lease ended the next one of the same cell. */
+static void test_sweeper_met_by_the_next_lease(void **state)
 {
 	bool more = true;
+	int times = 0;
 
 	for (long k = 1; more; k++) {
-		int r;
-
 		a = fx_make("a", &timed);
 		b = fx_open("a");
 		x = fx_open("a");
 		nobody_sweeps();
 		fx_put(a, 7);
 		lease_of_x = fx_lease(x, 7);
-		assert_int_equal(sq_nack(x, &lease_of_x), 0);
-		lease_of_x = fx_lease(x, 7);
-		assert_int_equal(lease_of_x.attempts, 2);
-		make_overdue(0);
-		more = killed_in_sweep(k);
-		r = sq_ack(x, &lease_of_x);
-		assert_true(r == 0 || r == -ESTALE);
-		if (r < 0) {
-			/* It was killed before it could tell anybody. */
-			sqi_due_sweep(b);
-			fx_get(b, 7);
+		fx_overdue(b, 0);
+		acked = false;
+		more = at_step(k, x_acks_and_has_the_next, a_sweeps);
+		if (acked) {
+			assert_int_equal(fx_stat(b).overdue, 0);
+			assert_int_equal(sq_touch(x, &lease_of_x), 0);
+			assert_int_equal(sq_ack(x, &lease_of_x), 0);
 		}
-		all_free();
+		times += acked;
 		fx_end(NULL);
 	}
+	assert_true(times > 4);
 }
 
-static long second;
-
-static void x_is_reaped_and_then_killed(void)
+/* x gives its message back and has it again, until that bears the number which it bore at first. */
+static void x_leases_till_its_number_comes_again(void)
 {
-	fx_die(x);
-	x = NULL;
-	assert_int_equal(sq_recover(b), 1);
-	countdown = second;
-	then = kill_here;
-}
+	unsigned number = lease_of_x.attempts;
 
-/* True: a came to the first of the two steps. */
-static bool reaped_and_killed(long first)
-{
-	countdown = first;
-	then = x_is_reaped_and_then_killed;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
+	acked = sq_nack(x, &lease_of_x) == 0;
+	if (!acked)
+		return;
+	for (int i = 0; i < 200; i++) {
+		lease_of_x = fx_lease(x, 7);
+		if (lease_of_x.attempts == number || (i > 126 && lease_of_x.attempts == number + 1))
+			return;
+		assert_int_equal(sq_nack(x, &lease_of_x), 0);
 	}
-	sqi_due_sweep(a);
-	countdown = 0;
-	return x == NULL;
+	fail_msg("a number does not come again");
+}
+
+/* Cause: a lease was ended by one who had seen another, of the same message under the same number. */
+static void test_sweeper_met_by_the_same_number(void **state)
+{
+	bool more = true;
+	int times = 0;
+
+	for (long k = 1; more; k++) {
+		a = fx_make("a", &timed);
+		b = fx_open("a");
+		x = fx_open("a");
+		nobody_sweeps();
+		fx_put(a, 7);
+		for (int i = 1; i < 150; i++) {
+			lease_of_x = fx_lease(x, 7);
+			assert_int_equal(lease_of_x.attempts, i);
+			if (i < 149)
+				assert_int_equal(sq_nack(x, &lease_of_x), 0);
+		}
+		fx_overdue(b, 0);
+		acked = false;
+		more = at_step(k, x_leases_till_its_number_comes_again, a_sweeps);
+		if (acked) {
+			assert_int_equal(fx_stat(b).overdue, 0);
+			assert_int_equal(sq_ack(x, &lease_of_x), 0);
+		}
+		times += acked;
+		fx_end(NULL);
+	}
+	assert_true(times > 4);
+}
+
+static int leased;
+static struct sq_lease lease_of_a;
+
+static void a_leases(void)
+{
+	leased = sqi_lease_try(a, &lease_of_a); /* and nothing that a call does besides */
+}
+
+static void its_time_is_up(void)
+{
+	fx_overdue(b, 0);
+	sqi_due_sweep(b);
 }
 
 /*
- * Cause: a sweeper pinned the message for one who had been reaped meanwhile, and was killed: nobody
- * took that pin off again.
+ * A lease that has ended before its holder was told of it never began: he has the message by another
+ * one, or nothing, and what he reads is whole.
  */
-static void test_pinned_for_nobody(void **state)
+static void test_ended_before_it_began(void **state)
 {
-	bool more = true;
+	static const size_t sizes[] = {48, 300};
 
-	for (long first = 1; more; first++)
-		for (second = 1; more && second < 12; second++) {
-			uint64_t v;
+	for (int s = 0; s < 2; s++) {
+		bool more = true;
+		int times = 0;
 
-			assert_in_range(first, 1, ROUNDS_MAX);
-			b = fx_make("a", &timed);
-			a = fx_open("a");
-			x = fx_open("a");
+		for (long k = 1; more; k++) {
+			a = fx_make("a", &timed);
+			b = fx_open("a");
 			nobody_sweeps();
-			fx_put(b, 7);
-			(void)fx_lease(x, 7);
-			make_overdue(0);
-			more = reaped_and_killed(first);
-			assert_in_range(sq_recover(b), 0, 1);
-			while (sq_get(b, &v, 8, SQ_NOWAIT) == 8)
-				assert_int_equal(v, 7);
-			assert_int_equal(sq_recover(b), 0);
-			if (!x)
-				all_free(); /* else it lives, and keeps its cell */
+			fx_put_large(b, sizes[s], 1);
+			more = at_step(k, its_time_is_up, a_leases);
+			assert_int_equal(leased, 0);
+			fx_check(lease_of_a.data, sizes[s], 1);
+			times += lease_of_a.attempts == 2;
+			assert_int_equal(lease_of_a.attempts, 1 + fx_stat(b).overdue);
+			assert_int_equal(sq_ack(a, &lease_of_a), 0);
+			all_free();
+			assert_int_equal(fx_stat(b).blocks, fx_stat(b).blocks_free);
+			assert_in_range(a->copies.count, 1, 4);
 			fx_end(NULL);
 		}
+		assert_true(times > 0);
+	}
 }
+
+static void its_memory_is_used_again(void)
+{
+	if (fx_state(b, 0) != SQI_TAKEN)
+		return;
+	its_time_is_up();
+	fx_get_large(b, 300, 1);
+	for (unsigned i = 2; i < 20; i++) {
+		fx_put_large(b, 300, i);
+		fx_get_large(b, 300, i);
+	}
+}
+
+/* What is copied while another has the message, and its block, is not believed. */
+static void test_copy_met_by_another_message(void **state)
+{
+	bool more = true;
+	int times = 0;
+
+	for (long k = 1; more; k++) {
+		a = fx_make("a", &timed);
+		b = fx_open("a");
+		nobody_sweeps();
+		fx_put_large(b, 300, 1);
+		more = at_step(k, its_memory_is_used_again, a_leases);
+		assert_true(leased == 0 || leased == -EAGAIN);
+		if (leased == 0)
+			fx_check(lease_of_a.data, 300, 1);
+		times += leased != 0;
+		fx_end(NULL);
+	}
+	assert_true(times > 10);
+}
+
+static long second;
 
 static struct sq_lease lease_of_c;
 static int gots;
@@ -398,8 +504,11 @@ static void test_collector_met_by_another_queue(void **state)
 
 static const struct CMUnitTest tests[] = {
 	TEST(test_sweepers_meet),
-	TEST(test_stray_pin_of_a_second_lease),
-	TEST(test_pinned_for_nobody),
+	TEST(test_sweeper_killed),
+	TEST(test_sweeper_met_by_the_next_lease),
+	TEST(test_sweeper_met_by_the_same_number),
+	TEST(test_ended_before_it_began),
+	TEST(test_copy_met_by_another_message),
 	TEST(test_search_met_by_a_nack),
 	TEST(test_slow_copy),
 	TEST(test_collector_met_by_another_queue),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
 /*
- * Slow recoverers and sweepers: between any two accesses of theirs, all that they were about to do
- * is done by others, and what they looked at has another tenant, or is another message. Found by
+ * Slow recoverers: between any two accesses of theirs, all that they were about to do is done by
+ * others, and what they looked at has another tenant, or is another message. Found by
  * taking their second looks out (tests/mutations): nothing else noticed.
  */
 
@@ -16,9 +16,6 @@ static void step(void);
 #include <signal.h>
 #include <unistd.h>
 
-#define end due_end
-#include "due.c"
-#undef end
 #include "journal.c"
 #include "put.c"
 #include "recover.c"
@@ -38,8 +35,6 @@ static void step(void)
 }
 
 static const struct sq_config three = {.capacity = 8, .participants = 3, .max_message = 48};
-static const struct sq_config timed = {
-	.capacity = 4, .participants = 4, .max_message = 48, .lease_time = 3600 * 1000 * MS};
 
 /* a is slow; b is not. */
 static struct sq *a, *b;
@@ -72,11 +67,6 @@ static bool at_step(long k, void (*event)(void), void (*f)(void))
 static void a_recovers(void)
 {
 	(void)sqi_rescue(a);
-}
-
-static void a_sweeps(void)
-{
-	sqi_due_sweep(a);
 }
 
 static void killed(void)
@@ -248,123 +238,10 @@ static void test_fold_met_by_the_next_tenant(void **state)
 	assert_true(k > STEPS_MIN);
 }
 
-static struct sq *x, *y;
-static struct sq_lease lease_of_x, lease_of_y;
-
-static void make_overdue(uint64_t pos)
-{
-	struct sqi_due *due = sqi_due(b, pos);
-
-	sqi_swap(&due->deadline, (due->deadline & 0xfffff) | (uint64_t)1 << 20);
-}
-
-/* The lease of y ends; b has the message, and y may still be reading. */
-static void y_is_overdue(void)
-{
-	sqi_due_sweep(b);
-	fx_get(b, 9);
-}
-
-static void y_leases(void)
-{
-	fx_put(b, 9);
-	lease_of_y = fx_lease(y, 9);
-	make_overdue(lease_of_y.id);
-}
-
-/* What y reads stays until y is told, and no longer. */
-static void y_reads_to_the_end(void)
-{
-	uint64_t v;
-
-	sqi_due_sweep(b);
-	assert_int_equal(fx_state(b, lease_of_y.id), SQI_PINNED);
-	memcpy(&v, lease_of_y.data, sizeof(v));
-	assert_int_equal(v, 9);
-	assert_int_equal(sq_ack(y, &lease_of_y), -ESTALE);
-	assert_int_equal(fx_state(b, lease_of_y.id), SQI_FREE);
-}
-
-static void b_recovers_and_the_next_is_overdue(void)
-{
-	(void)sq_recover(b); /* unless a has done it all */
-	y = fx_open("a");
-	y_leases();
-	y_is_overdue();
-}
-
-/* Cause: a slow recoverer took off the pin of the slot's next tenant, who was still reading. */
-static void test_unpin_met_by_the_next_tenant(void **state)
-{
-	bool more = true;
-	long k;
-
-	for (k = 1; more; k++) {
-		begin(&timed);
-		fx_die(fx_open("a"));
-		more = at_step(k, b_recovers_and_the_next_is_overdue, a_recovers);
-		if (more)
-			y_reads_to_the_end();
-		fx_end(NULL);
-	}
-	assert_true(k > STEPS_MIN);
-}
-
-static bool overdue_meanwhile, met;
-
-static void x_acks_and_y_has_its_cell(void)
-{
-	met = sq_ack(x, &lease_of_x) == 0;
-	if (!met)
-		return; /* a has ended its lease */
-	for (uint64_t v = 1; v < 4; v++) {
-		fx_put(b, v);
-		fx_get(b, v);
-	}
-	y_leases();
-	assert_int_equal(lease_of_y.id & b->mask, lease_of_x.id & b->mask);
-	if (overdue_meanwhile)
-		y_is_overdue();
-}
-
-/*
- * Cause: a slow sweeper, about to end a lease that was settled meanwhile, pinned the next message of
- * the cell for the holder of the last one, who never takes that pin off; or wrote over the pins of
- * those who still read it.
- */
-static void test_sweeper_met_by_the_next_message(void **state)
-{
-	for (int round = 0; round < 2; round++) {
-		bool more = true;
-		int times = 0;
-
-		overdue_meanwhile = round;
-		for (long k = 1; more; k++) {
-			begin(&timed);
-			x = fx_open("a");
-			y = fx_open("a");
-			fx_put(b, 7);
-			lease_of_x = fx_lease(x, 7);
-			make_overdue(lease_of_x.id);
-			met = false;
-			more = at_step(k, x_acks_and_y_has_its_cell, a_sweeps);
-			times += met;
-			if (met && !overdue_meanwhile)
-				y_is_overdue();
-			if (met)
-				y_reads_to_the_end();
-			fx_end(NULL);
-		}
-		assert_true(times > 0);
-	}
-}
-
 static const struct CMUnitTest tests[] = {
 	TEST(test_verdict_met_by_the_next_put_in_doubt),
 	TEST(test_decision_met_by_the_next_put_in_doubt),
 	TEST(test_fold_met_by_the_next_tenant),
-	TEST(test_unpin_met_by_the_next_tenant),
-	TEST(test_sweeper_met_by_the_next_message),
 };
 
 FX_MAIN(tests)

@@ -36,8 +36,7 @@ static void test_numbers(void **state)
 	assert_int_equal(SQI_BACK, 4);
 	assert_int_equal(SQI_VOID, 5);
 	assert_int_equal(SQI_RELEASING, 6);
-	assert_int_equal(SQI_PINNED, 7);
-	assert_int_equal(SQI_SEALED, 8);
+	assert_int_equal(SQI_SEALED, 7);
 	assert_int_equal(sqi_word(SQI_TAKEN, 0xabc, 0xde, 0x123456789a), 0x123456789adeabc3);
 }
 
@@ -131,8 +130,12 @@ static void test_attempts(void **state)
 	assert_true(SQ_ATTEMPTS_MAX < 128);
 }
 
-/* However often a message goes to and fro, none of its words comes again. */
-static void test_words_of_a_message_never_repeat(void **state)
+/*
+ * A message's words do not come again while its attempts are counted exactly; later two in a row are
+ * never the same. And however often it comes back, it does so in the turn it was leased in: it costs
+ * the ring no lap. Cause: it did, after each 128 redeliveries.
+ */
+static void test_words_of_a_message(void **state)
 {
 	static uint64_t taken[1500];
 	uint64_t back = 0;
@@ -141,13 +144,13 @@ static void test_words_of_a_message_never_repeat(void **state)
 		unsigned attempts = i ? sqi_attempts_next(sqi_word_attempts(back)) : 1;
 
 		taken[i] = sqi_word(SQI_TAKEN, 5, attempts, i ? sqi_word_turn(back) : TURN_MAX - 2);
-		for (unsigned k = 0; k < i; k++)
+		for (unsigned k = i < SQI_ATTEMPTS_ONCE ? 0 : i - 1; k < i; k++)
 			assert_int_not_equal(taken[k], taken[i]);
 		back = sqi_word_back(taken[i]);
 		assert_int_equal(sqi_word_state(back), SQI_BACK);
 		assert_int_equal(sqi_word_owner(back), 0);
 		assert_int_equal(sqi_word_attempts(back), attempts);
-		assert_true(sqi_word_ahead(back, sqi_word_turn(taken[i])) >= 0);
+		assert_int_equal(sqi_word_turn(back), TURN_MAX - 2);
 	}
 }
 
@@ -159,7 +162,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_transitions_at_the_wrap),
 	TEST(test_free_forgets),
 	TEST(test_attempts),
-	TEST(test_words_of_a_message_never_repeat),
+	TEST(test_words_of_a_message),
 };
 
 FX_MAIN(tests)
