@@ -523,6 +523,7 @@ void player_die(struct player *p)
 	/* By hand: the mapping that this process's other handles share may keep the description. */
 	if (fcntl(h->fd, F_OFD_SETLK, &all) < 0)
 		abort();
+	sqi_copies_deinit(h);
 	sqi_unmap_handle(h);
 	free(h->buffer);
 	free(h);

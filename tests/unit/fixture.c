@@ -113,6 +113,7 @@ void fx_die(struct sq *h)
 	/* By hand: the mapping that this process's other handles share may keep the description. */
 	assert_int_equal(fcntl(h->fd, F_OFD_SETLK, &all), 0);
 	sqi_unmap_handle(h);
+	sqi_copies_deinit(h);
 	free(h->buffer);
 	free(h);
 }
