@@ -110,6 +110,7 @@ static void leave(struct player *p, bool dead)
 		sqi_leave_party(h);
 	if (fcntl(h->fd, F_OFD_SETLK, &all) < 0)
 		abort();
+	sqi_copies_deinit(h);
 	free(h->buffer);
 	free(h);
 }
