@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# Can the tests fail? Break the engine on purpose, in one way after another, and see each break caught.
+# Can the tests fail? Break the engine, or sqctl, on purpose, in one way after another, and see each break caught.
 #
 #   tests/mutations/run.sh --applies
 #   tests/mutations/run.sh [--quick] [--every] [--checks LIST] [--jobs N] [NAME...]
@@ -16,17 +16,19 @@
 # A mutation is a patch in this directory; its head says what it breaks, and what that would do to users. Each is applied to a copy
 # of the tree, what a check needs is built, and the checks are made, the cheapest first, until one fails. A mutation that no check
 # catches is a failure of the tests; so is a patch that does not apply any more. The tree as it is must pass all the checks first,
-# under the same load.
+# under the same load. A mutation of sqctl (cli/) is for the check `cli`, one of the engine for all the others.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-# The cheapest first. unit, model (the explorer), deeper and deepest (the explorer with one and two preemptions more) and threads
-# (under ThreadSanitizer) have functions below; the others are one program each, of those in tests/.
-cheap="unit no_room forked_handle fork_exec many_handles namespaces sleepers wakers model damage damage_steps"
+# The cheapest first. unit, cli (those of sqctl's tests that mutations are caught by), model (the explorer), deeper and deepest (the
+# explorer with one and two preemptions more) and threads (under ThreadSanitizer) have functions below; the others are one program
+# each, of those in tests/.
+cheap="unit cli no_room forked_handle fork_exec many_handles namespaces sleepers wakers model damage damage_steps"
 # Single steps are for one kind of processor.
 [ "$(uname -m)" != x86_64 ] || cheap="$cheap step"
 checks="$cheap wake_up kill_each_call kill_random stress threads deeper deepest"
+cli="crew partial proof"
 # What the cheap ones are not there for: weak memory order, and deaths in the middle of system calls.
 not_quick="commit-relaxed block-free-relaxed created-in-place linked-before-filled"
 
@@ -37,6 +39,10 @@ dir_of() {
 targets_of() {
     case $1 in
     unit) (cd "$tree" && for each in tests/unit/test_*.c; do echo "${each%.c}"; done) ;;
+    cli)
+        echo cli/sqctl
+        for each in $cli; do echo "tests/cli/test_cli_$each"; done
+        ;;
     model | deeper | deepest) echo tests/model/model ;;
     threads) echo tests/stress/stress ;;
     *) program_of "$1" | sed 's/ .*//' ;;
@@ -102,10 +108,27 @@ chosen() {
     return 1
 }
 
+# concerns: is $check there for what the mutation $name changes? All are for the tree as it is, which has no name.
+concerns() {
+    case $name:$check in
+    :*) ;;
+    *:cli) grep -q '^--- a/cli/' "$here/$name.patch" ;;
+    *) grep -q '^--- a/engine/' "$here/$name.patch" ;;
+    esac
+}
+
+# checked: is any check there for it?
+checked() {
+    for check in $checks; do
+        if concerns; then return; fi
+    done
+    return 1
+}
+
 list=
 for patch in "$here"/[0-9]*.patch; do
     name=$(basename "$patch" .patch)
-    if chosen "$name"; then list="$list $name"; fi
+    if chosen "$name" && checked; then list="$list $name"; fi
 done
 if [ -z "$list" ]; then
     echo "no such mutation:$names" >&2
@@ -178,6 +201,17 @@ check_unit() {
     return 1
 }
 
+# sqctl's, one after another. They wait for states, not for time; but what fails must fail again.
+check_cli() {
+    for each in $cli; do
+        for _ in once again; do
+            limited env SQCTL="$tree/build/cli/sqctl" "$tree/build/tests/cli/test_cli_$each" && continue 2
+        done
+        said "s/^\[  FAILED  \] \(test_.*\)/$each: \1/p; /^it /p"
+        return 1
+    done
+}
+
 # All schedules with that many preemptions. The first failure ends it.
 check_model() {
     # shellcheck disable=SC2016 # for the inner shell
@@ -225,13 +259,14 @@ examine() {
     caught=
     broken=
     for check in $checks; do
+        concerns || continue
         why=
         compiled "$check" || return
         limit=$LONGEST
         [ ! -f "$tree/time.$check" ] || limit=$((24 + 6 * $(cat "$tree/time.$check")))
         from=$(date +%s)
         case $check in
-        unit | threads) "check_$check" ;;
+        unit | cli | threads) "check_$check" ;;
         model) check_model 1 ;;
         deeper) check_model 2 ;;
         deepest) check_model 3 ;;
@@ -274,6 +309,7 @@ mutate() {
 # A worker has a tree of its own, sees that it is sound, and takes the next mutation that nobody has taken.
 worker() {
     tree=$work/tree.$1
+    name=
     began=$(now)
     examine
     if [ -n "$caught$broken" ]; then

@@ -105,6 +105,32 @@ static void test_behind_across_the_end_of_the_array(void **state)
 }
 
 /*
+ * Cause: the search for a message behind a late writer ended at a cell that producers had skipped.
+ * What was put behind both could be had only once the writer went on, and a stopped one never does.
+ */
+static void test_behind_a_cell_that_was_skipped(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease lease;
+	uint64_t p;
+
+	for (uint64_t i = 0; i < 4; i++)
+		fx_put(a, i);
+	fx_get(a, 0);
+	lease = fx_lease(a, 1);
+	fx_get(a, 2);
+	fx_get(a, 3);
+	p = claim(b);
+	assert_int_equal(p, 4);
+	fx_put(a, 9);
+	assert_int_equal(fx_state(a, p + 1), SQI_TAKEN);
+	assert_int_equal(fx_state(a, p + 2), SQI_FULL);
+	fx_get(a, 9);
+	assert_int_equal(fx_state(a, p), SQI_VOID);
+	assert_int_equal(sq_ack(a, &lease), 0);
+}
+
+/*
  * Stopped writers cost a cell each, and nothing else: the ring of what is left goes on for many
  * laps.
  */
@@ -188,6 +214,55 @@ static void test_drained_waits_for_leases_of_others(void **state)
 	assert_int_equal(sq_get(b, &v, 8, SQ_FOREVER), -EPIPE);
 }
 
+/*
+ * Cause: one who holds a lease was kept waiting for the leases of others. After a shutdown two of
+ * them would wait for each other for ever.
+ */
+static void test_drained_for_two_holders(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+	struct sq_lease of_a, of_b;
+	uint64_t v;
+
+	fx_put(a, 1);
+	fx_put(a, 2);
+	of_a = fx_lease(a, 1);
+	of_b = fx_lease(b, 2);
+	assert_int_equal(sq_shutdown(a, false), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(sq_get(c, &v, 8, SQ_NOWAIT), -EAGAIN);
+	/* Without a lease, it waits as everybody else does. */
+	assert_int_equal(sq_ack(a, &of_a), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+	assert_int_equal(sq_ack(b, &of_b), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+}
+
+/* The same, if what is left beside is a dead letter without a place. */
+static void test_drained_beside_a_dead_letter(void **state)
+{
+	const struct sq_config config = {.capacity = 4,
+		.participants = 8,
+		.max_message = 48,
+		.max_attempts = 1,
+		.dead_letter = "none"};
+	struct sq *a = fx_make("a", &config), *b = fx_open("a");
+	struct sq_lease lease;
+	uint64_t v;
+
+	fx_put(a, 1);
+	fx_put(a, 2);
+	lease = fx_lease(a, 1);
+	assert_int_equal(sq_nack(a, &lease), 0);
+	lease = fx_lease(a, 2);
+	assert_int_equal(sq_shutdown(a, false), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EAGAIN);
+	assert_int_equal(sq_ack(a, &lease), 0);
+	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+}
+
 static void test_drained_when_all_cells_are_held(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
@@ -229,11 +304,14 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_several_late_writers),
 	TEST(test_writer_behind_a_lease),
 	TEST(test_behind_across_the_end_of_the_array),
+	TEST(test_behind_a_cell_that_was_skipped),
 	TEST(test_ring_with_stopped_writers),
 	TEST(test_closed_revokes_without_payment),
 	TEST(test_seal),
 	TEST(test_seal_behind_what_is_held),
 	TEST(test_drained_waits_for_leases_of_others),
+	TEST(test_drained_for_two_holders),
+	TEST(test_drained_beside_a_dead_letter),
 	TEST(test_drained_when_all_cells_are_held),
 	TEST(test_hint_of_the_front),
 };

@@ -153,6 +153,34 @@ static void test_newcomer_after_many_turns(void **state)
 	}
 }
 
+/*
+ * Cause: a handle that had slept for half a circle of turns went on from its own position: it lies ahead of
+ * the ring by then, or so it seems.
+ */
+static void test_own_position_of_long_ago(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+	uint64_t long_ago, mark;
+
+	for (uint64_t n = 0; n < 20; n++) {
+		fx_put(a, n);
+		fx_get(a, n);
+	}
+	long_ago = a->tail + ((((uint64_t)1 << (SQI_TURN_BITS - 2)) + 5) << a->shift);
+	b->tail = b->front = long_ago;
+	fx_put(b, 1);
+	fx_put(a, 2);
+	fx_get(b, 1);
+	fx_get(b, 2);
+	/* Nor does it take for old what is put later. */
+	c->tail = long_ago;
+	assert_int_equal(sq_mark(c, &mark), 0);
+	fx_put(a, 3);
+	assert_int_equal(sq_passed(c, mark), 1);
+	fx_get(b, 3);
+	fx_empty(a);
+}
+
 static void test_hints_may_lie(void **state)
 {
 	static const uint64_t lies[] = {0, 1, 3, 17, 1 << 20, UINT64_MAX, UINT64_MAX / 2,
@@ -326,6 +354,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_turn_wraps),
 	TEST(test_position_wraps),
 	TEST(test_newcomer_after_many_turns),
+	TEST(test_own_position_of_long_ago),
 	TEST(test_hints_may_lie),
 	TEST(test_turn_of_redelivered_is_no_proof),
 	TEST(test_skipping_for_long),

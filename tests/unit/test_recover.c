@@ -10,6 +10,9 @@
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 1};
 
+/* More calls than anybody makes between two looks at the clock. */
+#define CALLS_WITHOUT_A_LOOK 200000
+
 /* Nothing is left of anybody: all cells free, all blocks, and the ring turns. */
 static void clean(struct sq *h)
 {
@@ -57,6 +60,8 @@ static void test_void(void **state)
 	assert_int_equal(fx_state(a, p), SQI_VOID);
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
+	/* The turn was raised when it was revoked: once more, and the cell would miss a lap. */
+	assert_int_equal(fx_word(a, p), sqi_word(SQI_FREE, 0, 0, 1));
 	clean(a);
 }
 
@@ -220,6 +225,36 @@ static void test_put_in_doubt(void **state)
 }
 
 /*
+ * Cause: a cell in which another writes by now was taken for one in which the dead still wrote: its put
+ * had happened, and was not counted.
+ */
+static void test_put_in_doubt_and_the_next_writer(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
+	uint64_t count, p;
+
+	assert_int_equal(sq_bind(b, 99, &count), 0);
+	put_up_to(b, GOT, a);
+	for (uint64_t i = 0; i < 3; i++) {
+		fx_put(a, i);
+		fx_get(a, i);
+	}
+	p = claim(c);
+	assert_int_equal(p, 4);
+	fx_die(b);
+	assert_int_equal(sq_recover(a), 1);
+	assert_int_equal(sq_bound(a, 99, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(fx_stat(a).put, 3 + 1);
+	/* The other keeps its place. */
+	assert_int_equal(fx_state(a, p), SQI_WRITING);
+	assert_int_equal(sqi_word_owner(fx_word(a, p)), c->owner);
+	fx_die(c);
+	assert_int_equal(sq_recover(a), 1);
+	clean(a);
+}
+
+/*
  * A recoverer that was killed after any of its steps: the next begins again, and nothing is done
  * twice.
  */
@@ -344,6 +379,29 @@ static void test_found_by_those_who_wait(void **state)
 	assert_int_equal(v, 1);
 }
 
+/*
+ * Cause: only those who waited looked after the dead. Who always finds something to do must look too,
+ * for there may be nobody else: once in so many calls, and not before its time has come.
+ */
+static void test_found_by_those_who_never_wait(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	bool found = false;
+
+	fx_put(a, 1);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	sqi_swap(&a->head->rescue_ms, 0);
+	for (int i = 0; i < CALLS_WITHOUT_A_LOOK / 2 && !found; i++) {
+		uint64_t v = 2;
+
+		assert_int_equal(sq_put(a, &v, sizeof(v), SQ_NOWAIT), 0);
+		assert_int_equal(sq_get(a, &v, sizeof(v), SQ_NOWAIT), sizeof(v));
+		found = v == 1;
+	}
+	assert_true(found);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_writing),
 	TEST(test_void),
@@ -352,11 +410,13 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_releasing_and_used_again),
 	TEST(test_blocks_not_yet_in_a_cell),
 	TEST(test_put_in_doubt),
+	TEST(test_put_in_doubt_and_the_next_writer),
 	TEST(test_recovered_twice),
 	TEST(test_next_tenant_is_not_robbed),
 	TEST(test_close_is_no_death),
 	TEST(test_many_dead_at_once),
 	TEST(test_found_by_those_who_wait),
+	TEST(test_found_by_those_who_never_wait),
 };
 
 FX_MAIN(tests)
