@@ -26,7 +26,6 @@
 #define RESULT_SMALL_TWO 112
 #define BLOCK_MEMORY     65536    /* for the few results that are longer still */
 #define LOOK_NS          50000000 /* between two looks at everything, if no signal comes first */
-#define INTERRUPTED      130
 
 const char help_local[] =
 	"  --producers N   processes that make tasks (2)\n"
@@ -294,7 +293,7 @@ static int supervise(struct local *l)
 				0, "ending: what was made is still done; once more to end at once");
 			break;
 		case CREW_ASKED_AGAIN:
-			return report(INTERRUPTED, "ended at once; there is no proof");
+			return report(128 + l->crew.asked, "ended at once; there is no proof");
 		}
 		if (l->crew.asked || atomic_load(&l->ledger->reader_gone) ||
 			(o->duration > 0 && o->duration != INT64_MAX &&
