@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "inherited.h"
 #include "report.h"
 #include "sq.h"
 
 /* sqctl: from the command line to the command, and what is the same for all of them. */
-
-/*
- * A standard descriptor that was closed would be the next one to be opened: a queue, and then items
- * would be written over its memory. Something else takes its place, opened so that using it is an
- * error.
- */
-static void keep_descriptors(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			(void)open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
-}
 
 static bool wants_help(int argc, char **argv)
 {
@@ -65,16 +52,11 @@ int main(int argc, char **argv)
 {
 	int code;
 
-	keep_descriptors();
-	/*
-	 * Whoever reads us may leave, and files have limits: commands see the write fail, and lose
-	 * nothing.
-	 */
-	(void)signal(SIGPIPE, SIG_IGN);
 	/* Processes of a run share it: each line goes out in one piece. */
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
-	(void)signal(SIGXFSZ, SIG_IGN);
-	code = run(argc, argv);
+	code = inherited_init();
+	if (code == EXIT_DONE)
+		code = run(argc, argv);
 	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE && code == EXIT_DONE)
 		return report(
 			EXIT_IO, "cannot write: %s; see what standard output is", strerror(errno));
