@@ -6,6 +6,7 @@
 #include "command.h"
 #include "hold.h"
 #include "now.h"
+#include "output.h"
 #include "parse.h"
 #include "report.h"
 #include "stop.h"
@@ -80,13 +81,19 @@ static int report_end(const struct take *take, int error)
 
 	if (error != -EINTR)
 		return take_report(take, error);
-	if (!take->limit)
+	if (!take->limit || (!stop_wanted() && output_gone()))
 		return EXIT_DONE;
 	if (stop_signal())
 		return report_stopped(stop_signal(), came, take->limit);
 	return report(EXIT_TIMED_OUT,
 		"the time is up: %" PRIu64 " of %" PRIu64 " came; see what `sqctl stat %s` says",
 		came, take->limit, take->queue);
+}
+
+/* Whoever reads us may leave while there is no queue yet. */
+static bool nap(void *unused)
+{
+	return hold_nap(unused) || output_gone();
 }
 
 static int run(struct collect *c)
@@ -97,7 +104,7 @@ static int run(struct collect *c)
 	int r, code;
 
 	do {
-		r = hold_open(&hold, take->queue, c->wait_ns, hold_nap, NULL);
+		r = hold_open(&hold, take->queue, c->wait_ns, nap, NULL);
 		if (r != 0)
 			break;
 		take->q = hold.q;
@@ -108,7 +115,7 @@ static int run(struct collect *c)
 			hold_report_gone(take->queue, c->wait_ns);
 	} while (r == -ENOENT);
 	code = r > 0 ? r : report_end(take, r);
-	take_report_late(take);
+	take_report_odd(take);
 	if (r <= 0 || take->done > 0)
 		report_total("collected", take->done + take->late, " from ", take->queue,
 			now_ns() - from);

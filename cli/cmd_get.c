@@ -20,7 +20,9 @@ const char help_get[] =
 	"\n"
 	"An item leaves the queue once it has been written. What could not be written is given back, and is\n"
 	"delivered again out of its order; if sqctl is killed between writing and acknowledging, items are\n"
-	"delivered twice. Beware of `sqctl get pq | head -1`: what a pipe has taken has been written. Use -n.\n"
+	"delivered twice. If the output fails in the middle of an item, a file is cut back to the last whole\n"
+	"one; anywhere else half of it stays, which is said. When nobody reads any more, it ends.\n"
+	"Beware of `sqctl get pq | head -1`: what a pipe has taken has been written. Use -n.\n"
 	"\n"
 	"  sqctl get -n 1 --timeout 10s pq\n"
 	"  sqctl get --follow pq | while read -r n; do echo $((n * n)); done\n"
@@ -110,7 +112,7 @@ int cmd_get(int argc, char **argv)
 	r = take_run(&get);
 	sq_close(get.q);
 	code = report_end(&get, r);
-	take_report_late(&get);
+	take_report_odd(&get);
 	if (code != EXIT_DONE)
 		stop_die();
 	return code;

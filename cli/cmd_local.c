@@ -310,6 +310,15 @@ static int supervise(struct local *l)
 	return 0;
 }
 
+static int report_write(const struct local_ledger *ledger)
+{
+	return report(EXIT_IO, "cannot write the results: %s; %" PRIu64 " had been written%s",
+		strerrordesc_np(atomic_load(&ledger->write_error)), ledger->written,
+		atomic_load(&ledger->torn)
+			? ", and half a line: drop what is behind the last newline"
+			: "");
+}
+
 static int run(struct local *l)
 {
 	int r = make_queues(l);
@@ -329,8 +338,7 @@ static int run(struct local *l)
 	if (r == 0)
 		r = local_proof(l);
 	if (r == 0 && atomic_load(&l->ledger->write_error))
-		r = report(EXIT_IO, "cannot write the results: %s",
-			strerror(atomic_load(&l->ledger->write_error)));
+		r = report_write(l->ledger);
 	return r;
 }
 

@@ -75,7 +75,8 @@ struct local_again {
 struct local_ledger {
 	_Atomic bool stop;        /* to the producers: enough */
 	_Atomic bool reader_gone; /* from the collector: nobody reads the results any more */
-	_Atomic int write_error;  /* from the collector */
+	_Atomic int write_error;  /* from the collector: why they could not be written */
+	_Atomic bool torn;        /* from the collector: half a line is out */
 	int64_t began_ns;
 
 	_Alignas(64) _Atomic uint64_t collected;

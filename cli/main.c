@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "inherited.h"
+#include "output.h"
 #include "report.h"
 #include "sq.h"
 
@@ -48,6 +49,18 @@ static int run(int argc, char **argv)
 	return c->run(argc - 1, argv + 1);
 }
 
+/* What commands have printed. Those that write items have done so themselves. */
+static int end_output(int code)
+{
+	int error = fflush(stdout) == EOF ? errno : 0;
+
+	if (code != EXIT_DONE || (!error && !ferror(stdout)) || error == EPIPE || output_gone())
+		return code;
+	/* It may have failed before: then the reason is not known any more. */
+	return report(EXIT_IO, "cannot write%s%s; see what standard output is",
+		error ? ": " : " all of it", error ? strerror(error) : "");
+}
+
 int main(int argc, char **argv)
 {
 	int code;
@@ -55,10 +68,5 @@ int main(int argc, char **argv)
 	/* Processes of a run share it: each line goes out in one piece. */
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	code = inherited_init();
-	if (code == EXIT_DONE)
-		code = run(argc, argv);
-	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE && code == EXIT_DONE)
-		return report(
-			EXIT_IO, "cannot write: %s; see what standard output is", strerror(errno));
-	return code;
+	return code == EXIT_DONE ? end_output(run(argc, argv)) : code;
 }

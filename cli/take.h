@@ -11,7 +11,8 @@
 
 /*
  * From a queue to standard output. Items are leased, written, and acknowledged only then: if the
- * write fails, or we are killed, the queue still has them. A batch ends when it is full or the queue
+ * write fails, or we are killed, the queue still has them. Half an item that was written counts as
+ * none: it is taken back where it can be (see output.h). A batch ends when it is full or the queue
  * is empty for the moment, so that no item waits for others to come; and nothing is leased while
  * whoever reads us is not ready.
  */
@@ -31,7 +32,8 @@ struct take {
 	uint64_t done; /* written and acknowledged */
 	uint64_t late; /* written, but the lease had ended */
 	int write_error;
-	int n; /* leases in hand */
+	bool torn; /* half an item is out, and could not be taken back */
+	int n;     /* leases in hand */
 	size_t len;
 	struct sq_lease lease[TAKE_BATCH];
 	size_t end[TAKE_BATCH]; /* of each in the buffer */
@@ -48,7 +50,7 @@ int take_run(struct take *take);
 /* What an end that was not asked for means. Returns the exit code. */
 int take_report(const struct take *take, int error);
 
-/* Say so if items may have been given to others too. */
-void take_report_late(const struct take *take);
+/* Say so if items may have been given to others too, or half of one is out. */
+void take_report_odd(const struct take *take);
 
 #endif

@@ -894,7 +894,7 @@ static void test_unwritable(void **state)
 
 	(void)state;
 	o = sqctl_with(&(struct start){.child = to_full_disk}, "local", "--duration", LONG);
-	expect(o, 74, NULL, "cannot write the results: No space left on device\n");
+	expect(o, 74, NULL, "cannot write the results: No space left on device; 0 ");
 	expect(o, 74, NULL, "proof: nothing lost");
 	o = sqctl_with(&(struct start){.child = close_output}, "local", "--tasks", "10");
 	expect(o, 74, NULL, "cannot write the results: ");
