@@ -13,12 +13,11 @@
 
 /* sqctl: from the command line to the command, and what is the same for all of them. */
 
+/* Also where an option's value, or an item, could stand: those that look like it come behind --. */
 static bool wants_help(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[2], "-h") == 0)
-		return true;
 	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--help") == 0)
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
 			return true;
 	return false;
 }
@@ -41,7 +40,7 @@ static int run(int argc, char **argv)
 		return cmd_help(1, argv + 1);
 	c = command_find(argv[1]);
 	if (!c)
-		return report(EXIT_USAGE, "no such command: %s; `sqctl help` lists them", argv[1]);
+		return command_report_unknown(argv[1]);
 	if (wants_help(argc, argv)) {
 		command_help(c);
 		return EXIT_DONE;

@@ -47,7 +47,7 @@ static void test_help(void **state)
 	static const char *const codes[] = {"    0  done", "    1  empty",
 		"    3  shut down and drained", "   64  usage", "   66  no such queue",
 		"   73  cannot create", "   75  full", "   77  not allowed", "  124  timed out",
-		"SQ_PREFIX"};
+		"  128 and more", "SQ_PREFIX"};
 	static const char *const names[] = {
 		"local", "create", "ls", "stat", "put", "get", "rm", "gc", "help"};
 	char text[64];
@@ -63,7 +63,6 @@ static void test_help(void **state)
 		expect(sqctl(NULL, names[i], "--help"), 0, text, NULL);
 		expect(sqctl(NULL, names[i], "-h"), 0, text, NULL);
 	}
-	expect(sqctl(NULL, "put", "q", "--help"), 0, "usage: sqctl put", NULL);
 	expect(sqctl(NULL, "--version"), 0, "sqctl " SQ_VERSION "\n", NULL);
 	expect(sqctl(NULL, "help", "bogus"), 64, NULL,
 		"no such command: bogus; `sqctl help` lists them");
@@ -72,6 +71,49 @@ static void test_help(void **state)
 	expect(sqctl(NULL, "bogus"), 64, NULL, "no such command: bogus; `sqctl help` lists them");
 	expect(run_whole(&(struct start){0}, (const char *const[]){NULL}), 64, NULL,
 		"usage: sqctl COMMAND");
+}
+
+/* Wherever it stands, and whatever is wrong with the rest; but behind -- it is a word like others. */
+static void test_help_anywhere(void **state)
+{
+	(void)state;
+	make("q");
+	for (int i = 0; i < 2; i++) {
+		const char *word = i ? "-h" : "--help";
+
+		expect(sqctl(NULL, "put", "q", word), 0, "usage: sqctl put", NULL);
+		expect(sqctl(NULL, "put", "q", "1", word, "2"), 0, "usage: sqctl put", NULL);
+		expect(sqctl(NULL, "get", "q", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "-n", "1", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "-n", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "--bogus", word, "q"), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "local", "--tasks", "3", word), 0, "usage: sqctl local", NULL);
+		expect(sqctl(NULL, "work", "pq", "cq", word), 0, "usage: sqctl work", NULL);
+		expect(sqctl(NULL, "create", "p", word), 0, "usage: sqctl create", NULL);
+		assert_false(there_is("p"));
+		expect(sqctl(NULL, "put", "q", "--", word), 0, NULL, NULL);
+		expect(sqctl(NULL, "get", "q"), 0, word, NULL);
+	}
+}
+
+static void test_guess(void **state)
+{
+	static const char *const words[][2] = {{"stats", "stat"}, {"sta", "stat"}, {"gte", "get"},
+		{"pu", "put"}, {"lcoal", "local"}, {"crate", "create"}, {"colect", "collect"},
+		{"Get", "get"}, {"producer", "produce"}};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		(void)snprintf(text, sizeof(text), "no such command: %s; did you mean `sqctl %s`?",
+			words[i][0], words[i][1]);
+		expect(sqctl(NULL, words[i][0]), 64, NULL, text);
+		expect(sqctl(NULL, "help", words[i][0]), 64, NULL, text);
+	}
+	expect(sqctl(NULL, "frobnicate-all-of-them"), 64, NULL,
+		"no such command: frobnicate-all-of-them; `sqctl help`");
+	expect(sqctl(NULL, "xyz"), 64, NULL, "no such command: xyz; `sqctl help`");
+	expect(sqctl(NULL, ""), 64, NULL, "no such command: ; `sqctl help`");
 }
 
 static void test_create(void **state)
@@ -584,6 +626,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_help, run_clean),
+		cmocka_unit_test_teardown(test_help_anywhere, run_clean),
+		cmocka_unit_test_teardown(test_guess, run_clean),
 		cmocka_unit_test_teardown(test_create, run_clean),
 		cmocka_unit_test_teardown(test_create_usage, run_clean),
 		cmocka_unit_test_teardown(test_bad_prefix, run_clean),
