@@ -301,6 +301,64 @@ static void test_no_room(void **state)
 		73, NULL, "no room for all of them");
 }
 
+static void few_inodes(void)
+{
+	small_shm();
+	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=64m,nr_inodes=3,mode=1777") < 0)
+		_exit(125);
+}
+
+/* The number behind this. */
+static unsigned long long advised(const char *err, const char *label)
+{
+	const char *at = strstr(err, label);
+
+	assert_non_null(at);
+	return strtoull(at + strlen(label), NULL, 10);
+}
+
+/* Memory there is, but not another file: to make it larger, or smaller, would be no remedy. */
+static void test_no_inodes(void **state)
+{
+	const struct start few = {.child = few_inodes};
+	static const char *const tiny[] = {"create", "--capacity", "2", "--participants", "2",
+		"--max-message", "48", "a", "b", "c", NULL};
+	struct outcome o;
+
+	(void)state;
+	if (!may_mount())
+		return;
+	o = run_whole(&few, tiny);
+	expect(o, 73, NULL, "no inode for all of them: 2 of 3 are left in /dev/shm");
+	assert_null(strstr(o.err, "size="));
+	assert_true(advised(o.err, "remount,nr_inodes=") > 4);
+	/* Two would fit, but for the moment in which the second has two names. */
+	o = sqctl_with(&few, "create", "--capacity", "2", "--participants", "2", "--max-message",
+		"48", "a", "b");
+	if (o.code == 0)
+		return;
+	expect(o, 73, NULL, "no inode for b: 1 of 3 are left in /dev/shm");
+	assert_null(strstr(o.err, "size="));
+	assert_true(advised(o.err, "remount,nr_inodes=") > 3);
+}
+
+/* How much it takes is said if it is most of what there was. */
+static void test_large(void **state)
+{
+	const struct start small = {.child = small_shm};
+
+	(void)state;
+	if (!may_mount())
+		return;
+	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "64k", "a"), 0,
+		NULL, NULL);
+	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "128k", "a"), 0,
+		NULL, "a takes 8.");
+	expect(sqctl_with(
+		       &small, "create", "--max-message", "48", "--capacity", "64k", "a", "b", "c"),
+		0, NULL, "all of them take 1");
+}
+
 /* What sq_create() says itself, when the look beforehand was passed: the size is not to be had. */
 static void small_files(void)
 {
@@ -633,6 +691,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_bad_prefix, run_clean),
 		cmocka_unit_test_teardown(test_create_taken, run_clean),
 		cmocka_unit_test_teardown(test_no_room, run_clean),
+		cmocka_unit_test_teardown(test_no_inodes, run_clean),
+		cmocka_unit_test_teardown(test_large, run_clean),
 		cmocka_unit_test_teardown(test_file_limit, run_clean),
 		cmocka_unit_test_teardown(test_not_allowed, run_clean),
 		cmocka_unit_test_teardown(test_no_queue, run_clean),
