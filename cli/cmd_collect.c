@@ -16,7 +16,7 @@
 
 const char help_collect[] =
 	"  -n N            end after N results\n"
-	"  --duration SPAN end after so long\n" HOLD_HELP "\n"
+	"  --duration SPAN end after so long\n" HOLD_HELP WAITING_HELP_TOTAL "\n"
 	"Writes each result as a line, as they come, for ever if nothing else is said. A result leaves the\n"
 	"queue once it has been written: whatever ends this, those that were not are still there. Killed with\n"
 	"-9 between the two, some are written again by the next. Ctrl-C or SIGTERM end it in good order; it\n"
@@ -43,13 +43,14 @@ static int read_options(struct collect *c, int argc, char **argv)
 		{"number", required_argument, NULL, 'n'},
 		{"duration", required_argument, NULL, 'd'},
 		{"wait", optional_argument, NULL, 'w'},
+		{"quiet", no_argument, NULL, 'q'},
 		{0},
 	};
 	int option;
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":n:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":n:q", options, NULL)) != -1) {
 		const char *wrong = NULL, *name = "-n";
 
 		if (option == 'n') {
@@ -57,6 +58,8 @@ static int read_options(struct collect *c, int argc, char **argv)
 		} else if (option == 'd') {
 			name = "--duration";
 			wrong = parse_duration(&c->duration_ns, optarg);
+		} else if (option == 'q') {
+			c->take.waiting.quiet = true;
 		} else if (option == 'w') {
 			name = "--wait";
 			wrong = hold_parse_wait(&c->wait_ns, optarg);
@@ -104,19 +107,19 @@ static int run(struct collect *c)
 	int r, code;
 
 	do {
-		r = hold_open(&hold, take->queue, c->wait_ns, nap, NULL);
+		r = hold_open(&hold, take->queue, c->wait_ns, take->waiting.quiet, nap, NULL);
 		if (r != 0)
 			break;
 		take->q = hold.q;
 		take->hold = &hold;
 		r = take_run(take);
 		hold_close(&hold);
-		if (r == -ENOENT)
+		if (r == -ENOENT && !take->waiting.quiet)
 			hold_report_gone(take->queue, c->wait_ns);
 	} while (r == -ENOENT);
 	code = r > 0 ? r : report_end(take, r);
 	take_report_odd(take);
-	if (r <= 0 || take->done > 0)
+	if (!take->waiting.quiet && (r <= 0 || take->done > 0))
 		report_total("collected", take->done + take->late, " from ", take->queue,
 			now_ns() - from);
 	return code;
@@ -124,7 +127,9 @@ static int run(struct collect *c)
 
 int cmd_collect(int argc, char **argv)
 {
-	static struct collect c = {.take = {.delimiter = '\n', .follow = true}};
+	static _Atomic bool said;
+	static struct collect c = {
+		.take = {.delimiter = '\n', .follow = true, .waiting.said = &said}};
 	int code = read_options(&c, argc, argv);
 
 	if (code != EXIT_DONE)

@@ -21,7 +21,7 @@ static const char rest[] =
 	"  sqctl create pq                      make a queue\n"
 	"  seq 1000 | sqctl put pq              fill it, a line an item\n"
 	"  sqctl get -n 1 --timeout 10s pq      take one, waiting for it\n"
-	"  sqctl get --follow pq | while read -r n; do echo $((n * n)); done\n"
+	"  while n=$(sqctl get -q -n 1 --follow pq); do echo $((n * n)); done\n"
 	"\n"
 	"Data goes to standard output, everything else to standard error. A queue `pq` is the file\n"
 	"/dev/shm/sq.PREFIX.pq; `other.pq` names the queue of another prefix.\n"

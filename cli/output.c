@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stop.h"
@@ -80,6 +81,16 @@ int output_wait(int timeout_ms)
 		return tells_gone(out.revents) ? -EPIPE : 0;
 	}
 	return -EINTR;
+}
+
+int output_pause(int64_t span_ns)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO, .events = (short)(events_of_output() & ~POLLOUT)};
+	struct timespec span = {.tv_sec = span_ns / 1000000000, .tv_nsec = span_ns % 1000000000};
+
+	if (ppoll(&out, 1, &span, NULL) >= 0 && tells_gone(out.revents))
+		return -EPIPE;
+	return stop_wanted() ? -EINTR : 0;
 }
 
 static int error_of_write(int error)

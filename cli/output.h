@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Standard output, for items that must be written whole, or given back to their queue.
@@ -20,6 +21,9 @@ bool output_gone(void);
  * -EPIPE; -EINTR: we are to end (see stop.h).
  */
 int output_wait(int timeout_ms);
+
+/* Let so much time go by. 0; -EPIPE and -EINTR end it early. */
+int output_pause(int64_t span_ns);
 
 /* Write it all. *ret: how much went out, on error too. 0, -EINTR, or why no more. */
 int output_write(const char *data, size_t len, size_t *ret);

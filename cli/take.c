@@ -48,6 +48,7 @@ static int flush(struct take *take)
 	tear(take, take->buffer + whole, written - whole);
 	for (int i = 0; i < take->n; i++)
 		settle(take, &take->lease[i], take->end[i] <= written);
+	share_wrote(&take->sharing, take->n, whole);
 	take->n = 0;
 	take->len = 0;
 	return r;
@@ -61,6 +62,7 @@ static int write_large(struct take *take, const struct sq_lease *lease)
 
 	if (r == 0)
 		r = output_write(&take->delimiter, 1, &end);
+	share_wrote(&take->sharing, 1, written);
 	if (end == 0)
 		tear(take, lease->data, written);
 	settle(take, lease, end == 1);
@@ -97,6 +99,7 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	if (!take->follow && left == 0)
 		return -EAGAIN;
 	deadline += left < INT64_MAX - deadline ? left : INT64_MAX - deadline;
+	waiting_over(&take->waiting);
 	for (;;) {
 		r = sq_lease(
 			take->q, ret, take->follow || left > STOP_LOOK_NS ? STOP_LOOK_NS : left);
@@ -112,6 +115,7 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 			return w;
 		if (take->hold && hold_gone(take->hold))
 			return -ENOENT;
+		waiting_on(&take->waiting, take->queue, WAITING_ITEMS);
 		if (take->follow)
 			continue;
 		left = deadline - now_ns();
@@ -120,23 +124,38 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	}
 }
 
+/* Nothing is in hand. Until whoever reads us is ready for more. */
+static int wait_for_reader(struct take *take)
+{
+	int r = output_wait(-1);
+
+	if (r == 0 && take->share)
+		r = share_wait(&take->sharing);
+	return output_result(take, r);
+}
+
 int take_run(struct take *take)
 {
 	int r, f;
 
+	share_init(&take->sharing);
 	do {
 		struct sq_lease lease;
 
-		r = take->n == 0 ? output_result(take, output_wait(-1)) : 0;
+		r = take->n == 0 ? wait_for_reader(take) : 0;
 		if (r == 0)
 			r = sq_lease(take->q, &lease, SQ_NOWAIT);
 		if (r == -EAGAIN) {
 			r = flush(take);
 			if (r == 0)
+				r = wait_for_reader(take);
+			if (r == 0)
 				r = wait_for_one(take, &lease);
 		}
 		if (r == 0)
 			r = add(take, &lease);
+		if (r == 0 && take->share && take->sharing.on && take->n >= take->sharing.at_once)
+			r = flush(take);
 		if (r == 0 && stop_wanted())
 			r = -EINTR;
 	} while (r == 0 &&

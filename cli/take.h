@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include "hold.h"
+#include "share.h"
 #include "sq.h"
+#include "waiting.h"
 
 /*
  * From a queue to standard output. Items are leased, written, and acknowledged only then: if the
@@ -26,14 +28,17 @@ struct take {
 	uint64_t limit;  /* 0: none */
 	int64_t timeout; /* for each item */
 	char delimiter;
-	bool follow;       /* no timeout at all */
+	bool follow; /* no timeout at all */
+	bool share;  /* leave to others what our reader is not ready for (see share.h) */
+	struct waiting waiting;
 	struct hold *hold; /* NULL: whether the queue still has its name does not matter */
 
 	uint64_t done; /* written and acknowledged */
 	uint64_t late; /* written, but the lease had ended */
 	int write_error;
 	bool torn; /* half an item is out, and could not be taken back */
-	int n;     /* leases in hand */
+	struct share sharing;
+	int n; /* leases in hand */
 	size_t len;
 	struct sq_lease lease[TAKE_BATCH];
 	size_t end[TAKE_BATCH]; /* of each in the buffer */

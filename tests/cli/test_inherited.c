@@ -117,7 +117,7 @@ static void test_blocked(void **state)
 {
 	(void)state;
 	pq = watch_make("pq", &(struct sq_config){.capacity = 4});
-	begin(block_all, "get", "--follow", "pq");
+	begin(block_all, "get", "--follow", "-q", "pq");
 	watch_put(pq, "1");
 	watch_wait_depth(pq, 0);
 	expect(end_by(SIGTERM), 0, "1\n", NULL);
@@ -153,7 +153,7 @@ static void test_limit(void **state)
 {
 	(void)state;
 	pq = watch_make("pq", &(struct sq_config){.capacity = 4});
-	expect(whole(limit, "get", "--follow", "pq"), 0, NULL, NULL);
+	expect(whole(limit, "get", "--follow", "-q", "pq"), 0, NULL, NULL);
 	expect(whole(limit_blocked, "get", "--timeout", LONG, "pq"), -SIGALRM, NULL,
 		"ended by signal 14");
 	expect(whole(limit, "collect", "--duration", LONG, "-n", "1", "pq"), -SIGALRM, NULL,
@@ -215,7 +215,7 @@ static void test_hangup_ignored(void **state)
 {
 	(void)state;
 	pq = watch_make("pq", NULL);
-	begin(ignore_hangup, "get", "--follow", "pq");
+	begin(ignore_hangup, "get", "--follow", "-q", "pq");
 	watch_put(pq, "1");
 	watch_wait_depth(pq, 0);
 	assert_int_equal(kill(current.pid, SIGHUP), 0);
