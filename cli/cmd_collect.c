@@ -89,7 +89,8 @@ static int report_end(const struct take *take, int error)
 	if (stop_signal())
 		return report_stopped(stop_signal(), came, take->limit);
 	return report(EXIT_TIMED_OUT,
-		"the time is up: %" PRIu64 " of %" PRIu64 " came; see what `sqctl stat %s` says",
+		"the time is up: %" PRIu64 " of %" PRIu64
+		" items came; see what `sqctl stat %s` says",
 		came, take->limit, take->queue);
 }
 

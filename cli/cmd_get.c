@@ -37,19 +37,22 @@ const char help_get[] =
 
 static int report_end(struct take *get, int error)
 {
+	uint64_t came = get->done + get->late;
+	const char *items = came == 1 ? "item" : "items";
+
 	switch (-error) {
 	case EAGAIN:
-		if (get->done > 0)
+		if (came > 0)
 			return EXIT_DONE;
 		return report(EXIT_EMPTY, "%s is empty; wait with `--timeout 10s` or `--follow`",
 			get->queue);
 	case ETIMEDOUT:
-		if (get->done > 0 && get->limit == 0)
+		if (came > 0 && get->limit == 0)
 			return EXIT_DONE;
 		return report(EXIT_TIMED_OUT,
 			"timed out waiting for %s: %" PRIu64
-			" item%s came; wait with a longer --timeout, or --follow",
-			get->queue, get->done, get->done == 1 ? "" : "s");
+			" %s came; wait with a longer --timeout, or --follow",
+			get->queue, came, items);
 	case EINTR:
 		if (get->follow && !get->limit)
 			return EXIT_DONE;

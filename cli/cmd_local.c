@@ -154,12 +154,12 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 		wrong = parse_option(o, c, &ends);
 		if (wrong)
 			return report_usage(
-				"local", "--%s %s: %s", long_options[at].name, optarg, wrong);
+				"local", "--%s '%s' %s", long_options[at].name, optarg, wrong);
 	}
 	if (optind < argc)
 		return report_usage("local", "what is '%s'? it takes options only", argv[optind]);
 	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
-		return report_usage("local", "--duration: must be above 0");
+		return report_usage("local", "--duration '0' must be above 0");
 	if (ends > 1)
 		return report_usage(
 			"local", "--tasks, --duration and --forever exclude each other");
@@ -312,7 +312,7 @@ static int supervise(struct local *l)
 
 static int report_write(const struct local_ledger *ledger)
 {
-	return report(EXIT_IO, "cannot write the results: %s; %" PRIu64 " had been written%s",
+	return report(EXIT_IO, "cannot write the results: %s; %" PRIu64 " lines had been written%s",
 		strerrordesc_np(atomic_load(&ledger->write_error)), ledger->written,
 		atomic_load(&ledger->torn)
 			? ", and half a line: drop what is behind the last newline"

@@ -120,6 +120,8 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger);
 /* Start the processes. 0, or an exit code after it was reported. */
 int local_crew_start(struct local *l);
 
+/* Is stderr a terminal that knows escapes? */
+bool local_show_escapes(void);
 void local_show_start(const struct local *l);
 void local_show(const struct local *l);
 void local_show_clear(const struct local *l);

@@ -142,7 +142,7 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 		return report_queue(o->cq, r);
 	s->ledger = ledger;
 	s->terminal = isatty(STDOUT_FILENO);
-	s->shared = s->terminal && isatty(STDERR_FILENO);
+	s->shared = s->terminal && local_show_escapes();
 	for (;;) {
 		char *at = s->buffer + s->used;
 		ssize_t len = sq_get(cq, at, SQUARE_MAX, SQ_NOWAIT);

@@ -456,7 +456,8 @@ static void test_local(void **state)
 			said, sizeof(said), "written    %12d  then: File too large\n", lines);
 		expect(o, 74, NULL, said);
 		(void)snprintf(said, sizeof(said),
-			"cannot write the results: File too large; %d had been written\n", lines);
+			"cannot write the results: File too large; %d lines had been written\n",
+			lines);
 		expect(o, 74, NULL, said);
 		expect(o, 74, NULL, "proof: nothing lost, nothing duplicated\n");
 		assert_int_equal(close(how.out), 0);

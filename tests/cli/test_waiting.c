@@ -106,7 +106,9 @@ static void test_quiet(void **state)
 	struct outcome o;
 
 	(void)state;
-	expect(sqctl(NULL, "collect", "--wait=" PAST, "-q", "pq"), 124, NULL, "timed out");
+	o = sqctl(NULL, "collect", "--wait=" PAST, "-q", "pq");
+	expect(o, 124, NULL, "timed out waiting for somebody to make pq");
+	assert_null(strstr(o.err, "not there yet"));
 	pq = watch_make("pq", &small);
 	cq = watch_make("cq", &small);
 	expect(sqctl(NULL, "collect", "-q", "--duration", PAST, "pq"), 0, NULL, NULL);
