@@ -124,14 +124,18 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	}
 }
 
-/* Nothing is in hand. Until whoever reads us is ready for more. */
+/* Nothing is in hand. Until our reader is to have more. */
+static int wait_to_share(struct take *take)
+{
+	return take->share ? output_result(take, share_wait(&take->sharing)) : 0;
+}
+
+/* And is ready for it. */
 static int wait_for_reader(struct take *take)
 {
-	int r = output_wait(-1);
+	int r = output_result(take, output_wait(-1));
 
-	if (r == 0 && take->share)
-		r = share_wait(&take->sharing);
-	return output_result(take, r);
+	return r == 0 ? wait_to_share(take) : r;
 }
 
 int take_run(struct take *take)
@@ -148,7 +152,7 @@ int take_run(struct take *take)
 		if (r == -EAGAIN) {
 			r = flush(take);
 			if (r == 0)
-				r = wait_for_reader(take);
+				r = wait_to_share(take);
 			if (r == 0)
 				r = wait_for_one(take, &lease);
 		}

@@ -518,6 +518,23 @@ static void test_follow_interrupted(void **state)
 	sq_close(q);
 }
 
+/* What was there fills the pipe to its end, and nobody has read any of it: that is all the same done. */
+static void test_pipe_just_full(void **state)
+{
+	struct sq *q = make();
+	struct run run;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < PIPE_BYTES / 8; i++)
+		put(q, "1234567");
+	run = start_piped(&fd, PIPE_BYTES, "get", "q");
+	expect(run_end(&run), 0, NULL, NULL);
+	assert_int_equal(depth(q), 0);
+	assert_int_equal(close(fd), 0);
+	sq_close(q);
+}
+
 /* Wait until it sits in write(), with leases in hand. */
 static void wait_for_leases(struct sq *q)
 {
@@ -658,6 +675,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_terminated_in_write, run_clean),
 		cmocka_unit_test_teardown(test_killed_in_write, run_clean),
 		cmocka_unit_test_teardown(test_late, run_clean),
+		cmocka_unit_test_teardown(test_pipe_just_full, run_clean),
 		cmocka_unit_test_teardown(test_share, run_clean),
 		cmocka_unit_test_teardown(test_share_fast, run_clean),
 		cmocka_unit_test_teardown(test_follow_interrupted, run_clean),
