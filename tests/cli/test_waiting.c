@@ -22,16 +22,20 @@
 #define PAST_US    1500000
 #define LONG       "300s"
 
-/* The run under way, to be ended when a test fails in the middle. */
-static struct run current = {.pid = -1};
+#define RUNS_MAX 4
+
+/* The runs under way, to be ended when a test fails in the middle. */
+static struct run current[RUNS_MAX];
+static int runs;
 static struct sq *pq, *cq;
 
 static int clean(void **state)
 {
-	if (current.pid > 0) {
-		(void)kill(current.pid, SIGKILL);
-		(void)run_end(&current);
-		current.pid = -1;
+	for (; runs > 0; runs--) {
+		if (current[runs - 1].pid <= 0)
+			continue; /* its end has been seen */
+		(void)kill(current[runs - 1].pid, SIGKILL);
+		(void)run_end(&current[runs - 1]);
 	}
 	sq_close(pq);
 	sq_close(cq);
@@ -39,21 +43,20 @@ static int clean(void **state)
 	return run_clean(state);
 }
 
-/* It waits on, and then ends by a signal. Said once by the whole of it. */
-static void expect_said(const char *said, const char *const *words)
+#define begin(...) (current[runs++] = sqctl_start(&(struct start){0}, __VA_ARGS__))
+
+/* All of them wait on, and then end by a signal. Said once by the whole of each. */
+static void expect_said(const char *said)
 {
-	struct outcome o;
-
-	current = run_start(&(struct start){0}, words);
-	watch_wait_said(&current, said, 1);
+	for (int i = 0; i < runs; i++)
+		watch_wait_said(&current[i], said, 1);
 	(void)usleep(PAST_US);
-	assert_int_equal(kill(current.pid, SIGTERM), 0);
-	o = run_end(&current);
-	current.pid = -1;
-	assert_int_equal(watch_count(o.err, "waiting"), 1);
-}
+	while (runs > 0) {
+		struct outcome o = watch_signal(&current[--runs], SIGTERM);
 
-#define expect_said(said, ...) expect_said(said, (const char *const[]){__VA_ARGS__, NULL})
+		assert_int_equal(watch_count(o.err, "waiting"), 1);
+	}
+}
 
 static const struct sq_config small = {.capacity = 4, .participants = 16};
 
@@ -68,10 +71,11 @@ static void test_empty(void **state)
 	(void)state;
 	pq = watch_make("pq", &small);
 	cq = watch_make("cq", &small);
-	expect_said(EMPTY_SAID, "get", "--follow", "pq");
-	expect_said(EMPTY_SAID, "get", "--timeout", LONG, "pq");
-	expect_said(EMPTY_SAID, "collect", "pq");
-	expect_said(EMPTY_SAID, "work", "-j3", "pq", "cq");
+	begin("get", "--follow", "pq");
+	begin("get", "--timeout", LONG, "pq");
+	begin("collect", "pq");
+	begin("work", "-j3", "pq", "cq");
+	expect_said(EMPTY_SAID);
 }
 
 static void test_full(void **state)
@@ -80,13 +84,14 @@ static void test_full(void **state)
 	pq = watch_make("pq", &small);
 	cq = watch_make("cq", NULL);
 	fill(pq);
-	expect_said(FULL_SAID, "put", "pq", "1");
-	expect_said(FULL_SAID, "put", "--timeout", LONG, "pq", "1");
-	expect_said(FULL_SAID, "produce", "pq");
-	/* Here it is the one for results. */
 	for (int i = 0; i < 8; i++)
 		watch_put(cq, "7");
-	expect_said(FULL_SAID, "work", "-j3", "cq", "pq");
+	begin("put", "pq", "1");
+	begin("put", "--timeout", LONG, "pq", "1");
+	begin("produce", "pq");
+	/* Here it is the one for results. */
+	begin("work", "-j3", "cq", "pq");
+	expect_said(FULL_SAID);
 }
 
 static void test_not_long(void **state)
@@ -100,34 +105,45 @@ static void test_not_long(void **state)
 	assert_null(strstr(sqctl(NULL, "produce", "--duration", "10ms", "pq").err, FULL_SAID));
 }
 
+/* In the order of their beginning: of a time-out, this is said; of anything else, nothing. */
+static void expect_quiet(const char *const *timed_out)
+{
+	for (int i = 0; i < runs; i++) {
+		struct outcome o = run_end(&current[i]);
+
+		current[i].pid = 0;
+		expect(o, timed_out[i] ? 124 : 0, NULL, timed_out[i]);
+		assert_null(strstr(o.err, "waiting\n"));
+		assert_null(strstr(o.err, FULL_SAID));
+		assert_null(strstr(o.err, "not there yet"));
+	}
+	runs = 0;
+}
+
 /* What is wrong is said all the same. */
 static void test_quiet(void **state)
 {
 	struct outcome o;
 
 	(void)state;
-	o = sqctl(NULL, "collect", "--wait=" PAST, "-q", "pq");
-	expect(o, 124, NULL, "timed out waiting for somebody to make pq");
-	assert_null(strstr(o.err, "not there yet"));
 	pq = watch_make("pq", &small);
 	cq = watch_make("cq", &small);
-	expect(sqctl(NULL, "collect", "-q", "--duration", PAST, "pq"), 0, NULL, NULL);
-	o = sqctl(NULL, "get", "--quiet", "--timeout", PAST, "pq");
-	expect(o, 124, NULL, "timed out waiting for pq: 0 items came");
-	assert_null(strstr(o.err, EMPTY_SAID));
-	current = sqctl_start(&(struct start){0}, "work", "-q", "-j2", "pq", "cq");
-	watch_wait_children(&current, "sq-worker", 2);
+	begin("collect", "--wait=" PAST, "-q", "none");
+	begin("collect", "-q", "--duration", PAST, "pq");
+	begin("get", "--quiet", "--timeout", PAST, "pq");
+	expect_quiet((const char *const[]){"timed out waiting for somebody to make none", NULL,
+		"timed out waiting for pq: 0 items came"});
+	begin("work", "-q", "-j2", "pq", "cq");
+	watch_wait_children(&current[0], "sq-worker", 2);
 	(void)usleep(PAST_US);
-	assert_string_equal(watch_said(&current), "");
-	o = watch_signal(&current, SIGTERM);
-	current.pid = -1;
+	assert_string_equal(watch_said(&current[0]), "");
+	o = watch_signal(&current[--runs], SIGTERM);
 	assert_int_equal(o.code, 0);
 	assert_null(strstr(o.err, "did "));
 	fill(pq);
-	expect(sqctl(NULL, "produce", "-q", "--duration", PAST, "pq"), 0, NULL, NULL);
-	o = sqctl(NULL, "put", "-q", "--timeout", PAST, "pq", "1");
-	expect(o, 124, NULL, "timed out waiting for room in pq");
-	assert_null(strstr(o.err, FULL_SAID));
+	begin("produce", "-q", "--duration", PAST, "pq");
+	begin("put", "-q", "--timeout", PAST, "pq", "1");
+	expect_quiet((const char *const[]){NULL, "timed out waiting for room in pq"});
 }
 
 int main(void)
