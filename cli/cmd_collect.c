@@ -6,6 +6,7 @@
 #include "command.h"
 #include "hold.h"
 #include "now.h"
+#include "output.h"
 #include "parse.h"
 #include "report.h"
 #include "stop.h"
@@ -15,7 +16,7 @@
 
 const char help_collect[] =
 	"  -n N            end after N results\n"
-	"  --duration SPAN end after so long\n" HOLD_HELP "\n"
+	"  --duration SPAN end after so long\n" HOLD_HELP WAITING_HELP_TOTAL "\n"
 	"Writes each result as a line, as they come, for ever if nothing else is said. A result leaves the\n"
 	"queue once it has been written: whatever ends this, those that were not are still there. Killed with\n"
 	"-9 between the two, some are written again by the next. Ctrl-C or SIGTERM end it in good order; it\n"
@@ -42,13 +43,14 @@ static int read_options(struct collect *c, int argc, char **argv)
 		{"number", required_argument, NULL, 'n'},
 		{"duration", required_argument, NULL, 'd'},
 		{"wait", optional_argument, NULL, 'w'},
+		{"quiet", no_argument, NULL, 'q'},
 		{0},
 	};
 	int option;
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":n:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":n:q", options, NULL)) != -1) {
 		const char *wrong = NULL, *name = "-n";
 
 		if (option == 'n') {
@@ -56,6 +58,8 @@ static int read_options(struct collect *c, int argc, char **argv)
 		} else if (option == 'd') {
 			name = "--duration";
 			wrong = parse_duration(&c->duration_ns, optarg);
+		} else if (option == 'q') {
+			c->take.waiting.quiet = true;
 		} else if (option == 'w') {
 			name = "--wait";
 			wrong = hold_parse_wait(&c->wait_ns, optarg);
@@ -80,13 +84,20 @@ static int report_end(const struct take *take, int error)
 
 	if (error != -EINTR)
 		return take_report(take, error);
-	if (!take->limit)
+	if (!take->limit || (!stop_wanted() && output_gone()))
 		return EXIT_DONE;
 	if (stop_signal())
 		return report_stopped(stop_signal(), came, take->limit);
 	return report(EXIT_TIMED_OUT,
-		"the time is up: %" PRIu64 " of %" PRIu64 " came; see what `sqctl stat %s` says",
+		"the time is up: %" PRIu64 " of %" PRIu64
+		" items came; see what `sqctl stat %s` says",
 		came, take->limit, take->queue);
+}
+
+/* Whoever reads us may leave while there is no queue yet. */
+static bool nap(void *unused)
+{
+	return hold_nap(unused) || output_gone();
 }
 
 static int run(struct collect *c)
@@ -97,19 +108,19 @@ static int run(struct collect *c)
 	int r, code;
 
 	do {
-		r = hold_open(&hold, take->queue, c->wait_ns, hold_nap, NULL);
+		r = hold_open(&hold, take->queue, c->wait_ns, take->waiting.quiet, nap, NULL);
 		if (r != 0)
 			break;
 		take->q = hold.q;
 		take->hold = &hold;
 		r = take_run(take);
 		hold_close(&hold);
-		if (r == -ENOENT)
+		if (r == -ENOENT && !take->waiting.quiet)
 			hold_report_gone(take->queue, c->wait_ns);
 	} while (r == -ENOENT);
 	code = r > 0 ? r : report_end(take, r);
-	take_report_late(take);
-	if (r <= 0 || take->done > 0)
+	take_report_odd(take);
+	if (!take->waiting.quiet && (r <= 0 || take->done > 0))
 		report_total("collected", take->done + take->late, " from ", take->queue,
 			now_ns() - from);
 	return code;
@@ -117,7 +128,9 @@ static int run(struct collect *c)
 
 int cmd_collect(int argc, char **argv)
 {
-	static struct collect c = {.take = {.delimiter = '\n', .follow = true}};
+	static _Atomic bool said;
+	static struct collect c = {
+		.take = {.delimiter = '\n', .follow = true, .waiting.said = &said}};
 	int code = read_options(&c, argc, argv);
 
 	if (code != EXIT_DONE)

@@ -37,7 +37,8 @@ const char help_create[] =
 	"  --ephemeral          `sqctl gc` removes it once nobody uses it any more\n"
 	"\n"
 	"N and SIZE may end in k, M or G (powers of 1024); SPAN is like 250ms, 1.5s, 2m or 1h.\n"
-	"All its memory is taken from /dev/shm at once. Either all the queues can be made, or none is.\n"
+	"All its memory is taken from /dev/shm at once; it is told how much, if that is 1G or more, or most of\n"
+	"what there was. Either all the queues can be made, or none is.\n"
 	"\n"
 	"  sqctl create pq cq\n"
 	"  sqctl create --capacity 1M --small 16 numbers\n"
@@ -185,6 +186,7 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 int cmd_create(int argc, char **argv)
 {
 	struct sq_config config = {0};
+	const char *all;
 	uint64_t size;
 	char **queues;
 	int n, code;
@@ -194,6 +196,7 @@ int cmd_create(int argc, char **argv)
 		return code;
 	queues = argv + optind;
 	n = argc - optind;
+	all = n == 1 ? queues[0] : "all of them";
 	code = check_names(&config, n, queues);
 	if (code != EXIT_DONE)
 		return code;
@@ -201,7 +204,7 @@ int cmd_create(int argc, char **argv)
 		return report_usage("create",
 			"--lease-time, or --capacity and --block-memory together, are beyond "
 			"what a queue can have");
-	code = room_check(n == 1 ? queues[0] : "all of them", (uint64_t)n, size);
+	code = room_check(all, (uint64_t)n, size);
 	for (int i = 0; code == EXIT_DONE && i < n; i++) {
 		int r = sq_create(queues[i], &config);
 
@@ -212,5 +215,7 @@ int cmd_create(int argc, char **argv)
 				"those before it were made: %s is the first that was not",
 				queues[i]);
 	}
+	if (code == EXIT_DONE)
+		room_report_large(all, (uint64_t)n, size);
 	return code;
 }

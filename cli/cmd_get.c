@@ -16,39 +16,48 @@ const char help_get[] =
 	"  -n N            end after N items (all that are there)\n"
 	"  --timeout SPAN  wait so long for each item (not at all)\n"
 	"  --follow        wait for ever, until the queue is shut down or a signal comes\n"
-	"  -0, --null      end each item with a NUL instead of a newline\n"
-	"\n"
+	"  -0, --null      end each item with a NUL instead of a newline\n" WAITING_HELP "\n"
 	"An item leaves the queue once it has been written. What could not be written is given back, and is\n"
 	"delivered again out of its order; if sqctl is killed between writing and acknowledging, items are\n"
-	"delivered twice. Beware of `sqctl get pq | head -1`: what a pipe has taken has been written. Use -n.\n"
+	"delivered twice. If the output fails in the middle of an item, a file is cut back to the last whole\n"
+	"one; anywhere else half of it stays, which is said. When nobody reads any more, it ends.\n"
+	"\n"
+	"What a pipe has taken has been written, and is lost if its reader dies: beware of `sqctl get pq |\n"
+	"head -1`, use -n. With --follow a pipe is given only what its reader takes in a millisecond, at least\n"
+	"one item, and is empty before: so one waits in the pipe while the reader has another in hand. Workers\n"
+	"that share a queue take -n 1 in a loop, and what they have not begun stays in it.\n"
 	"\n"
 	"  sqctl get -n 1 --timeout 10s pq\n"
-	"  sqctl get --follow pq | while read -r n; do echo $((n * n)); done\n"
+	"  while n=$(sqctl get -q -n 1 --follow pq); do echo $((n * n)); done\n"
 	"  sqctl get -0 files | xargs -0 ls -l\n"
 	"\n"
-	"Exit: 0 done (some came, or a signal ended --follow, or whoever read us left), 1 empty, 3 shut down\n"
-	"and drained, 64 usage, 66 no such queue, 70 damaged, 74 cannot write, 77 not allowed, 124 timed out:\n"
-	"nothing came, or fewer than -n.\n";
+	"Exit: 0 done (some came, or whoever read us left, or a signal ended --follow without -n), 1 empty, 3\n"
+	"shut down and drained, 64 usage, 66 no such queue, 70 damaged, 74 cannot write, 77 not allowed, 124\n"
+	"timed out: nothing came, or fewer than -n. A signal at another time ends it as if by that signal.\n";
 
 static int report_end(struct take *get, int error)
 {
+	uint64_t came = get->done + get->late;
+	const char *items = came == 1 ? "item" : "items";
+
 	switch (-error) {
 	case EAGAIN:
-		if (get->done > 0)
+		if (came > 0)
 			return EXIT_DONE;
 		return report(EXIT_EMPTY, "%s is empty; wait with `--timeout 10s` or `--follow`",
 			get->queue);
 	case ETIMEDOUT:
-		if (get->done > 0 && get->limit == 0)
+		if (came > 0 && get->limit == 0)
 			return EXIT_DONE;
 		return report(EXIT_TIMED_OUT,
 			"timed out waiting for %s: %" PRIu64
-			" item%s came; wait with a longer --timeout, or --follow",
-			get->queue, get->done, get->done == 1 ? "" : "s");
+			" %s came; wait with a longer --timeout, or --follow",
+			get->queue, came, items);
 	case EINTR:
-		return get->follow
-			       ? EXIT_DONE
-			       : report(128 + stop_signal(), "ended by signal %d", stop_signal());
+		if (get->follow && !get->limit)
+			return EXIT_DONE;
+		return report(128 + stop_signal(), "ended by signal %d: %" PRIu64 " item%s came",
+			stop_signal(), get->done, get->done == 1 ? "" : "s");
 	default:
 		return take_report(get, error);
 	}
@@ -61,6 +70,7 @@ static int read_options(struct take *get, int argc, char **argv)
 		{"timeout", required_argument, NULL, 't'},
 		{"follow", no_argument, NULL, 'f'},
 		{"null", no_argument, NULL, '0'},
+		{"quiet", no_argument, NULL, 'q'},
 		{0},
 	};
 	bool timeout = false;
@@ -68,7 +78,7 @@ static int read_options(struct take *get, int argc, char **argv)
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":n:0", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":n:0q", options, NULL)) != -1) {
 		const char *wrong = NULL;
 
 		if (option == 'n')
@@ -76,9 +86,11 @@ static int read_options(struct take *get, int argc, char **argv)
 		else if (option == 't')
 			wrong = parse_span(&get->timeout, optarg);
 		else if (option == 'f')
-			get->follow = true;
+			get->follow = get->share = true;
 		else if (option == '0')
 			get->delimiter = '\0';
+		else if (option == 'q')
+			get->waiting.quiet = true;
 		else
 			return report_option("get", argv, option);
 		timeout = timeout || option == 't';
@@ -98,7 +110,8 @@ static int read_options(struct take *get, int argc, char **argv)
 
 int cmd_get(int argc, char **argv)
 {
-	static struct take get = {.delimiter = '\n'};
+	static _Atomic bool said;
+	static struct take get = {.delimiter = '\n', .waiting.said = &said};
 	int r, code = read_options(&get, argc, argv);
 
 	if (code != EXIT_DONE)
@@ -110,7 +123,7 @@ int cmd_get(int argc, char **argv)
 	r = take_run(&get);
 	sq_close(get.q);
 	code = report_end(&get, r);
-	take_report_late(&get);
+	take_report_odd(&get);
 	if (code != EXIT_DONE)
 		stop_die();
 	return code;

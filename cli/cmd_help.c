@@ -21,7 +21,7 @@ static const char rest[] =
 	"  sqctl create pq                      make a queue\n"
 	"  seq 1000 | sqctl put pq              fill it, a line an item\n"
 	"  sqctl get -n 1 --timeout 10s pq      take one, waiting for it\n"
-	"  sqctl get --follow pq | while read -r n; do echo $((n * n)); done\n"
+	"  while n=$(sqctl get -q -n 1 --follow pq); do echo $((n * n)); done\n"
 	"\n"
 	"Data goes to standard output, everything else to standard error. A queue `pq` is the file\n"
 	"/dev/shm/sq.PREFIX.pq; `other.pq` names the queue of another prefix.\n"
@@ -41,7 +41,8 @@ static const char rest[] =
 	"   74  input or output failed\n"
 	"   75  full\n"
 	"   77  not allowed\n"
-	"  124  timed out\n";
+	"  124  timed out\n"
+	"  128 and more: ended by a signal, of that number less 128: 130 Ctrl-C, 137 kill -9, 143 SIGTERM\n";
 
 int cmd_help(int argc, char **argv)
 {
@@ -59,8 +60,7 @@ int cmd_help(int argc, char **argv)
 	if (optind < argc) {
 		c = command_find(argv[optind]);
 		if (!c)
-			return report(EXIT_USAGE, "no such command: %s; `sqctl help` lists them",
-				argv[optind]);
+			return command_report_unknown(argv[optind]);
 		command_help(c);
 		return EXIT_DONE;
 	}

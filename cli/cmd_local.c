@@ -26,7 +26,6 @@
 #define RESULT_SMALL_TWO 112
 #define BLOCK_MEMORY     65536    /* for the few results that are longer still */
 #define LOOK_NS          50000000 /* between two looks at everything, if no signal comes first */
-#define INTERRUPTED      130
 
 const char help_local[] =
 	"  --producers N   processes that make tasks (2)\n"
@@ -155,12 +154,12 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 		wrong = parse_option(o, c, &ends);
 		if (wrong)
 			return report_usage(
-				"local", "--%s %s: %s", long_options[at].name, optarg, wrong);
+				"local", "--%s '%s' %s", long_options[at].name, optarg, wrong);
 	}
 	if (optind < argc)
 		return report_usage("local", "what is '%s'? it takes options only", argv[optind]);
 	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
-		return report_usage("local", "--duration: must be above 0");
+		return report_usage("local", "--duration '0' must be above 0");
 	if (ends > 1)
 		return report_usage(
 			"local", "--tasks, --duration and --forever exclude each other");
@@ -294,7 +293,7 @@ static int supervise(struct local *l)
 				0, "ending: what was made is still done; once more to end at once");
 			break;
 		case CREW_ASKED_AGAIN:
-			return report(INTERRUPTED, "ended at once; there is no proof");
+			return report(128 + l->crew.asked, "ended at once; there is no proof");
 		}
 		if (l->crew.asked || atomic_load(&l->ledger->reader_gone) ||
 			(o->duration > 0 && o->duration != INT64_MAX &&
@@ -309,6 +308,15 @@ static int supervise(struct local *l)
 		local_show(l);
 	}
 	return 0;
+}
+
+static int report_write(const struct local_ledger *ledger)
+{
+	return report(EXIT_IO, "cannot write the results: %s; %" PRIu64 " lines had been written%s",
+		strerrordesc_np(atomic_load(&ledger->write_error)), ledger->written,
+		atomic_load(&ledger->torn)
+			? ", and half a line: drop what is behind the last newline"
+			: "");
 }
 
 static int run(struct local *l)
@@ -330,8 +338,7 @@ static int run(struct local *l)
 	if (r == 0)
 		r = local_proof(l);
 	if (r == 0 && atomic_load(&l->ledger->write_error))
-		r = report(EXIT_IO, "cannot write the results: %s",
-			strerror(atomic_load(&l->ledger->write_error)));
+		r = report_write(l->ledger);
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #include "report.h"
 #include "stop.h"
 #include "tasks.h"
+#include "waiting.h"
 
 /* sqctl produce: the recipe's producer. */
 
@@ -19,7 +20,7 @@ const char help_produce[] =
 	"  --duration SPAN end after so long\n"
 	"  --max N         integers from 0 to N, at most 18446744073709551615 (1000000)\n"
 	"  --below N       integers from 0 to N - 1\n"
-	"  --seed N        the same integers again (at random)\n" HOLD_HELP "\n"
+	"  --seed N        the same integers again (at random)\n" HOLD_HELP WAITING_HELP_TOTAL "\n"
 	"Puts random integers n >= 0, as text, for ever if nothing else is said. While the queue is full it\n"
 	"waits; what it could not put meanwhile is not made up for. Ctrl-C or SIGTERM end it in good order;\n"
 	"it says how many went in. If the queue is removed, it goes on with the one that has its name then;\n"
@@ -39,6 +40,7 @@ struct produce {
 	uint64_t todo;
 	int64_t duration_ns; /* 0: none */
 	int64_t wait_ns;
+	struct waiting waiting;
 };
 
 enum { OPT_RATE = 256, OPT_TASKS, OPT_DURATION, OPT_MAX, OPT_BELOW, OPT_SEED, OPT_WAIT };
@@ -51,6 +53,7 @@ static const struct option long_options[] = {
 	{"below", required_argument, NULL, OPT_BELOW},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"wait", optional_argument, NULL, OPT_WAIT},
+	{"quiet", no_argument, NULL, 'q'},
 	{0},
 };
 
@@ -74,6 +77,9 @@ static const char *parse_option(struct produce *p, int option)
 		return wrong;
 	case OPT_SEED:
 		return parse_count(&p->tasks.seed, optarg, 0, UINT64_MAX);
+	case 'q':
+		p->waiting.quiet = true;
+		return NULL;
 	default:
 		return hold_parse_wait(&p->wait_ns, optarg);
 	}
@@ -85,7 +91,7 @@ static int read_options(struct produce *p, int argc, char **argv)
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":", long_options, &at)) != -1) {
+	while ((option = getopt_long(argc, argv, ":q", long_options, &at)) != -1) {
 		const char *wrong;
 
 		if (option == '?' || option == ':')
@@ -116,6 +122,10 @@ static int put(struct produce *p, struct hold *hold, uint64_t *k)
 			return r;
 		if (r > 0)
 			*k += (uint64_t)r;
+		if (r == -ETIMEDOUT)
+			waiting_on(&p->waiting, p->queue, WAITING_ROOM);
+		else
+			waiting_over(&p->waiting);
 		tasks_forgive(&p->tasks, *k);
 		if (stop_wanted())
 			return -EINTR;
@@ -154,27 +164,29 @@ static int run(struct produce *p)
 
 	p->tasks.began_ns = from;
 	do {
-		r = hold_open(&hold, p->queue, p->wait_ns, hold_nap, NULL);
+		r = hold_open(&hold, p->queue, p->wait_ns, p->waiting.quiet, hold_nap, NULL);
 		if (r != 0)
 			break;
 		r = put(p, &hold, &k);
 		hold_close(&hold);
-		if (r == -ENOENT)
+		if (r == -ENOENT && !p->waiting.quiet)
 			hold_report_gone(p->queue, p->wait_ns);
 	} while (r == -ENOENT);
 	code = r > 0 ? r : report_end(p, k, r);
-	if (r <= 0 || k > 0)
+	if (!p->waiting.quiet && (r <= 0 || k > 0))
 		report_total("put", k, " into ", p->queue, now_ns() - from);
 	return code;
 }
 
 int cmd_produce(int argc, char **argv)
 {
+	static _Atomic bool said;
 	struct produce p = {
 		.tasks = {.max = TASKS_MAX,
 			.producers = 1,
 			.seed = (uint64_t)arc4random() << 32 | arc4random()},
 		.todo = UINT64_MAX,
+		.waiting.said = &said,
 	};
 	int code = read_options(&p, argc, argv);
 

@@ -16,6 +16,7 @@
 #include "report.h"
 #include "sq.h"
 #include "stop.h"
+#include "waiting.h"
 
 /*
  * sqctl put. Items go in in order, and if they cannot all go in, the number of the first that did
@@ -27,7 +28,7 @@
 
 const char help_put[] =
 	"  -0, --null      items on standard input end in a NUL instead of a newline\n"
-	"  --timeout SPAN  give up when there was no room for so long (for ever; 0: at once)\n"
+	"  --timeout SPAN  give up when there was no room for so long (for ever; 0: at once)\n" WAITING_HELP
 	"\n"
 	"Without items the lines of standard input are put, as they come. A line may hold any bytes; an empty\n"
 	"line is an empty item; the last needs no newline. Items that begin with - come behind --. If an item\n"
@@ -46,6 +47,7 @@ struct put {
 	const char *queue;
 	int64_t timeout;
 	uint64_t done;
+	struct waiting waiting;
 };
 
 /*
@@ -69,6 +71,9 @@ static int put_items(struct put *put, const struct iovec *items, int n, int *ret
 			done += r;
 			put->done += (uint64_t)r;
 			*ret = done;
+			waiting_over(&put->waiting);
+		} else {
+			waiting_on(&put->waiting, put->queue, WAITING_ROOM);
 		}
 		if (put->timeout <= 0)
 			continue;
@@ -200,7 +205,7 @@ static int put_input(struct put *put, char delimiter)
 
 	if (r < 0)
 		return report(EXIT_UNAVAILABLE, "no memory to read items; give them as arguments");
-	if (isatty(STDIN_FILENO))
+	if (isatty(STDIN_FILENO) && !put->waiting.quiet)
 		fputs("sqctl: a line is an item; end with Ctrl-D\n", stderr);
 	do {
 		r = stop_signal() ? -EINTR : lines_fill(&lines, max);
@@ -227,18 +232,22 @@ int cmd_put(int argc, char **argv)
 	static const struct option options[] = {
 		{"null", no_argument, NULL, '0'},
 		{"timeout", required_argument, NULL, 't'},
+		{"quiet", no_argument, NULL, 'q'},
 		{0},
 	};
-	struct put put = {.timeout = SQ_FOREVER};
+	static _Atomic bool said;
+	struct put put = {.timeout = SQ_FOREVER, .waiting.said = &said};
 	const char *wrong = NULL;
 	char delimiter = '\n';
 	int option, r, code;
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":0", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":0q", options, NULL)) != -1) {
 		if (option == '0')
 			delimiter = '\0';
+		else if (option == 'q')
+			put.waiting.quiet = true;
 		else if (option == 't')
 			wrong = parse_span(&put.timeout, optarg);
 		else

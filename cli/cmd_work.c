@@ -15,12 +15,14 @@
 #include "now.h"
 #include "parse.h"
 #include "report.h"
+#include "waiting.h"
 #include "work.h"
 
 /* sqctl work: the recipe's consumers, and the supervisor that sees to it that there are as many. */
 
 const char help_work[] =
-	"  -j, --jobs N    so many worker processes, at most 1024 (1)\n" HOLD_HELP "\n"
+	"  -j, --jobs N    so many worker processes, at most 1024 (1)\n" HOLD_HELP
+		WAITING_HELP_TOTAL "\n"
 	"Each worker leases a task n from the first queue, puts the text `n * n = n²` into the second, and\n"
 	"acknowledges n. While the second queue is full it waits. Kill any worker: its task is delivered\n"
 	"again, and another takes its place, at once or, if it dies again and again before it has done\n"
@@ -57,6 +59,7 @@ static int read_options(struct work_options *o, int argc, char **argv)
 	static const struct option options[] = {
 		{"jobs", required_argument, NULL, 'j'},
 		{"wait", optional_argument, NULL, 'w'},
+		{"quiet", no_argument, NULL, 'q'},
 		{0},
 	};
 	char full[2][NAMES_MAX];
@@ -64,11 +67,13 @@ static int read_options(struct work_options *o, int argc, char **argv)
 
 	opterr = 0;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, ":j:", options, NULL)) != -1) {
-		const char *wrong;
+	while ((option = getopt_long(argc, argv, ":j:q", options, NULL)) != -1) {
+		const char *wrong = NULL;
 
 		if (option == 'j')
 			wrong = parse_count(&o->workers, optarg, 1, WORK_MAX);
+		else if (option == 'q')
+			o->quiet = true;
 		else if (option == 'w')
 			wrong = hold_parse_wait(&o->wait_ns, optarg);
 		else
@@ -205,7 +210,8 @@ static int run_once(struct supervisor *s)
 	int r = EXIT_DONE;
 
 	for (int i = 0; r == EXIT_DONE && i < 2; i++)
-		r = hold_open(&s->hold[i], s->options.queue[i], s->options.wait_ns, nap, s);
+		r = hold_open(&s->hold[i], s->options.queue[i], s->options.wait_ns,
+			s->options.quiet, nap, s);
 	if (r == EXIT_DONE) {
 		r = sq_stat(s->hold[WORK_SOURCE].q, &s->options.source);
 		if (r < 0)
@@ -230,8 +236,9 @@ static int run(struct supervisor *s)
 	int r;
 
 	while ((r = run_once(s)) == -ENOENT)
-		hold_report_gone(s->options.queue[s->gone], s->options.wait_ns);
-	if (r <= 0 || done(s) > 0)
+		if (!s->options.quiet)
+			hold_report_gone(s->options.queue[s->gone], s->options.wait_ns);
+	if (!s->options.quiet && (r <= 0 || done(s) > 0))
 		report_total(
 			"did", done(s), " of ", s->options.queue[WORK_SOURCE], now_ns() - from);
 	return r == -EINTR ? EXIT_DONE : r;

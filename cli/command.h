@@ -21,6 +21,9 @@ extern const struct command commands[];
 /* The command of that name, or NULL. */
 const struct command *command_find(const char *name);
 
+/* Say that there is none of that name, and which may have been meant. Returns the exit code. */
+int command_report_unknown(const char *name);
+
 /* Print how it is used, to stdout. */
 void command_help(const struct command *command);
 

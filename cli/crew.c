@@ -19,15 +19,19 @@
 
 void crew_listen(struct crew *crew)
 {
-	struct sigaction hangup;
+	/* nohup ignores the one for us, others may the other; blocked, they would come all the same. */
+	static const int may_be_ignored[] = {SIGHUP, SIGALRM};
 
 	(void)sigemptyset(&crew->signals);
 	(void)sigaddset(&crew->signals, SIGCHLD);
 	(void)sigaddset(&crew->signals, SIGINT);
 	(void)sigaddset(&crew->signals, SIGTERM);
-	/* nohup ignores it for us; blocked, it would come all the same. */
-	if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
-		(void)sigaddset(&crew->signals, SIGHUP);
+	for (size_t i = 0; i < sizeof(may_be_ignored) / sizeof(may_be_ignored[0]); i++) {
+		struct sigaction old;
+
+		if (sigaction(may_be_ignored[i], NULL, &old) < 0 || old.sa_handler != SIG_IGN)
+			(void)sigaddset(&crew->signals, may_be_ignored[i]);
+	}
 	(void)sigprocmask(SIG_BLOCK, &crew->signals, NULL);
 }
 
@@ -82,6 +86,7 @@ static int start(struct crew *crew, struct crew_member *m)
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGALRM, SIG_IGN);
 	(void)signal(SIGQUIT, SIG_IGN);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -126,12 +131,21 @@ int64_t crew_replace_later(struct crew *crew, struct crew_member *m, bool did_so
 
 int crew_reap(struct crew *crew)
 {
+	int status;
+
 	for (unsigned i = 0; i < crew->count; i++) {
 		struct crew_member *m = &crew->members[i];
-		pid_t pid = m->pid;
-		int status, r = 0;
+		pid_t pid = m->pid, gone = pid ? waitpid(pid, &status, WNOHANG) : 0;
+		int r = 0;
 
-		if (pid != 0 && waitpid(pid, &status, WNOHANG) == pid) {
+		/* What it had done, and whether it was killed, cannot be told then: so no going on. */
+		if (gone < 0 && errno == ECHILD) {
+			m->pid = 0;
+			return report(EXIT_BROKEN,
+				"%s %u (pid %d) has ended, and how it did was told to somebody else",
+				crew->kinds[m->kind], m->index + 1, (int)pid);
+		}
+		if (gone > 0) {
 			m->pid = 0;
 			if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 				r = crew->ended(crew->data, m, pid, status);

@@ -47,7 +47,8 @@ static int try_open(struct hold *hold)
 	return r;
 }
 
-int hold_open(struct hold *ret, const char *queue, int64_t wait_ns, bool (*nap)(void *), void *data)
+int hold_open(struct hold *ret, const char *queue, int64_t wait_ns, bool quiet, bool (*nap)(void *),
+	void *data)
 {
 	struct hold hold = {.queue = queue};
 	int64_t from = now_ns();
@@ -60,7 +61,7 @@ int hold_open(struct hold *ret, const char *queue, int64_t wait_ns, bool (*nap)(
 				"timed out waiting for somebody to make %s; make it with `sqctl create %s`, or "
 				"wait longer with --wait",
 				queue, queue);
-		if (!said)
+		if (!said && !quiet)
 			(void)report(0,
 				"waiting for %s, which is not there yet: a bridge may make it, or "
 				"`sqctl create %s`",

@@ -28,11 +28,11 @@ struct hold {
 
 /*
  * Open the queue, which may take wait_ns to be there (0: not at all; SQ_FOREVER). nap() sleeps some
- * HOLD_LOOK_NS and tells whether to give it up. EXIT_DONE, or the exit code after having said why
+ * HOLD_LOOK_NS and tells whether to give it up. quiet: do not say that it waits. EXIT_DONE, or the exit code after having said why
  * not; -EINTR: given up.
  */
-int hold_open(
-	struct hold *ret, const char *queue, int64_t wait_ns, bool (*nap)(void *), void *data);
+int hold_open(struct hold *ret, const char *queue, int64_t wait_ns, bool quiet, bool (*nap)(void *),
+	void *data);
 
 /* Is the queue of that name another one now, or none? */
 bool hold_gone(struct hold *hold);

@@ -75,7 +75,8 @@ struct local_again {
 struct local_ledger {
 	_Atomic bool stop;        /* to the producers: enough */
 	_Atomic bool reader_gone; /* from the collector: nobody reads the results any more */
-	_Atomic int write_error;  /* from the collector */
+	_Atomic int write_error;  /* from the collector: why they could not be written */
+	_Atomic bool torn;        /* from the collector: half a line is out */
 	int64_t began_ns;
 
 	_Alignas(64) _Atomic uint64_t collected;
@@ -119,6 +120,8 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger);
 /* Start the processes. 0, or an exit code after it was reported. */
 int local_crew_start(struct local *l);
 
+/* Is stderr a terminal that knows escapes? */
+bool local_show_escapes(void);
 void local_show_start(const struct local *l);
 void local_show(const struct local *l);
 void local_show_clear(const struct local *l);

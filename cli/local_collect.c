@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "local.h"
 #include "now.h"
+#include "output.h"
 #include "report.h"
+#include "stop.h"
 
 /*
  * The collector: takes results, checks each, counts and sums, and writes them as lines; to a
@@ -45,23 +46,29 @@ static void account(struct sink *s, const char *line, size_t len)
 	s->count++;
 }
 
-/* 0, or why it did not all go out. */
-static int write_all(const char *data, size_t len)
+static void leave(struct sink *s, int error)
 {
-	while (len > 0) {
-		struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-		ssize_t n = write(STDOUT_FILENO, data, len);
+	/* It must be there before the other: who sees that one reads this. */
+	if (error != -EPIPE)
+		atomic_store(&s->ledger->write_error, -error);
+	/* The run ends, but goes on being counted. */
+	atomic_store(&s->ledger->reader_gone, true);
+}
 
-		if (n >= 0) {
-			data += n;
-			len -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			(void)poll(&out, 1, -1);
-		} else if (errno != EINTR) {
-			return errno;
-		}
+static void write_lines(struct sink *s)
+{
+	size_t written, whole = 0;
+	int error = output_write(s->buffer, s->used, &written);
+
+	for (size_t i = 0; i < s->lines && s->end[i] <= written; i++) {
+		whole = s->end[i];
+		s->written++;
 	}
-	return 0;
+	if (error == 0)
+		return;
+	if (written > whole && !output_take_back(s->buffer + whole, written - whole))
+		atomic_store(&s->ledger->torn, true);
+	leave(s, error);
 }
 
 /*
@@ -70,22 +77,12 @@ static int write_all(const char *data, size_t len)
  */
 static void flush(struct sink *s)
 {
-	int error;
-
 	for (size_t i = 0, at = 0; i < s->lines; at = s->end[i++])
 		account(s, s->buffer + at, s->end[i] - at - 1);
 	/* For the progress line; it may be a moment late. */
 	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
-	if (!atomic_load(&s->ledger->reader_gone)) {
-		error = write_all(s->buffer, s->used);
-		if (error == 0)
-			s->written += s->lines;
-		if (error != 0 && error != EPIPE)
-			atomic_store(&s->ledger->write_error, error);
-		/* Nobody reads on: the run ends, but goes on being counted. */
-		if (error != 0)
-			atomic_store(&s->ledger->reader_gone, true);
-	}
+	if (!atomic_load(&s->ledger->reader_gone))
+		write_lines(s);
 	s->used = 0;
 	s->lines = 0;
 	s->waiting_ns = 0;
@@ -100,37 +97,38 @@ static int64_t linger(struct sink *s)
 	int64_t now;
 
 	if (!s->used)
-		return SQ_FOREVER;
+		return STOP_LOOK_NS;
 	now = now_ns();
 	if (!s->waiting_ns)
 		s->waiting_ns = now;
 	if (now - s->waiting_ns < LINGER_NS)
 		return LINGER_NS - (now - s->waiting_ns);
 	flush(s);
-	return SQ_FOREVER;
+	return STOP_LOOK_NS;
 }
 
 static void show_sample(struct sink *s, const char *line, size_t len)
 {
 	char copy[SQUARE_MAX];
+	size_t written;
 	int64_t now;
 	int n;
 
 	account(s, line, len);
 	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
 	now = now_ns();
-	if (now < s->next_sample)
+	if (now < s->next_sample || atomic_load(&s->ledger->reader_gone))
 		return;
 	s->next_sample = now + SAMPLE_NS;
 	memcpy(copy, line, len); /* it lies in the same buffer */
 	/*
-	 * In one piece: progress is drawn there too. A terminal that cannot be written to shows
-	 * nothing.
+	 * In one piece: progress is drawn there too. A terminal that is there and cannot be written
+	 * to shows nothing.
 	 */
 	n = snprintf(s->buffer, sizeof(s->buffer), "%s%.*s\n", s->shared ? "\r\033[K" : "",
 		(int)len, copy);
-	if (n > 0)
-		(void)write_all(s->buffer, (size_t)n);
+	if (n > 0 && output_write(s->buffer, (size_t)n, &written) == -EPIPE)
+		leave(s, -EPIPE);
 }
 
 int local_collect(const struct local_options *o, struct local_ledger *ledger)
@@ -144,7 +142,7 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 		return report_queue(o->cq, r);
 	s->ledger = ledger;
 	s->terminal = isatty(STDOUT_FILENO);
-	s->shared = s->terminal && isatty(STDERR_FILENO);
+	s->shared = s->terminal && local_show_escapes();
 	for (;;) {
 		char *at = s->buffer + s->used;
 		ssize_t len = sq_get(cq, at, SQUARE_MAX, SQ_NOWAIT);
@@ -157,7 +155,11 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 			len = sq_get(cq, at, SQUARE_MAX, timeout);
 		}
 		if (len == -ETIMEDOUT) {
-			flush(s);
+			/* A reader that leaves must not have to wait for a line to be missed. */
+			if (s->used)
+				flush(s);
+			else if (!atomic_load(&ledger->reader_gone) && output_gone())
+				leave(s, -EPIPE);
 			continue;
 		}
 		if (len < 0) {

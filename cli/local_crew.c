@@ -78,10 +78,13 @@ static int ended(void *data, struct crew_member *m, pid_t pid, int status)
 	uint64_t now;
 	int r = 0;
 
+	local_show_clear(l);
 	if (m->kind == LOCAL_COLLECTOR)
 		return report(EXIT_EMPTY,
-			"the collector (%d) ended unasked, and what it had in hand is lost: no proof",
-			(int)pid);
+			"the collector (pid %d) %s %d, and what it had in hand is lost: no proof",
+			(int)pid,
+			WIFSIGNALED(status) ? "was killed by signal" : "ended by itself with code",
+			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	/*
 	 * Exit codes it chose itself have been explained by itself, and another would say the same.
 	 */

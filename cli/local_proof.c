@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "local.h"
 #include "report.h"
@@ -168,6 +169,7 @@ int local_proof(struct local *l)
 {
 	double seconds = (double)(l->ended_ns - l->ledger->began_ns) / 1e9;
 	char a[WIDE_MAX + 1], b[WIDE_MAX + 1];
+	int error = atomic_load(&l->ledger->write_error);
 	struct sums s = {0};
 	uint64_t due;
 	bool ok;
@@ -193,8 +195,9 @@ int local_proof(struct local *l)
 	fprintf(stderr, "collected  %12" PRIu64 "  of them wrong: %" PRIu64 "\n", s.collected,
 		s.wrong);
 	if (l->ledger->written != s.collected)
-		fprintf(stderr, "written    %12" PRIu64 "  then whoever read them had left\n",
-			l->ledger->written);
+		fprintf(stderr, "written    %12" PRIu64 "  %s%s\n", l->ledger->written,
+			error ? "then: " : "then whoever read them had left",
+			error ? strerrordesc_np(error) : "");
 	if (s.alien)
 		fprintf(stderr, "           %12" PRIu64 "  of them were put by others\n", s.alien);
 	fprintf(stderr, "lost       %12" PRIu64 "\n",

@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: ISC */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "local.h"
 #include "now.h"
 
 /*
- * Progress, to stderr: on a terminal one line that is drawn again and again; else a line now and
- * then, at growing intervals, so that a log of a long run stays short.
+ * Progress, to stderr: on a terminal one line that is drawn again and again, no longer than it is
+ * wide; else, or if the terminal knows no escapes, a line now and then, at growing intervals, so
+ * that a log of a long run stays short.
  */
 
 #define DRAW_NS    200000000
 #define LOG_NS     1000000000
 #define LOG_MAX_NS 60000000000
 
-static int64_t next_ns, interval_ns, last_ns;
-static uint64_t last_done;
+#define SHOWN_MAX 160
+#define PAST_NS   5000000000 /* the rate is that of so long, or of the time between two lines */
+#define PAST_MAX  ((unsigned)(PAST_NS / DRAW_NS) + 1)
+
+static int64_t next_ns, interval_ns;
 static bool terminal;
+
+/* What had been done when, newest last, around. */
+static struct {
+	int64_t ns;
+	uint64_t done;
+} past[PAST_MAX];
+static unsigned past_at, past_count;
+
+bool local_show_escapes(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+}
 
 static void list(const struct local *l, enum local_kind kind, const char *name)
 {
@@ -28,12 +49,46 @@ static void list(const struct local *l, enum local_kind kind, const char *name)
 	fputc('\n', stderr);
 }
 
+/* Done in a second, over the span that is told: a single moment says nothing about slow ones. */
+static double rate_of(uint64_t done, int64_t now)
+{
+	unsigned oldest = past_at;
+	double rate = 0;
+
+	/* Back as far as the span goes, but to the last line at least. */
+	for (unsigned i = 1; i <= past_count; i++) {
+		unsigned k = (past_at + PAST_MAX - i) % PAST_MAX;
+
+		if (i > 1 && now - past[k].ns > PAST_NS)
+			break;
+		oldest = k;
+	}
+	if (past_count > 0 && now > past[oldest].ns)
+		rate = (double)(done - past[oldest].done) * 1e9 / (double)(now - past[oldest].ns);
+	past[past_at].ns = now;
+	past[past_at].done = done;
+	past_at = (past_at + 1) % PAST_MAX;
+	past_count += past_count < PAST_MAX;
+	return rate;
+}
+
+/* As much of it as the terminal has room for: a longer one would not be drawn over by the next. */
+static void draw(const char *line)
+{
+	struct winsize size = {0};
+	int len = (int)strlen(line);
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && len >= size.ws_col)
+		len = size.ws_col - 1;
+	fprintf(stderr, "\r\033[K%.*s", len, line);
+}
+
 void local_show_start(const struct local *l)
 {
-	terminal = isatty(STDERR_FILENO);
+	terminal = local_show_escapes();
 	interval_ns = terminal ? DRAW_NS : LOG_NS;
-	last_ns = now_ns();
-	next_ns = last_ns + interval_ns;
+	next_ns = now_ns() + interval_ns;
+	(void)rate_of(0, now_ns());
 	if (l->options.quiet)
 		return;
 	fprintf(stderr, "queues %s and %s, seed %" PRIu64 "\n", l->options.pq, l->options.cq,
@@ -56,24 +111,24 @@ void local_show_clear(const struct local *l)
 void local_show(const struct local *l)
 {
 	int64_t now = now_ns();
+	char line[SHOWN_MAX];
 	struct sq_stat pq, cq;
-	uint64_t done;
 	double rate;
 
 	if (l->options.quiet || now < next_ns)
 		return;
 	if (sq_stat(l->pq, &pq) < 0 || sq_stat(l->cq, &cq) < 0)
 		return;
-	done = cq.put;
-	rate = now > last_ns ? (double)(done - last_done) * 1e9 / (double)(now - last_ns) : 0;
-	fprintf(stderr,
-		"%sdone %" PRIu64 "  %.0f/s  waiting: tasks %" PRIu64 ", in hand %" PRIu64
-		", results %" PRIu64 "%s",
-		terminal ? "\r\033[K" : "", done, rate, pq.depth, pq.leased, cq.depth,
-		terminal ? "" : "\n");
+	rate = rate_of(cq.put, now);
+	(void)snprintf(line, sizeof(line),
+		"done %" PRIu64 "  %.*f/s  waiting: tasks %" PRIu64 ", in hand %" PRIu64
+		", results %" PRIu64,
+		cq.put, rate < 10 ? 1 : 0, rate, pq.depth, pq.leased, cq.depth);
+	if (terminal)
+		draw(line);
+	else
+		fprintf(stderr, "%s\n", line);
 	(void)fflush(stderr);
-	last_done = done;
-	last_ns = now;
 	if (!terminal && interval_ns < LOG_MAX_NS)
 		interval_ns *= 2;
 	next_ns = now + interval_ns;

@@ -1,36 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "inherited.h"
+#include "output.h"
 #include "report.h"
 #include "sq.h"
 
 /* sqctl: from the command line to the command, and what is the same for all of them. */
 
-/*
- * A standard descriptor that was closed would be the next one to be opened: a queue, and then items
- * would be written over its memory. Something else takes its place, opened so that using it is an
- * error.
- */
-static void keep_descriptors(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			(void)open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
-}
-
+/* Also where an option's value, or an item, could stand: those that look like it come behind --. */
 static bool wants_help(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[2], "-h") == 0)
-		return true;
 	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--help") == 0)
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
 			return true;
 	return false;
 }
@@ -53,7 +40,7 @@ static int run(int argc, char **argv)
 		return cmd_help(1, argv + 1);
 	c = command_find(argv[1]);
 	if (!c)
-		return report(EXIT_USAGE, "no such command: %s; `sqctl help` lists them", argv[1]);
+		return command_report_unknown(argv[1]);
 	if (wants_help(argc, argv)) {
 		command_help(c);
 		return EXIT_DONE;
@@ -61,22 +48,24 @@ static int run(int argc, char **argv)
 	return c->run(argc - 1, argv + 1);
 }
 
+/* What commands have printed. Those that write items have done so themselves. */
+static int end_output(int code)
+{
+	int error = fflush(stdout) == EOF ? errno : 0;
+
+	if (code != EXIT_DONE || (!error && !ferror(stdout)) || error == EPIPE || output_gone())
+		return code;
+	/* It may have failed before: then the reason is not known any more. */
+	return report(EXIT_IO, "cannot write%s%s; see what standard output is",
+		error ? ": " : " all of it", error ? strerror(error) : "");
+}
+
 int main(int argc, char **argv)
 {
 	int code;
 
-	keep_descriptors();
-	/*
-	 * Whoever reads us may leave, and files have limits: commands see the write fail, and lose
-	 * nothing.
-	 */
-	(void)signal(SIGPIPE, SIG_IGN);
 	/* Processes of a run share it: each line goes out in one piece. */
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
-	(void)signal(SIGXFSZ, SIG_IGN);
-	code = run(argc, argv);
-	if ((fflush(stdout) == EOF || ferror(stdout)) && errno != EPIPE && code == EXIT_DONE)
-		return report(
-			EXIT_IO, "cannot write: %s; see what standard output is", strerror(errno));
-	return code;
+	code = inherited_init();
+	return code == EXIT_DONE ? end_output(run(argc, argv)) : code;
 }

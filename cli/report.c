@@ -136,8 +136,9 @@ int report_refused(int code, const void *task, size_t len, const char *why, cons
 
 int report_stopped(int signal_number, uint64_t done, uint64_t wanted)
 {
-	return report(128 + signal_number, "ended by signal %d, after %" PRIu64 " of %" PRIu64,
-		signal_number, done, wanted);
+	return report(128 + signal_number,
+		"ended by signal %d, after %" PRIu64 " of %" PRIu64 " items", signal_number, done,
+		wanted);
 }
 
 void report_total(

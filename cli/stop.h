@@ -7,8 +7,10 @@
 
 /*
  * SIGINT, SIGTERM and SIGHUP are requests to end in good order, and so is the end of the time that
- * was given: what is in hand is put away first. System calls return EINTR; calls of the engine do
- * not, so whoever waits there does so in spans of STOP_LOOK_NS and looks in between.
+ * was given: what is in hand is put away first. So is the alarm that whoever started us may have
+ * set as a limit to our time (`perl -e 'alarm 10; exec @ARGV' sqctl ...`). System calls return
+ * EINTR; calls of the engine do not, so whoever waits there does so in spans of STOP_LOOK_NS and
+ * looks in between.
  */
 
 #define STOP_LOOK_NS ((int64_t)100000000)
@@ -16,7 +18,7 @@
 /* From now on signals are noted only. One that was ignored when we began stays ignored. */
 void stop_catch(void);
 
-/* Ask for the end when so much time from now has gone by. After stop_catch(). */
+/* Ask for the end when so much time from now has gone by. After stop_catch(). No signal came then. */
 void stop_after(int64_t span_ns);
 
 /* Is it to end? */

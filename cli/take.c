@@ -3,55 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "now.h"
+#include "output.h"
 #include "report.h"
 #include "stop.h"
-
-/*
- * 0 when it would take more, -EIO when nobody reads any more, -EINTR: a signal. timeout as
- * poll()'s.
- */
-static int output_wait(struct take *take, int timeout_ms)
-{
-	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-	while (!stop_wanted()) {
-		int r = poll(&out, 1, timeout_ms);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0 || !(out.revents & POLLERR))
-			return 0;
-		take->write_error = EPIPE;
-		return -EIO;
-	}
-	return -EINTR;
-}
-
-/* Write it all; *ret: how much went out, also on error. 0, -EIO, -EINTR. */
-static int output_write(struct take *take, const char *data, size_t len, size_t *ret)
-{
-	int r = 0;
-
-	*ret = 0;
-	while (r == 0 && *ret < len) {
-		ssize_t n = write(STDOUT_FILENO, data + *ret, len - *ret);
-
-		if (n >= 0) {
-			*ret += (size_t)n;
-		} else if (errno == EAGAIN || errno == EINTR) {
-			r = output_wait(take, -1);
-		} else {
-			take->write_error = errno;
-			r = -EIO;
-		}
-	}
-	return r;
-}
 
 static void settle(struct take *take, const struct sq_lease *lease, bool written)
 {
@@ -63,14 +20,35 @@ static void settle(struct take *take, const struct sq_lease *lease, bool written
 		take->done++;
 }
 
+/* What the output said, for take_run() to return. */
+static int output_result(struct take *take, int r)
+{
+	if (r == 0 || r == -EINTR)
+		return r;
+	take->write_error = -r;
+	return -EIO;
+}
+
+/* The rest of an item could not be written: these bytes of it were. */
+static void tear(struct take *take, const char *data, size_t n)
+{
+	if (n > 0 && !output_take_back(data, n))
+		take->torn = true;
+}
+
 /* Write what is in hand and settle it. 0, -EIO, -EINTR. */
 static int flush(struct take *take)
 {
-	size_t written;
-	int r = output_write(take, take->buffer, take->len, &written);
+	size_t written, whole = 0;
+	int r = output_result(take, output_write(take->buffer, take->len, &written));
 
+	for (int i = 0; i < take->n && take->end[i] <= written; i++)
+		whole = take->end[i];
+	/* Before they are given back: who takes them next may write to the same file. */
+	tear(take, take->buffer + whole, written - whole);
 	for (int i = 0; i < take->n; i++)
 		settle(take, &take->lease[i], take->end[i] <= written);
+	share_wrote(&take->sharing, take->n, whole);
 	take->n = 0;
 	take->len = 0;
 	return r;
@@ -80,12 +58,15 @@ static int flush(struct take *take)
 static int write_large(struct take *take, const struct sq_lease *lease)
 {
 	size_t written, end = 0;
-	int r = output_write(take, lease->data, lease->len, &written);
+	int r = output_write(lease->data, lease->len, &written);
 
 	if (r == 0)
-		r = output_write(take, &take->delimiter, 1, &end);
+		r = output_write(&take->delimiter, 1, &end);
+	share_wrote(&take->sharing, 1, written);
+	if (end == 0)
+		tear(take, lease->data, written);
 	settle(take, lease, end == 1);
-	return r;
+	return output_result(take, r);
 }
 
 static int add(struct take *take, const struct sq_lease *lease)
@@ -113,22 +94,28 @@ static int add(struct take *take, const struct sq_lease *lease)
 static int wait_for_one(struct take *take, struct sq_lease *ret)
 {
 	int64_t deadline = now_ns(), left = take->timeout;
-	int r;
+	int r, w;
 
 	if (!take->follow && left == 0)
 		return -EAGAIN;
 	deadline += left < INT64_MAX - deadline ? left : INT64_MAX - deadline;
+	waiting_over(&take->waiting);
 	for (;;) {
 		r = sq_lease(
 			take->q, ret, take->follow || left > STOP_LOOK_NS ? STOP_LOOK_NS : left);
-		if (r != -ETIMEDOUT)
+		if (r != 0 && r != -ETIMEDOUT)
 			return r;
-		/* A reader that leaves must not have to wait for an item to be missed. */
-		r = output_wait(take, 0);
-		if (r < 0)
-			return r;
+		/* A reader that leaves must not have to wait for an item to be missed, nor get one. */
+		w = output_result(take, output_wait(0));
+		if (r == 0 && w == -EIO)
+			settle(take, ret, false);
+		if (r == 0)
+			return w == -EIO ? w : 0;
+		if (w < 0)
+			return w;
 		if (take->hold && hold_gone(take->hold))
 			return -ENOENT;
+		waiting_on(&take->waiting, take->queue, WAITING_ITEMS);
 		if (take->follow)
 			continue;
 		left = deadline - now_ns();
@@ -137,23 +124,42 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	}
 }
 
+/* Nothing is in hand. Until our reader is to have more. */
+static int wait_to_share(struct take *take)
+{
+	return take->share ? output_result(take, share_wait(&take->sharing)) : 0;
+}
+
+/* And is ready for it. */
+static int wait_for_reader(struct take *take)
+{
+	int r = output_result(take, output_wait(-1));
+
+	return r == 0 ? wait_to_share(take) : r;
+}
+
 int take_run(struct take *take)
 {
 	int r, f;
 
+	share_init(&take->sharing);
 	do {
 		struct sq_lease lease;
 
-		r = take->n == 0 ? output_wait(take, -1) : 0;
+		r = take->n == 0 ? wait_for_reader(take) : 0;
 		if (r == 0)
 			r = sq_lease(take->q, &lease, SQ_NOWAIT);
 		if (r == -EAGAIN) {
 			r = flush(take);
 			if (r == 0)
+				r = wait_to_share(take);
+			if (r == 0)
 				r = wait_for_one(take, &lease);
 		}
 		if (r == 0)
 			r = add(take, &lease);
+		if (r == 0 && take->share && take->sharing.on && take->n >= take->sharing.at_once)
+			r = flush(take);
 		if (r == 0 && stop_wanted())
 			r = -EINTR;
 	} while (r == 0 &&
@@ -185,8 +191,14 @@ int take_report(const struct take *take, int error)
 	}
 }
 
-void take_report_late(const struct take *take)
+void take_report_odd(const struct take *take)
 {
+	/* If nobody reads any more, nobody has to know. */
+	if (take->torn && take->write_error != EPIPE)
+		(void)report(EXIT_DONE,
+			"the output ends with half an item, which is still in %s: drop what is behind "
+			"the last %s there",
+			take->queue, take->delimiter ? "newline" : "NUL");
 	if (take->late > 0)
 		(void)report(EXIT_DONE,
 			"%" PRIu64

@@ -7,11 +7,14 @@
 #include <stdint.h>
 
 #include "hold.h"
+#include "share.h"
 #include "sq.h"
+#include "waiting.h"
 
 /*
  * From a queue to standard output. Items are leased, written, and acknowledged only then: if the
- * write fails, or we are killed, the queue still has them. A batch ends when it is full or the queue
+ * write fails, or we are killed, the queue still has them. Half an item that was written counts as
+ * none: it is taken back where it can be (see output.h). A batch ends when it is full or the queue
  * is empty for the moment, so that no item waits for others to come; and nothing is leased while
  * whoever reads us is not ready.
  */
@@ -25,12 +28,16 @@ struct take {
 	uint64_t limit;  /* 0: none */
 	int64_t timeout; /* for each item */
 	char delimiter;
-	bool follow;       /* no timeout at all */
+	bool follow; /* no timeout at all */
+	bool share;  /* leave to others what our reader is not ready for (see share.h) */
+	struct waiting waiting;
 	struct hold *hold; /* NULL: whether the queue still has its name does not matter */
 
 	uint64_t done; /* written and acknowledged */
 	uint64_t late; /* written, but the lease had ended */
 	int write_error;
+	bool torn; /* half an item is out, and could not be taken back */
+	struct share sharing;
 	int n; /* leases in hand */
 	size_t len;
 	struct sq_lease lease[TAKE_BATCH];
@@ -48,7 +55,7 @@ int take_run(struct take *take);
 /* What an end that was not asked for means. Returns the exit code. */
 int take_report(const struct take *take, int error);
 
-/* Say so if items may have been given to others too. */
-void take_report_late(const struct take *take);
+/* Say so if items may have been given to others too, or half of one is out. */
+void take_report_odd(const struct take *take);
 
 #endif

@@ -8,6 +8,7 @@
 #include "report.h"
 #include "square.h"
 #include "stop.h"
+#include "waiting.h"
 
 /*
  * A worker: lease a task, put its result, ack it. Killed before the put, the task goes to another,
@@ -22,6 +23,7 @@ struct worker {
 	unsigned index;
 	int64_t look_ns; /* between two looks at the board, and two words for a lease */
 	struct sq *source, *results;
+	struct waiting waiting[2];
 };
 
 uint64_t work_trouble(enum work_queue which, int error)
@@ -75,8 +77,12 @@ static int put(struct worker *w, const struct sq_lease *task, const char *result
 	for (;;) {
 		int r = sq_put(w->results, result, len, w->look_ns);
 
-		if (r != -ETIMEDOUT)
+		if (r != -ETIMEDOUT) {
+			waiting_over(&w->waiting[WORK_RESULTS]);
 			return r;
+		}
+		waiting_on(
+			&w->waiting[WORK_RESULTS], w->options->queue[WORK_RESULTS], WAITING_ROOM);
 		r = sq_touch(w->source, task);
 		if (r < 0)
 			return r;
@@ -124,10 +130,13 @@ static int do_tasks(struct worker *w)
 		r = sq_lease(w->source, &task, w->look_ns);
 		if (r == -EPIPE)
 			return EXIT_DRAINED;
-		if (r == 0)
-			code = do_task(w, &task);
-		else if (r != -ETIMEDOUT)
-			code = trouble(w, WORK_SOURCE, r);
+		if (r == -ETIMEDOUT) {
+			waiting_on(&w->waiting[WORK_SOURCE], w->options->queue[WORK_SOURCE],
+				WAITING_ITEMS);
+			continue;
+		}
+		waiting_over(&w->waiting[WORK_SOURCE]);
+		code = r == 0 ? do_task(w, &task) : trouble(w, WORK_SOURCE, r);
 	}
 	return code;
 }
@@ -137,6 +146,8 @@ int work(const struct work_options *o, struct work_board *board, unsigned index)
 	struct worker w = {.options = o, .board = board, .index = index, .look_ns = STOP_LOOK_NS};
 	int r, code;
 
+	for (int i = 0; i < 2; i++)
+		w.waiting[i] = (struct waiting){.quiet = o->quiet, .said = &board->said[i]};
 	/* A lease that is to be kept wants a word well before its time is up. */
 	if (o->source.lease_time && o->source.lease_time / 4 < w.look_ns)
 		w.look_ns = o->source.lease_time / 4 > LOOK_MIN_NS ? o->source.lease_time / 4

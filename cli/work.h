@@ -15,7 +15,7 @@
  *	work.c		a worker
  *
  * What they tell each other is anonymous shared memory: it survives each of them and goes with the
- * last. A word has one writer, but for `trouble`, which is the first one's.
+ * last. A word has one writer, but for `trouble` and `said`, which are the first one's.
  */
 
 #define WORK_MAX 1024
@@ -26,6 +26,7 @@ struct work_board {
 	_Atomic bool stop; /* to the workers: finish what is in hand, and end */
 	/* From the first that could not go on: the queue, and the error it gave. 0: none. */
 	_Atomic uint64_t trouble;
+	_Atomic bool said[2]; /* by some worker: that it waits for this queue */
 	struct {
 		_Alignas(64) _Atomic uint64_t done; /* acknowledged */
 		_Atomic uint64_t refused;           /* tasks that were none, each time */
@@ -36,6 +37,7 @@ struct work_options {
 	const char *queue[2];
 	uint64_t workers;
 	int64_t wait_ns;
+	bool quiet;
 	/* Of the source: what becomes of tasks that are none, and how often a lease needs a word. */
 	struct sq_stat source;
 };

@@ -123,7 +123,7 @@ local_end "local, a worker and a producer killed" 0 "by 2 workers, 1 restart,"
 
 local_begin --rate 200 --duration 3s
 kill -9 "$(first_of collector)"
-local_end "local, the collector killed" 1 "ended unasked"
+local_end "local, the collector killed" 1 "was killed by signal 9"
 
 local_begin --rate 100 --duration 3s --prefix "$SQ_PREFIX"
 echo "of nobody" | "$SQCTL" put "$SQ_PREFIX.cq"

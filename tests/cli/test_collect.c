@@ -144,7 +144,7 @@ static void test_duration(void **state)
 		"collected 3 items from q in");
 	assert_true(watch_now_ns() - from >= 300000000);
 	expect(sqctl(NULL, "collect", "--duration", "100ms", "-n", "2", "q"), 124, NULL,
-		"the time is up: 0 of 2 came");
+		"the time is up: 0 of 2 items came");
 	sq_close(q);
 }
 

@@ -193,7 +193,7 @@ static void test_timeout(void **state)
 		"2 items came");
 	expect_text(sqctl(NULL, "get", "--timeout", "0", "q"), 1, "", "q is empty");
 	/* What comes meanwhile is taken, and it ends at the number. */
-	run = sqctl_start(&(struct start){0}, "get", "-n", "2", "--timeout", "20s", "q");
+	run = sqctl_start(&(struct start){0}, "get", "-q", "-n", "2", "--timeout", "20s", "q");
 	fill(q, 3);
 	expect_text(run_end(&run), 0, "00000\n00001\n", NULL);
 	assert_int_equal(depth(q), 1);
@@ -234,7 +234,7 @@ static void test_follow(void **state)
 	int fd;
 
 	(void)state;
-	run = start_piped(&fd, 0, "get", "--follow", "q");
+	run = start_piped(&fd, 0, "get", "--follow", "-q", "q");
 	put(q, "one");
 	read_line(fd, "one\n");
 	put(q, "two");
@@ -246,7 +246,7 @@ static void test_follow(void **state)
 	assert_int_equal(depth(q), 1);
 	assert_int_equal(close(fd), 0);
 	/* With a number it ends there. */
-	run = start_piped(&fd, 0, "get", "--follow", "-n", "2", "q");
+	run = start_piped(&fd, 0, "get", "--follow", "-q", "-n", "2", "q");
 	read_line(fd, "three\n");
 	put(q, "four");
 	put(q, "five");
@@ -351,7 +351,7 @@ static void test_reader_gone(void **state)
 	int fd;
 
 	(void)state;
-	run = start_piped(&fd, 0, "get", "--follow", "q");
+	run = start_piped(&fd, 0, "get", "--follow", "-q", "q");
 	put(q, "one");
 	read_line(fd, "one\n");
 	assert_int_equal(close(fd), 0);
@@ -440,6 +440,101 @@ static void test_reader_leaves(void **state)
 	sq_close(q);
 }
 
+/* Items that have left the queue or are about to. */
+static uint64_t gone(struct sq *q)
+{
+	struct sq_stat st;
+
+	assert_int_equal(sq_stat(q, &st), 0);
+	return st.took + st.leased;
+}
+
+/* A slow reader has what it has read, and one more lies ready: the rest is there for others. */
+static void test_share(void **state)
+{
+	struct sq *q = make();
+	struct run run;
+	char line[16];
+	int fd;
+
+	(void)state;
+	fill(q, 100);
+	run = start_piped(&fd, 0, "get", "--follow", "q");
+	for (uint64_t i = 0; i < 20; i++) {
+		int64_t until = now_ns() + 60 * SECOND;
+
+		while (gone(q) < i + 1)
+			assert_true(now_ns() < until);
+		/* As long as somebody may need for it: no more come meanwhile. */
+		(void)usleep(20000);
+		assert_int_equal(gone(q), i + 1);
+		(void)snprintf(line, sizeof(line), "%05d\n", (int)i);
+		read_line(fd, line);
+	}
+	assert_int_equal(kill(run.pid, SIGTERM), 0);
+	expect(run_end(&run), 0, NULL, NULL);
+	assert_int_equal(close(fd), 0);
+	sq_close(q);
+}
+
+/* A fast one gets more and more at once, whatever their length. */
+static void test_share_fast(void **state)
+{
+	static bool seen[MANY];
+	static char text[MANY * LINE_BYTES + (1 << 17)];
+	struct sq *q = make();
+	struct run run;
+	int fd;
+
+	(void)state;
+	memset(seen, 0, sizeof(seen));
+	fill(q, MANY - 1);
+	memset(text, 'x', 1 << 17);
+	assert_int_equal(sq_put(q, text, 1 << 17, SQ_NOWAIT), 0);
+	run = start_piped(&fd, 0, "get", "--follow", "-n", "20000", "q");
+	assert_int_equal(
+		read_whole(fd, text, sizeof(text)), (MANY - 1) * LINE_BYTES + (1 << 17) + 1);
+	assert_int_equal(mark(seen, text, (MANY - 1) * LINE_BYTES), 0);
+	assert_int_equal(missing(seen), 1);
+	expect(run_end(&run), 0, NULL, NULL);
+	assert_int_equal(close(fd), 0);
+	sq_close(q);
+}
+
+/* With a number it is not done before that. */
+static void test_follow_interrupted(void **state)
+{
+	struct sq *q = make();
+	struct run run;
+	int fd;
+
+	(void)state;
+	run = start_piped(&fd, 0, "get", "--follow", "-n", "2", "q");
+	put(q, "one");
+	read_line(fd, "one\n");
+	assert_int_equal(kill(run.pid, SIGINT), 0);
+	expect(run_end(&run), -SIGINT, NULL, "ended by signal 2: 1 item came");
+	assert_int_equal(close(fd), 0);
+	sq_close(q);
+}
+
+/* What was there fills the pipe to its end, and nobody has read any of it: that is all the same done. */
+static void test_pipe_just_full(void **state)
+{
+	struct sq *q = make();
+	struct run run;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < PIPE_BYTES / 8; i++)
+		put(q, "1234567");
+	run = start_piped(&fd, PIPE_BYTES, "get", "q");
+	expect(run_end(&run), 0, NULL, NULL);
+	assert_int_equal(depth(q), 0);
+	assert_int_equal(close(fd), 0);
+	sq_close(q);
+}
+
 /* Wait until it sits in write(), with leases in hand. */
 static void wait_for_leases(struct sq *q)
 {
@@ -470,10 +565,10 @@ static void test_terminated_in_write(void **state)
 	(void)state;
 	memset(seen, 0, sizeof(seen));
 	fill(q, MANY);
-	run = start_piped(&fd, PIPE_BYTES, "get", "--follow", "q");
+	run = start_piped(&fd, PIPE_BYTES, "get", "q");
 	wait_for_leases(q);
 	assert_int_equal(kill(run.pid, SIGTERM), 0);
-	expect(run_end(&run), 0, NULL, NULL);
+	expect(run_end(&run), -SIGTERM, NULL, "ended by signal 15: ");
 	len = read_whole(fd, text, sizeof(text));
 	assert_true(len >= PIPE_BYTES / 2);
 	(void)mark(seen, text, len); /* what is behind the last newline comes again, whole */
@@ -580,6 +675,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_terminated_in_write, run_clean),
 		cmocka_unit_test_teardown(test_killed_in_write, run_clean),
 		cmocka_unit_test_teardown(test_late, run_clean),
+		cmocka_unit_test_teardown(test_pipe_just_full, run_clean),
+		cmocka_unit_test_teardown(test_share, run_clean),
+		cmocka_unit_test_teardown(test_share_fast, run_clean),
+		cmocka_unit_test_teardown(test_follow_interrupted, run_clean),
 		cmocka_unit_test_teardown(test_usage, run_clean),
 	};
 

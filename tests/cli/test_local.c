@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -618,7 +619,7 @@ static void test_killed_idle(void **state)
 
 static void test_killed_collector(void **state)
 {
-	char named[64];
+	char named[128];
 	pid_t pid;
 
 	(void)state;
@@ -626,7 +627,9 @@ static void test_killed_collector(void **state)
 	wait_started();
 	pid = child_named("sq-collector1");
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	(void)snprintf(named, sizeof(named), "the collector (%d) ended unasked", (int)pid);
+	(void)snprintf(named, sizeof(named),
+		"the collector (pid %d) was killed by signal 9, and what it had in hand is lost",
+		(int)pid);
 	expect_no_proof(end(), 1, named);
 }
 
@@ -829,7 +832,6 @@ static void test_terminated(void **state)
 	end_by(SIGTERM, true);
 }
 
-/* Nobody reads, so it cannot end well: the second time it ends at once. */
 /* A pipe that holds nothing more: whoever writes to it waits. */
 static void full_pipe(int fd[2])
 {
@@ -860,8 +862,8 @@ static void wait_result(void)
 /* Nobody reads the results, so it cannot be done before the second signal comes. */
 static void end_twice(int sig)
 {
+	int64_t until = watch_now_ns() + WATCH_PATIENCE;
 	int fd[2];
-	int64_t from;
 
 	full_pipe(fd);
 	begin_with(&(struct start){.out = fd[1]}, "--prefix", prefix(), "--duration", LONG);
@@ -871,13 +873,12 @@ static void end_twice(int sig)
 	assert_int_equal(kill(current.pid, sig), 0);
 	wait_said("once more to end at once", 1);
 	/* Right behind the first it passes for the same wish, of which all processes are told. */
-	from = watch_now_ns();
-	while (!ended() && watch_now_ns() - from < WATCH_PATIENCE) {
+	while (!ended()) {
 		assert_int_equal(kill(current.pid, sig), 0);
+		assert_true(watch_now_ns() < until);
 		(void)usleep(20000);
 	}
-	assert_true(ended());
-	expect_no_proof(end(), 130, "ended at once; there is no proof");
+	expect_no_proof(end(), 128 + sig, "ended at once; there is no proof");
 	assert_int_equal(close(fd[0]), 0);
 }
 
@@ -927,7 +928,7 @@ static void test_unwritable(void **state)
 
 	(void)state;
 	o = sqctl_with(&(struct start){.child = to_full_disk}, "local", "--duration", LONG);
-	expect(o, 74, NULL, "cannot write the results: No space left on device\n");
+	expect(o, 74, NULL, "cannot write the results: No space left on device; 0 ");
 	expect(o, 74, NULL, "proof: nothing lost");
 	o = sqctl_with(&(struct start){.child = close_output}, "local", "--tasks", "10");
 	expect(o, 74, NULL, "cannot write the results: ");
@@ -993,7 +994,14 @@ static void close_terminal(void)
 
 static void errors_to_terminal(void)
 {
+	(void)setenv("TERM", "xterm", 1);
 	(void)dup2(terminal.slave, STDERR_FILENO);
+}
+
+static void errors_to_dumb_terminal(void)
+{
+	errors_to_terminal();
+	(void)setenv("TERM", "dumb", 1);
 }
 
 /* A number above 0 behind this, anywhere. */
@@ -1120,6 +1128,86 @@ static void test_terminal_for_progress(void **state)
 	assert_true(watch_count(terminal.text, "\r\033[Kdone ") > 1);
 	assert_null(strstr(terminal.text, "a sample"));
 	drop(&r);
+}
+
+static bool has_more_progress(const char *text)
+{
+	return watch_count(text, "\ndone ") > 1 || watch_count(text, "\r\033[Kdone ") > 3;
+}
+
+/* No line of progress is as long as that terminal is wide: else it wraps, and is not drawn over. */
+static void test_terminal_narrow(void **state)
+{
+	static const unsigned short widths[] = {20, 40, 50};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		const struct winsize size = {.ws_row = 24, .ws_col = widths[i]};
+		size_t longest = 0;
+
+		open_terminal();
+		assert_int_equal(ioctl(terminal.slave, TIOCSWINSZ, &size), 0);
+		begin_with(&(struct start){.child = errors_to_terminal}, "--rate", "1000",
+			"--duration", LONG);
+		leave_terminal();
+		read_terminal_until(has_more_progress);
+		assert_int_equal(kill(current.pid, SIGINT), 0);
+		close_terminal();
+		assert_int_equal(end().code, 0);
+		for (const char *at = terminal.text; (at = strstr(at, "\033[Kdone ")) != NULL;) {
+			size_t len = strcspn(at += strlen("\033[K"), "\r\n");
+
+			longest = len > longest ? len : longest;
+		}
+		assert_int_equal(longest, widths[i] - 1);
+	}
+}
+
+/* One that knows no escapes gets lines, as a log does. */
+static void test_terminal_dumb(void **state)
+{
+	struct start how = {.child = errors_to_dumb_terminal};
+
+	(void)state;
+	open_terminal();
+	how.out = terminal.slave;
+	begin_with(&how, "--rate", "1000", "--duration", LONG);
+	leave_terminal();
+	read_terminal_until(has_more_progress);
+	assert_int_equal(kill(current.pid, SIGINT), 0);
+	close_terminal();
+	assert_int_equal(end().code, 0);
+	assert_null(strchr(terminal.text, '\033'));
+	assert_non_null(strstr(terminal.text, "proof: nothing lost, nothing duplicated\r\n"));
+}
+
+static bool has_long_progress(const char *text)
+{
+	return watch_count(text, "\r\033[Kdone ") > 15;
+}
+
+/* At the recipe's pace most moments have nothing done in them: the rate is that of some seconds. */
+static void test_terminal_slow(void **state)
+{
+	int zeros = 0, lines = 0;
+
+	(void)state;
+	open_terminal();
+	begin_with(&(struct start){.child = errors_to_terminal}, "--rate", "10/3s", "--duration",
+		LONG);
+	leave_terminal();
+	read_terminal_until(has_long_progress);
+	assert_int_equal(kill(current.pid, SIGINT), 0);
+	close_terminal();
+	assert_int_equal(end().code, 0);
+	for (const char *at = terminal.text; (at = strstr(at, "\033[Kdone ")) != NULL; lines++) {
+		double rate = -1;
+
+		assert_int_equal(sscanf(at += strlen("\033[K"), "done %*u  %lf/s", &rate), 1);
+		zeros += rate < 0.5;
+	}
+	/* Nothing was done before the first, perhaps. */
+	assert_true(lines > 15 && zeros <= 2);
 }
 
 static void test_quiet(void **state)
@@ -1321,6 +1409,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_terminal, clean),
 		cmocka_unit_test_teardown(test_terminal_for_results, clean),
 		cmocka_unit_test_teardown(test_terminal_for_progress, clean),
+		cmocka_unit_test_teardown(test_terminal_narrow, clean),
+		cmocka_unit_test_teardown(test_terminal_dumb, clean),
+		cmocka_unit_test_teardown(test_terminal_slow, clean),
 		cmocka_unit_test_teardown(test_quiet, clean),
 		cmocka_unit_test_teardown(test_usage, clean),
 		cmocka_unit_test_teardown(test_existing, clean),

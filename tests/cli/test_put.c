@@ -303,7 +303,8 @@ static void test_waits(void **state)
 	(void)state;
 	make("q", 2, 0);
 	q = open_queue("q");
-	run = sqctl_start(&(struct start){.input = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"}, "put", "q");
+	run = sqctl_start(
+		&(struct start){.input = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"}, "put", "-q", "q");
 	for (int i = 0; i < 10; i++) {
 		int len = sprintf(line, "%d", i);
 

@@ -47,7 +47,7 @@ static void test_help(void **state)
 	static const char *const codes[] = {"    0  done", "    1  empty",
 		"    3  shut down and drained", "   64  usage", "   66  no such queue",
 		"   73  cannot create", "   75  full", "   77  not allowed", "  124  timed out",
-		"SQ_PREFIX"};
+		"  128 and more", "SQ_PREFIX"};
 	static const char *const names[] = {
 		"local", "create", "ls", "stat", "put", "get", "rm", "gc", "help"};
 	char text[64];
@@ -63,7 +63,6 @@ static void test_help(void **state)
 		expect(sqctl(NULL, names[i], "--help"), 0, text, NULL);
 		expect(sqctl(NULL, names[i], "-h"), 0, text, NULL);
 	}
-	expect(sqctl(NULL, "put", "q", "--help"), 0, "usage: sqctl put", NULL);
 	expect(sqctl(NULL, "--version"), 0, "sqctl " SQ_VERSION "\n", NULL);
 	expect(sqctl(NULL, "help", "bogus"), 64, NULL,
 		"no such command: bogus; `sqctl help` lists them");
@@ -72,6 +71,49 @@ static void test_help(void **state)
 	expect(sqctl(NULL, "bogus"), 64, NULL, "no such command: bogus; `sqctl help` lists them");
 	expect(run_whole(&(struct start){0}, (const char *const[]){NULL}), 64, NULL,
 		"usage: sqctl COMMAND");
+}
+
+/* Wherever it stands, and whatever is wrong with the rest; but behind -- it is a word like others. */
+static void test_help_anywhere(void **state)
+{
+	(void)state;
+	make("q");
+	for (int i = 0; i < 2; i++) {
+		const char *word = i ? "-h" : "--help";
+
+		expect(sqctl(NULL, "put", "q", word), 0, "usage: sqctl put", NULL);
+		expect(sqctl(NULL, "put", "q", "1", word, "2"), 0, "usage: sqctl put", NULL);
+		expect(sqctl(NULL, "get", "q", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "-n", "1", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "-n", word), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "get", "--bogus", word, "q"), 0, "usage: sqctl get", NULL);
+		expect(sqctl(NULL, "local", "--tasks", "3", word), 0, "usage: sqctl local", NULL);
+		expect(sqctl(NULL, "work", "pq", "cq", word), 0, "usage: sqctl work", NULL);
+		expect(sqctl(NULL, "create", "p", word), 0, "usage: sqctl create", NULL);
+		assert_false(there_is("p"));
+		expect(sqctl(NULL, "put", "q", "--", word), 0, NULL, NULL);
+		expect(sqctl(NULL, "get", "q"), 0, word, NULL);
+	}
+}
+
+static void test_guess(void **state)
+{
+	static const char *const words[][2] = {{"stats", "stat"}, {"sta", "stat"}, {"gte", "get"},
+		{"pu", "put"}, {"lcoal", "local"}, {"crate", "create"}, {"colect", "collect"},
+		{"Get", "get"}, {"producer", "produce"}};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		(void)snprintf(text, sizeof(text), "no such command: %s; did you mean `sqctl %s`?",
+			words[i][0], words[i][1]);
+		expect(sqctl(NULL, words[i][0]), 64, NULL, text);
+		expect(sqctl(NULL, "help", words[i][0]), 64, NULL, text);
+	}
+	expect(sqctl(NULL, "frobnicate-all-of-them"), 64, NULL,
+		"no such command: frobnicate-all-of-them; `sqctl help`");
+	expect(sqctl(NULL, "xyz"), 64, NULL, "no such command: xyz; `sqctl help`");
+	expect(sqctl(NULL, ""), 64, NULL, "no such command: ; `sqctl help`");
 }
 
 static void test_create(void **state)
@@ -257,6 +299,64 @@ static void test_no_room(void **state)
 	expect(sqctl_with(&small, "create", "--max-message", "256", "--capacity", "64k", "a", "b",
 		       "c", "d"),
 		73, NULL, "no room for all of them");
+}
+
+static void few_inodes(void)
+{
+	small_shm();
+	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=64m,nr_inodes=3,mode=1777") < 0)
+		_exit(125);
+}
+
+/* The number behind this. */
+static unsigned long long advised(const char *err, const char *label)
+{
+	const char *at = strstr(err, label);
+
+	assert_non_null(at);
+	return strtoull(at + strlen(label), NULL, 10);
+}
+
+/* Memory there is, but not another file: to make it larger, or smaller, would be no remedy. */
+static void test_no_inodes(void **state)
+{
+	const struct start few = {.child = few_inodes};
+	static const char *const tiny[] = {"create", "--capacity", "2", "--participants", "2",
+		"--max-message", "48", "a", "b", "c", NULL};
+	struct outcome o;
+
+	(void)state;
+	if (!may_mount())
+		return;
+	o = run_whole(&few, tiny);
+	expect(o, 73, NULL, "no inode for all of them: 2 of 3 are left in /dev/shm");
+	assert_null(strstr(o.err, "size="));
+	assert_true(advised(o.err, "remount,nr_inodes=") > 4);
+	/* Two would fit, but for the moment in which the second has two names. */
+	o = sqctl_with(&few, "create", "--capacity", "2", "--participants", "2", "--max-message",
+		"48", "a", "b");
+	if (o.code == 0)
+		return;
+	expect(o, 73, NULL, "no inode for b: 1 of 3 are left in /dev/shm");
+	assert_null(strstr(o.err, "size="));
+	assert_true(advised(o.err, "remount,nr_inodes=") > 3);
+}
+
+/* How much it takes is said if it is most of what there was. */
+static void test_large(void **state)
+{
+	const struct start small = {.child = small_shm};
+
+	(void)state;
+	if (!may_mount())
+		return;
+	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "64k", "a"), 0,
+		NULL, NULL);
+	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "128k", "a"), 0,
+		NULL, "a takes 8.");
+	expect(sqctl_with(
+		       &small, "create", "--max-message", "48", "--capacity", "64k", "a", "b", "c"),
+		0, NULL, "all of them take 1");
 }
 
 /* What sq_create() says itself, when the look beforehand was passed: the size is not to be had. */
@@ -584,11 +684,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_help, run_clean),
+		cmocka_unit_test_teardown(test_help_anywhere, run_clean),
+		cmocka_unit_test_teardown(test_guess, run_clean),
 		cmocka_unit_test_teardown(test_create, run_clean),
 		cmocka_unit_test_teardown(test_create_usage, run_clean),
 		cmocka_unit_test_teardown(test_bad_prefix, run_clean),
 		cmocka_unit_test_teardown(test_create_taken, run_clean),
 		cmocka_unit_test_teardown(test_no_room, run_clean),
+		cmocka_unit_test_teardown(test_no_inodes, run_clean),
+		cmocka_unit_test_teardown(test_large, run_clean),
 		cmocka_unit_test_teardown(test_file_limit, run_clean),
 		cmocka_unit_test_teardown(test_not_allowed, run_clean),
 		cmocka_unit_test_teardown(test_no_queue, run_clean),
