@@ -255,6 +255,16 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 	return r;
 }
 
+/* Does this result say that the queue takes no more? Then the peer is told so. */
+static bool refuse_closed(struct stream *st, int r)
+{
+	if (r == -EPIPE)
+		stream_refuse(st, WIRE_E_CLOSED, "the queue was shut down");
+	else if (r == -EIDRM)
+		stream_refuse(st, WIRE_E_CLOSED, "the queue was removed");
+	return r == -EPIPE || r == -EIDRM;
+}
+
 static int receive(struct link *l, struct stream *st, const struct wire_frame *f)
 {
 	struct receiver *rc = st->end.receiver;
@@ -274,11 +284,12 @@ static int receive(struct link *l, struct stream *st, const struct wire_frame *f
 	}
 	if (r == -EPROTO)
 		return link_broken(l, "a message out of turn, or more than was granted");
-	if (r == -EPIPE || r == -EMSGSIZE) {
-		stream_refuse(st, r == -EPIPE ? WIRE_E_CLOSED : WIRE_E_TOO_LARGE,
-			r == -EPIPE ? "the queue was shut down" : "too large for the queue");
+	if (r == -EMSGSIZE) {
+		stream_refuse(st, WIRE_E_TOO_LARGE, "too large for the queue");
 		return 0;
 	}
+	if (refuse_closed(st, r))
+		return 0;
 	return r;
 }
 
@@ -437,8 +448,10 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 	}
 	if (!r)
 		return again;
-	if (receiver_flush(r) == -EPIPE && st->state == STREAM_FLOWING)
-		stream_refuse(st, WIRE_E_CLOSED, "the queue was shut down");
+	if (st->state == STREAM_FLOWING)
+		(void)refuse_closed(st, receiver_flush(r));
+	else
+		(void)receiver_flush(r);
 	if (st->direction == WIRE_PULL) {
 		for (unsigned i = 0; i < l->count; i++)
 			if (l->streams[i]->direction == WIRE_PUSH)

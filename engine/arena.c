@@ -141,11 +141,8 @@ void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot
 	}
 }
 
-void sqi_block_count(const struct sq *h, uint64_t *ret_free)
+/* Does this word of a block say that nobody has it? */
+bool sqi_block_is_free(uint64_t w)
 {
-	uint64_t n = 0;
-
-	for (uint64_t i = 0; i < h->g.blocks; i++)
-		n += !(sqi_look(&sqi_block(h, i)->word) & HELD);
-	*ret_free = n;
+	return !(w & HELD);
 }

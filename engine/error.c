@@ -14,6 +14,8 @@ static const struct {
 	{EAGAIN, "full or empty just now"},
 	{ETIMEDOUT, "timed out"},
 	{EPIPE, "the queue is shut down"},
+	{EIDRM, "the queue has been removed"},
+	{EPERM, "the queue is another user's"},
 	{EMSGSIZE, "the message is too large"},
 	{ESTALE, "the lease had ended: the message was given to another"},
 	{ENOENT, "no such queue"},

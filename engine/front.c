@@ -261,7 +261,7 @@ static int seal(struct sq *h)
 int sqi_drained(struct sq *h)
 {
 	unsigned limit = sqi_attempts_limit(h);
-	bool own = false, others = false;
+	bool own = false, others = false, stuck = true;
 	int r = seal(h);
 
 	if (r == 0)
@@ -269,15 +269,14 @@ int sqi_drained(struct sq *h)
 	for (uint64_t i = 0; i <= h->mask; i++) {
 		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
 
+		stuck &= sqi_word_state(w) == SQI_BACK;
 		switch (sqi_word_state(w)) {
 		case SQI_BACK:
 			if (sqi_word_attempts(w) < limit) {
 				sqi_back_announce(h, i);
 				return 0;
 			}
-			/* A dead letter that there is no room for: it is still here. */
-			others = true;
-			break;
+			break; /* a dead letter that its queue does not take: it stays, for nobody */
 		case SQI_TAKEN:
 			own |= sqi_word_owner(w) == h->owner;
 			others |= sqi_word_owner(w) != h->owner;
@@ -288,5 +287,8 @@ int sqi_drained(struct sq *h)
 	}
 	if (own)
 		return -EPIPE;
-	return others ? -EAGAIN : r;
+	if (others)
+		return -EAGAIN;
+	/* No cell for the seal, for all hold dead letters that go nowhere: neither will anything come. */
+	return stuck ? -EPIPE : r;
 }

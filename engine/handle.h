@@ -163,6 +163,12 @@ static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 	return durable != 0 && durable == sqi_durable_kept(durable, id);
 }
 
+/* When the dead are to be looked for again, and how far ahead that was when it was written. */
+static inline uint64_t sqi_rescue_at(uint64_t now_ms, uint64_t span_ms)
+{
+	return (now_ms + span_ms) << 16 | span_ms;
+}
+
 /* Where the put that follows `puts` others notes its position. */
 static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 {
@@ -229,17 +235,19 @@ void sqi_block_free(struct sq *h, const struct sqi_ref *ref);
 bool sqi_block_valid(const struct sq *h, const struct sqi_ref *ref);
 void *sqi_block_data(const struct sq *h, uint64_t index, uint64_t *ret_cap);
 void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
-void sqi_block_count(const struct sq *h, uint64_t *ret_free);
+bool sqi_block_is_free(uint64_t w);
 
 /* party.c */
 int sqi_join_party(struct sq *h, uint64_t key);
 void sqi_leave_party(struct sq *h);
 bool sqi_is_dead(const struct sq *h, uint64_t id);
+bool sqi_is_locked(int fd, uint64_t id);
 bool sqi_has_file(const struct sq *h);
 
 /* recover.c */
 int sqi_rescue(struct sq *h);
 void sqi_rescue_now_and_then(struct sq *h);
+void sqi_rescue_if_late(struct sq *h);
 void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
 
 /* journal.c */
@@ -254,6 +262,15 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 int64_t sqi_now_ns(void);
 uint64_t sqi_now_ms(void);
 uint64_t sqi_coarse_ms(void);
+
+/* gone.c: the end of a queue */
+void sqi_wake_everybody(struct sqi_head *head);
+void sqi_gone(struct sqi_head *head);     /* it has no name any more: tell all */
+int sqi_closed_error(const struct sq *h); /* -EPIPE: shut down; -EIDRM: removed */
+void sqi_look_for_name(struct sq *h);     /* has somebody removed its file? */
+int sqi_stays(struct sq *h);              /* for who has just joined: 0, or -ENOENT */
+bool sqi_remove_if(struct sq *h, bool (*is_abandoned)(const struct sq *h));
+int sqi_finish_removal(struct sq *h, const char *name);
 
 /* stat.c */
 bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail);

@@ -11,7 +11,12 @@
  * which believes nothing in the segment but what comes out the same here.
  */
 
-#define BLOCK_MEMORY_DEFAULT ((uint64_t)2 << 20)
+/*
+ * Who says how long messages can be wants room for several of the longest. Who does not, has mostly
+ * short ones: a queue of defaults takes less than 3 MiB, and passes long ones on one by one.
+ */
+#define BLOCK_MEMORY_ASKED   ((uint64_t)2 << 20)
+#define BLOCK_MEMORY_DEFAULT ((uint64_t)1 << 18)
 #define BLOCK_MEMORY_MAX     ((uint64_t)1 << 40)
 #define BLOCKS_MIN           8  /* of a class: two each for a few producers of the largest */
 #define BLOCKS_SPARE         64 /* more than the ring has cells: those being filled or read */
@@ -72,7 +77,10 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 	in.capacity_log2 = capacity <= 2 ? 1 : log2_up(capacity);
 	in.small = (uint32_t)(cell_size(small) - CELL_META);
 	in.max_message = c->max_message ? c->max_message : (uint64_t)1 << 20;
-	in.block_memory = c->block_memory ? c->block_memory : BLOCK_MEMORY_DEFAULT;
+	in.block_memory = c->max_message ? BLOCK_MEMORY_ASKED : BLOCK_MEMORY_DEFAULT;
+	if (c->block_memory)
+		in.block_memory = c->block_memory;
+	in.blocks_min = c->max_message || c->block_memory ? BLOCKS_MIN : 1;
 	in.lease_ns = (uint64_t)c->lease_time;
 	in.participants = c->participants ? c->participants : 1024;
 	in.max_attempts = c->max_attempts;
@@ -99,8 +107,8 @@ static void classes_init(struct sqi_geometry *g)
 			c->count = in->block_memory / size;
 			if (c->count > g->capacity + BLOCKS_SPARE)
 				c->count = g->capacity + BLOCKS_SPARE;
-			if (c->count < BLOCKS_MIN)
-				c->count = BLOCKS_MIN;
+			if (c->count < in->blocks_min)
+				c->count = in->blocks_min;
 			g->blocks += c->count;
 			g->classes++;
 		}
@@ -120,7 +128,8 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 		in->max_message > SQ_MESSAGE_MAX || in->block_memory < 1 ||
 		in->block_memory > BLOCK_MEMORY_MAX || in->lease_ns > LEASE_NS_MAX ||
 		in->participants < 1 || in->participants > SQ_PARTICIPANTS_MAX ||
-		in->max_attempts > SQ_ATTEMPTS_MAX || (in->flags & ~SQ_EPHEMERAL) || in->unused ||
+		in->max_attempts > SQ_ATTEMPTS_MAX || (in->flags & ~SQ_EPHEMERAL) ||
+		in->blocks_min < 1 || in->blocks_min > BLOCKS_MIN ||
 		in->dead_letter[SQI_DLQ_MAX - 1] || !in->dead_letter[0] != !in->max_attempts)
 		return -EINVAL;
 	if (in->max_attempts && sqi_name_check(in->dead_letter) < 0)

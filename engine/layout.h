@@ -43,7 +43,7 @@ struct sqi_inputs {
 	uint32_t participants;
 	uint32_t max_attempts;
 	uint32_t flags;
-	uint32_t unused;
+	uint32_t blocks_min; /* of a class, whatever that takes */
 	char dead_letter[SQI_DLQ_MAX + 6];
 };
 
@@ -65,6 +65,13 @@ struct sqi_geometry {
 	struct sqi_class class[SQI_CLASSES_MAX];
 };
 
+#define SQI_CLOSED_DRAINING 1 /* nothing more is put */
+#define SQI_CLOSED_NOW      2 /* and nothing more is taken */
+#define SQI_CLOSED_HOW      3 /* these two */
+#define SQI_CLOSED_GONE     4 /* it has no name any more, so nobody can come to it */
+
+#define SQI_GOING_DONE (~(uint64_t)0) /* decided: it is removed, whoever unlinks it */
+
 struct sqi_head {
 	/* Never written after creation. */
 	char magic[8];
@@ -75,7 +82,7 @@ struct sqi_head {
 	struct sqi_inputs in;
 
 	/* Read by all, written seldom. */
-	_Alignas(SQI_LINE) sqi_u64 closed; /* 0, 1 draining, 2 immediate */
+	_Alignas(SQI_LINE) sqi_u64 closed; /* SQI_CLOSED_... */
 	sqi_u64 back_seq;                  /* raised when a cell became BACK */
 	sqi_u64 returns;                   /* the next number of those that come back */
 
@@ -83,17 +90,24 @@ struct sqi_head {
 	_Alignas(SQI_LINE) sqi_u64 tail;
 	_Alignas(SQI_LINE) sqi_u64 head;
 
-	/* Eventcounts: bit 0 says that somebody may sleep. */
+	/*
+	 * Eventcounts: bit 0 says that somebody may sleep. And the participants that keep watch for
+	 * all who sleep on them, or 0.
+	 */
 	_Alignas(SQI_LINE) sqi_u32 came;
+	sqi_u64 came_watch;
 	_Alignas(SQI_LINE) sqi_u32 went;
 	sqi_u32 freed; /* blocks */
+	sqi_u64 went_watch;
+	sqi_u64 freed_watch;
 
 	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
-	sqi_u64 rescue_ms;                  /* no look for the dead before this moment */
-	sqi_u64 joins;                      /* participants that ever used it */
-	uint64_t created_s;                 /* CLOCK_REALTIME */
-	sqi_u64 swept_ms;                   /* the last look for redeliveries nobody heard of */
-	sqi_u64 wanted;                     /* 1: somebody looked for a message in vain */
+	sqi_u64 rescue_ms; /* no look for the dead before this moment << 16 | how far ahead it was */
+	sqi_u64 joins;     /* participants that ever used it */
+	uint64_t created_s; /* CLOCK_REALTIME */
+	sqi_u64 swept_ms;   /* the last look for redeliveries nobody heard of */
+	sqi_u64 wanted;     /* 1: somebody looked for a message in vain */
+	sqi_u64 going; /* the participant that is about to remove it as abandoned; or SQI_GOING_DONE */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;

@@ -40,6 +40,7 @@ int sq_prefix(char *buf, size_t cap)
 	char name[SQ_NAME_MAX + 1];
 	struct passwd pw, *found = NULL;
 	char store[4096];
+	int r;
 
 	if (!buf || cap < sizeof(name))
 		return -EINVAL;
@@ -49,8 +50,11 @@ int sq_prefix(char *buf, size_t cap)
 		strcpy(buf, env);
 		return 0;
 	}
-	if (getpwuid_r(geteuid(), &pw, store, sizeof(store), &found) == 0 && found &&
-		strlen(pw.pw_name) <= SQ_NAME_MAX) {
+	r = getpwuid_r(geteuid(), &pw, store, sizeof(store), &found);
+	/* "No such user" is told in several ways; anything else is no answer. */
+	if (r != 0 && r != ENOENT && r != ESRCH && r != EBADF && r != EPERM)
+		return -r;
+	if (found && strlen(pw.pw_name) <= SQ_NAME_MAX) {
 		strcpy(name, pw.pw_name);
 		for (char *p = name; *p; p++)
 			if (!strchr(ALPHABET, *p))

@@ -84,7 +84,7 @@ int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {
 		int r;
 
-		if (sqi_look(&h->head->closed) > 1)
+		if ((sqi_look(&h->head->closed) & SQI_CLOSED_HOW) == SQI_CLOSED_NOW)
 			return -EPIPE;
 		if (sqi_back_maybe(h)) {
 			r = h->ring_turn ? sqi_front(h, ret_pos, ret_word) : -EAGAIN;

@@ -43,7 +43,15 @@ bool sqi_has_file(const struct sq *h)
 	return fstat(h->fd, &st) == 0 && st.st_dev == h->dev && st.st_ino == h->ino;
 }
 
-/* Has the participant of this id gone for good? When in doubt, no. */
+/* Does the participant of this id live, as far as this descriptor of the object can tell? */
+bool sqi_is_locked(int fd, uint64_t id)
+{
+	struct flock lock = byte_of(id);
+
+	return id < ID_MAX && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Has the participant of this id gone for good? False if that cannot be told. */
 bool sqi_is_dead(const struct sq *h, uint64_t id)
 {
 	struct flock lock = byte_of(id);

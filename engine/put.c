@@ -283,7 +283,8 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 		r = give_up(c, h->owner);
 		if (r < 0)
 			return r;
-		sqi_wake(&h->head->went);
+		/* The cell is free: for a put; or for the end of a queue that was shut down. */
+		sqi_removed(h);
 	}
 	return -EBADMSG;
 }

@@ -60,10 +60,16 @@ static int open_as(struct sq **ret, const char *name, uint64_t key)
 	r = sqi_handle_init(h, key);
 	if (r < 0)
 		goto unmap;
+	r = sqi_stays(h);
+	if (r < 0)
+		goto leave;
 	sqi_rescue_now_and_then(h);
 	*ret = h;
 	return 0;
 
+leave:
+	sqi_finish_removal(h, name);
+	sqi_leave_party(h);
 unmap:
 	sqi_unmap_handle(h);
 free_handle:
@@ -145,7 +151,7 @@ static int run(struct sq *h, struct sqi_side *side, int64_t timeout,
 	}
 	side->ops++;
 	used(h);
-	return r;
+	return r == -EPIPE ? sqi_closed_error(h) : r;
 }
 
 static int attempt_put(struct sq *h, void *arg)
@@ -309,7 +315,7 @@ int sq_reserve(struct sq *h, size_t len, void **ret)
 	if (len > h->g.in.max_message)
 		return -EMSGSIZE;
 	if (sqi_look(&h->head->closed))
-		return -EPIPE;
+		return sqi_closed_error(h);
 	if (len <= h->small) {
 		if (!h->buffer)
 			h->buffer = malloc(h->small);
@@ -389,17 +395,16 @@ int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 
 int sq_shutdown(struct sq *h, bool immediate)
 {
-	uint64_t closed, want = immediate ? 2 : 1;
+	uint64_t closed, want = immediate ? SQI_CLOSED_NOW : SQI_CLOSED_DRAINING;
 	int r = check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	do
 		closed = sqi_look(&h->head->closed);
-	while (closed < want && !sqi_cas(&h->head->closed, closed, want));
-	sqi_wake_all(&h->head->came);
-	sqi_wake_all(&h->head->went);
-	sqi_wake_all(&h->head->freed);
+	while ((closed & SQI_CLOSED_HOW) < want &&
+		!sqi_cas(&h->head->closed, closed, (closed & SQI_CLOSED_GONE) | want));
+	sqi_wake_everybody(h->head);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #define RESCUE_SHARE    20 /* a pass may take 1/20 of the time */
 #define RESCUE_MS_MAX   60000
 #define SWEEP_EVERY_MS  1000
+#define RESCUE_LATE_MS  500
 #define DECIDED         2
 #define COMMITTED       1
 
@@ -171,13 +172,17 @@ static uint64_t worked_us(void)
  */
 void sqi_rescue_now_and_then(struct sq *h)
 {
-	uint64_t now = sqi_now_ms(), due = sqi_look(&h->head->rescue_ms), began, took, swept;
+	uint64_t now = sqi_now_ms(), due = sqi_look(&h->head->rescue_ms), moment = due >> 16;
+	uint64_t began, took, swept, next;
 
-	if (due > now && due - now <= RESCUE_MS_MAX)
+	/* A moment further ahead than it was meant to be is of another clock, or damage: it counts as now. */
+	if (moment > now && moment - now <= (due & UINT16_MAX))
 		return;
-	if (!sqi_cas(&h->head->rescue_ms, due, now + RESCUE_EVERY_MS))
+	next = sqi_rescue_at(now, RESCUE_EVERY_MS);
+	if (!sqi_cas(&h->head->rescue_ms, due, next))
 		return;
 	began = worked_us();
+	sqi_look_for_name(h);
 	(void)sqi_rescue(h);
 	sqi_due_sweep(h);
 	swept = sqi_look(&h->head->swept_ms);
@@ -185,6 +190,15 @@ void sqi_rescue_now_and_then(struct sq *h)
 		sqi_back_sweep(h);
 	took = (worked_us() - began) * RESCUE_SHARE / 1000;
 	if (took > RESCUE_EVERY_MS)
-		(void)sqi_cas(&h->head->rescue_ms, now + RESCUE_EVERY_MS,
-			now + (took < RESCUE_MS_MAX ? took : RESCUE_MS_MAX));
+		(void)sqi_cas(&h->head->rescue_ms, next,
+			sqi_rescue_at(now, took < RESCUE_MS_MAX ? took : RESCUE_MS_MAX));
+}
+
+/* The same for those who leave it to others, unless nobody has done it for a good while. */
+void sqi_rescue_if_late(struct sq *h)
+{
+	uint64_t moment = sqi_look(&h->head->rescue_ms) >> 16, now = sqi_now_ms();
+
+	if (moment > now || now - moment >= RESCUE_LATE_MS)
+		sqi_rescue_now_and_then(h);
 }

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "handle.h"
 #include "name.h"
 
 /*
@@ -23,6 +25,8 @@
 #define TEMPORARY     "sq.tmp-"
 #define MAKE_TRIES    8
 #define DEFAULT_MODE  0600
+#define PIECE         ((uint64_t)1 << 20)
+#define STAT_BLOCK    512 /* bytes: what st_blocks counts */
 #define TEMPORARY_MAX (sizeof(SQI_DIR) + sizeof(TEMPORARY) + 20)
 
 static int lock_file(int fd)
@@ -35,15 +39,22 @@ static int lock_file(int fd)
 	return fcntl(fd, F_OFD_SETLK, &all) == 0 ? 0 : -errno;
 }
 
-/* posix_fallocate() returns its error, and may be interrupted. */
+/*
+ * posix_fallocate() returns its error. A signal may undo the whole call (on some kernels, of a file
+ * in memory), so it goes in pieces that are done between two signals.
+ */
 static int allocate(int fd, uint64_t size)
 {
-	int r;
+	for (uint64_t at = 0; at < size;) {
+		uint64_t len = size - at < PIECE ? size - at : PIECE;
+		int r = posix_fallocate(fd, (off_t)at, (off_t)len);
 
-	do
-		r = posix_fallocate(fd, 0, (off_t)size);
-	while (r == EINTR);
-	return -r;
+		if (r == 0)
+			at += len;
+		else if (r != EINTR)
+			return -r;
+	}
+	return 0;
 }
 
 /* Refuse before taking anything: what is not there would be taken from others first. */
@@ -132,6 +143,19 @@ static void name_dead_letters(struct sqi_inputs *in, const char *path)
 	memcpy(in->dead_letter, name, sizeof(name));
 }
 
+/* It may be made later. But one that is there, and too small, would never take a long message. */
+static int check_dead_letters(const struct sqi_inputs *in)
+{
+	struct sqi_geometry g;
+	struct stat st;
+	int fd;
+
+	if (sqi_segment_look(&fd, &g, &st, in->dead_letter) < 0)
+		return 0;
+	(void)close(fd);
+	return g.in.max_message < in->max_message ? -EMSGSIZE : 0;
+}
+
 int sq_create(const char *name, const struct sq_config *config)
 {
 	char path[SQI_PATH_MAX], other[SQI_PATH_MAX];
@@ -150,6 +174,9 @@ int sq_create(const char *name, const struct sq_config *config)
 		g.in = in;
 		if (sqi_name_path(other, in.dead_letter) < 0 || strcmp(path, other) == 0)
 			return -EINVAL;
+		r = check_dead_letters(&in);
+		if (r < 0)
+			return r;
 	}
 	if (access(path, F_OK) == 0)
 		return -EEXIST;
@@ -163,27 +190,13 @@ int sq_create(const char *name, const struct sq_config *config)
 	return r < 0 ? r : -EAGAIN;
 }
 
-int sq_unlink(const char *name)
-{
-	char path[SQI_PATH_MAX];
-	int r = sqi_name_path(path, name);
-
-	if (r < 0)
-		return r;
-	if (unlink(path) == 0)
-		return 0;
-	if (errno == EISDIR)
-		return -EPROTO;
-	return errno == EPERM ? -EACCES : -errno; /* somebody else's, in a sticky directory */
-}
-
 /*
  * Not as a standard descriptor, even if one of those is closed: what a program then prints would go
  * into the queue's memory.
  */
-static int open_high(const char *path)
+static int open_high(const char *path, int access)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), high;
+	int fd = open(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), high;
 
 	if (fd < 0 || fd > STDERR_FILENO)
 		return fd;
@@ -192,8 +205,17 @@ static int open_high(const char *path)
 	return high;
 }
 
-int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
-	const char **ret_why, const char *name)
+/*
+ * A name without a prefix means a queue of one's own, unless SQ_PREFIX says that one knows: in a
+ * place where everybody may make files, somebody else may have made one of this name first.
+ */
+static bool is_ours_to_use(const char *name, uid_t owner)
+{
+	return strchr(name, '.') || getenv("SQ_PREFIX") || owner == geteuid() || owner == 0;
+}
+
+static int open_checked(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
+	const char **ret_why, const char *name, int access)
 {
 	_Alignas(struct sqi_head) char head[sizeof(struct sqi_head)] = {0};
 	char path[SQI_PATH_MAX];
@@ -203,7 +225,7 @@ int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 
 	if (r < 0)
 		return r;
-	fd = open_high(path);
+	fd = open_high(path, access);
 	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
 		return errno == EPERM ? -EACCES : -errno;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -212,15 +234,69 @@ int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 		why = "unreadable";
 	else
 		why = sqi_head_check(ret, head, (uint64_t)st.st_size);
+	/* Its memory was reserved when it was made: what is missing was taken out, or never was a queue. */
+	if (!why && (uint64_t)st.st_blocks * STAT_BLOCK < (uint64_t)st.st_size)
+		why = "has holes: its memory is not all there";
 	if (why) {
 		if (fd >= 0)
 			(void)close(fd);
 		*ret_why = why;
 		return -EPROTO;
 	}
+	if (!is_ours_to_use(name, st.st_uid)) {
+		(void)close(fd);
+		return -EPERM;
+	}
 	*ret_st = st;
 	*ret_fd = fd;
 	return 0;
+}
+
+int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
+	const char **ret_why, const char *name)
+{
+	return open_checked(ret_fd, ret, ret_st, ret_why, name, O_RDWR);
+}
+
+int sqi_segment_look(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char *name)
+{
+	const char *why;
+
+	return open_checked(ret_fd, ret, ret_st, &why, name, O_RDONLY);
+}
+
+/* Tell those who have it open. If that is not to be had, they find out by themselves, a little later. */
+static void tell(int fd)
+{
+	void *base = mmap(NULL, SQI_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (base == MAP_FAILED)
+		return;
+	sqi_gone(base);
+	(void)munmap(base, SQI_PAGE);
+}
+
+int sq_unlink(const char *name)
+{
+	char path[SQI_PATH_MAX];
+	struct sqi_geometry g;
+	const char *why;
+	struct stat st;
+	int fd = -1, r = sqi_name_path(path, name);
+
+	if (r < 0)
+		return r;
+	if (sqi_segment_open(&fd, &g, &st, &why, name) == -EPERM)
+		return -EPERM;
+	if (unlink(path) < 0) {
+		/* Somebody else's, in a sticky directory. */
+		r = errno == EISDIR ? -EPROTO : errno == EPERM ? -EACCES : -errno;
+	} else if (fd >= 0) {
+		tell(fd);
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
 }
 
 bool sqi_segment_is(const char *name, uint64_t dev, uint64_t ino)

@@ -98,6 +98,7 @@ extern "C" {
 #define SQ_SMALL_MAX        4096       /* bytes of a message that a cell itself can hold */
 #define SQ_PARTICIPANTS_MAX 4094       /* handles open on one queue at one time */
 #define SQ_ATTEMPTS_MAX     127        /* max_attempts */
+#define SQ_CLASSES_MAX      12         /* sizes that longer messages have room in */
 
 /*
  * What a queue is made of. A zero field means its default. `reserved` must be zero.
@@ -112,8 +113,10 @@ struct sq_config {
 	int64_t lease_time;      /* nanoseconds; 0: until its holder acks, nacks or dies */
 	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
 	uint64_t
-		block_memory; /* bytes for each size class of larger messages; default 2 MiB: their capacity */
-	uint32_t flags; /* SQ_EPHEMERAL */
+		block_memory; /* bytes for each size class of larger messages: their capacity. Default
+				  2 MiB, and never less than eight of the longest; if max_message is left
+				  to its default too: 256 KiB, and one of the longest at a time */
+	uint32_t flags;       /* SQ_EPHEMERAL */
 	uint32_t reserved[9];
 };
 
@@ -171,8 +174,16 @@ struct sq_stat {
 	uint64_t revoked;       /* late writers that lost their place */
 	uint64_t dead_letters;  /* messages moved to the dead-letter queue */
 	uint64_t damaged;       /* messages dropped because their memory had been damaged */
+	uint64_t
+		undelivered; /* dead letters that their queue does not take: they stay here, for nobody */
 	uint64_t blocks, blocks_free;
 	char dead_letter[SQ_NAME_MAX * 2 + 2];
+	uint32_t removed; /* 1: it has no name any more, so nobody can come to it */
+	uint32_t classes;
+	/* Room for messages longer than small_message, by size: one that does not fit takes the next. */
+	struct {
+		uint64_t size, count, free;
+	} class[SQ_CLASSES_MAX];
 	uint64_t reserved[8];
 };
 
@@ -180,6 +191,10 @@ struct sq_stat {
  * Names. A queue `pq` is the object `/sq.PREFIX.pq`; PREFIX is the environment's SQ_PREFIX, else
  * the user's login name. Where a name is asked for, `other.pq` says the prefix in the same breath.
  * Letters, digits, `-` and `_`, up to SQ_NAME_MAX bytes each.
+ *
+ * Anybody may make files in /dev/shm. So a name without a prefix is refused (-EPERM) if the queue is
+ * neither of the caller's own user nor of root, unless SQ_PREFIX is set: somebody else may have been
+ * there first. Who means that queue says its prefix, one way or the other.
  */
 
 /*
@@ -191,7 +206,8 @@ struct sq_stat {
  *	-EEXIST  there is a queue of that name
  *	-EINVAL  a bad name, or a value outside its limits
  *	-ENOSPC  not enough room in /dev/shm (sq_size() tells how much is wanted)
- *	-EACCES, -EMFILE, -ENFILE, -ENOMEM  as from the kernel
+ *	-EMSGSIZE the dead-letter queue is there, and does not take the longest message
+ *	-EACCES, -EMFILE, -ENFILE, -ENOMEM, -EROFS  as from the kernel
  */
 int sq_create(const char *name, const struct sq_config *config);
 
@@ -199,8 +215,13 @@ int sq_create(const char *name, const struct sq_config *config);
 int sq_size(const struct sq_config *config, uint64_t *ret);
 
 /*
- * sq_unlink(): remove the name. Handles that are open go on with the old queue; its memory is freed
- * when the last is closed. -ENOENT, -EACCES, -EINVAL; -EPROTO: it is a directory.
+ * sq_unlink(): remove the queue. Those who have it open are told: what they put fails with -EIDRM,
+ * what is in it can still be taken, and then gets fail, too. Its memory is freed when the last handle
+ * is closed. The same happens, a moment later, if its file is removed by other means.
+ *
+ *	-ENOENT, -EACCES, -EINVAL
+ *	-EPERM   another user's: see Names
+ *	-EPROTO  it is a directory
  */
 int sq_unlink(const char *name);
 
@@ -209,6 +230,8 @@ int sq_unlink(const char *name);
  *
  *	-ENOENT  no such queue
  *	-EACCES  not allowed
+ *	-EPERM   another user's: see Names
+ *	-EROFS   mounted read-only
  *	-EPROTO  not a queue, damaged, truncated, or of another version (sq_check() says which)
  *	-EUSERS  as many participants as the queue has room for are alive
  *	-EBADMSG damaged, where only joining finds it
@@ -233,6 +256,7 @@ void sq_close(struct sq *);
  *	-EAGAIN, -ETIMEDOUT  full
  *	-EMSGSIZE            larger than the queue's max_message
  *	-EPIPE               shut down
+ *	-EIDRM               removed
  *
  * On any error the message is not in the queue. The algorithm descends from D. Vyukov's bounded
  * MPMC queue, with ownership in the sequence word.
@@ -245,6 +269,7 @@ int sq_put(struct sq *, const void *data, size_t len, int64_t timeout);
  *	-EAGAIN, -ETIMEDOUT  empty
  *	-EMSGSIZE            it is longer than cap; it stays where it is
  *	-EPIPE               shut down and drained
+ *	-EIDRM               removed and drained
  */
 ssize_t sq_get(struct sq *, void *buf, size_t cap, int64_t timeout);
 
@@ -287,12 +312,14 @@ void sq_abort(struct sq *);
  * sq_lease(): take the first message, until sq_ack() removes it or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
  * delivered again. A handle may hold any number. With max_attempts, a message leased that often is
  * moved to the dead-letter queue instead, at least once: a death in the middle of that leaves it in
- * both. If that queue is full or gone the message stays, is delivered to nobody, and keeps a queue
- * that is shut down from being drained.
+ * both. If that queue is full or gone the message stays, and is delivered to nobody until there is
+ * room for it: see sq_stat.undelivered.
  *
  *	-EAGAIN, -ETIMEDOUT  empty
  *	-EPIPE               shut down, and nothing left but leases; those of others may still come
  *	                     back, but who holds some himself is not kept waiting for them
+ *	-EIDRM               the same of a queue that was removed
+ *	-ENOMEM              for the copy, in a queue with a lease time
  */
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
 
@@ -318,13 +345,23 @@ int sq_touch(struct sq *, const struct sq_lease *);
 int sq_shutdown(struct sq *, bool immediate);
 
 /*
- * sq_join(): wait until everything that was put before the call has been got or acked. -EAGAIN,
- * -ETIMEDOUT.
+ * sq_join(): wait until everything that was put before the call has been got or acked, or cannot be.
+ *
+ *	-EAGAIN, -ETIMEDOUT  not yet
+ *	-EPIPE               some of it is left in a queue that was shut down at once
+ *	-EIDRM               some of it is left in a queue that was removed
  */
 int sq_join(struct sq *, int64_t timeout);
 
 /* sq_stat(): fill *ret. Walks the ring: takes time in proportion to its capacity. Never blocks. */
 int sq_stat(struct sq *, struct sq_stat *ret);
+
+/*
+ * sq_look(): the same without taking part: no participant's place is taken, nothing is written, and
+ * to read the object is enough. So it works while all places are taken, and of memory that is
+ * mounted read-only. Errors as sq_open(), but -EUSERS.
+ */
+int sq_look(const char *name, struct sq_stat *ret);
 
 /*
  * sq_recover(): give back what dead participants held, now. Waiting calls do so by themselves now

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cell.h"
 #include "handle.h"
@@ -16,72 +18,203 @@
 #define JOIN_NAP_MIN_NS   100000
 #define JOIN_NAP_MAX_NS   10000000
 
-static void count_cells(const struct sq *h, struct sq_stat *st)
+/* One cell's word more. */
+static void count_cell(struct sq_stat *st, uint64_t w)
 {
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		switch (sqi_word_state(sqi_look(&sqi_cell(h, i)->word))) {
-		case SQI_FULL:
-			st->depth++;
-			break;
-		case SQI_BACK:
-			st->depth++;
-			st->back++;
-			break;
-		case SQI_TAKEN:
-			st->leased++;
-			break;
-		default:
+	switch (sqi_word_state(w)) {
+	case SQI_FULL:
+		st->depth++;
+		break;
+	case SQI_BACK:
+		if (st->max_attempts && sqi_word_attempts(w) >= st->max_attempts) {
+			st->undelivered++;
 			break;
 		}
+		st->depth++;
+		st->back++;
+		break;
+	case SQI_TAKEN:
+		st->leased++;
+		break;
+	default:
+		break;
 	}
 }
 
-static void count_slots(const struct sq *h, struct sq_stat *st)
+static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 {
-	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		const struct sqi_slot *slot = sqi_slot(h, n);
-		uint64_t id = sqi_look(&slot->id);
+	st->put += sqi_look(&slot->puts);
+	st->got += sqi_peek(&slot->gots);
+	st->acked += sqi_peek(&slot->acks);
+	st->nacked += sqi_peek(&slot->nacks);
+	st->redelivered += sqi_peek(&slot->redelivered);
+}
 
-		st->participants += id != 0 && !sqi_is_dead(h, id);
-		st->put += sqi_look(&slot->puts);
-		st->got += sqi_peek(&slot->gots);
-		st->acked += sqi_peek(&slot->acks);
-		st->nacked += sqi_peek(&slot->nacks);
-		st->redelivered += sqi_peek(&slot->redelivered);
+static void count_block(struct sq_stat *st, unsigned class, uint64_t w)
+{
+	st->blocks_free += sqi_block_is_free(w);
+	st->class[class].free += sqi_block_is_free(w);
+}
+
+/* What was decided when it was made. */
+static void begin(struct sq_stat *st, const struct sqi_geometry *g)
+{
+	memset(st, 0, sizeof(*st));
+	st->capacity = g->capacity;
+	st->max_message = g->in.max_message;
+	st->small_message = g->in.small;
+	st->participants_max = g->in.participants;
+	st->bytes = g->total;
+	st->lease_time = (int64_t)g->in.lease_ns;
+	st->max_attempts = g->in.max_attempts;
+	st->flags = g->in.flags;
+	memcpy(st->dead_letter, g->in.dead_letter, sizeof(st->dead_letter) - 1);
+	st->blocks = g->blocks;
+	st->classes = g->classes;
+	for (unsigned i = 0; i < g->classes; i++) {
+		st->class[i].size = g->class[i].size;
+		st->class[i].count = g->class[i].count;
 	}
+}
+
+static void end(struct sq_stat *st, const struct sqi_head *head)
+{
+	uint64_t closed = sqi_look(&head->closed);
+
+	st->closed = (uint32_t)(closed & SQI_CLOSED_HOW);
+	st->removed = (closed & SQI_CLOSED_GONE) != 0;
+	st->overdue = sqi_peek(&head->overdue);
+	st->reclaimed = sqi_peek(&head->reclaimed);
+	st->revoked = sqi_peek(&head->revoked);
+	st->dead_letters = sqi_peek(&head->dead_letters);
+	st->damaged = sqi_peek(&head->damaged);
+	/* The cells were counted before the puts: what was put in between has not left yet. */
+	st->took = st->put - st->depth - st->leased - st->undelivered;
+	if (st->took > st->put)
+		st->took = 0;
 }
 
 int sq_stat(struct sq *h, struct sq_stat *ret)
 {
-	struct sq_stat st = {0};
+	struct sq_stat st;
 
 	if (!h || !ret)
 		return -EINVAL;
 	if (h->forked)
 		return -EBADF;
-	st.capacity = h->g.capacity;
-	st.max_message = h->g.in.max_message;
-	st.small_message = h->small;
-	st.participants_max = h->g.in.participants;
-	st.bytes = h->g.total;
-	st.lease_time = (int64_t)h->g.in.lease_ns;
-	st.max_attempts = h->g.in.max_attempts;
-	st.flags = h->g.in.flags;
-	st.closed = (uint32_t)sqi_look(&h->head->closed);
-	memcpy(st.dead_letter, h->g.in.dead_letter, sizeof(st.dead_letter) - 1);
-	count_cells(h, &st);
-	count_slots(h, &st);
-	st.overdue = sqi_peek(&h->head->overdue);
-	st.reclaimed = sqi_peek(&h->head->reclaimed);
-	st.revoked = sqi_peek(&h->head->revoked);
-	st.dead_letters = sqi_peek(&h->head->dead_letters);
-	st.damaged = sqi_peek(&h->head->damaged);
-	st.blocks = h->g.blocks;
-	sqi_block_count(h, &st.blocks_free);
-	/* The cells were counted before the puts: what was put in between has not left yet. */
-	st.took = st.put > st.depth + st.leased ? st.put - st.depth - st.leased : 0;
+	begin(&st, &h->g);
+	for (uint64_t i = 0; i <= h->mask; i++)
+		count_cell(&st, sqi_look(&sqi_cell(h, i)->word));
+	for (unsigned n = 0; n < h->g.in.participants; n++) {
+		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
+
+		count_slot(&st, sqi_slot(h, n));
+		st.participants += id != 0 && !sqi_is_dead(h, id);
+	}
+	for (unsigned k = 0; k < h->g.classes; k++)
+		for (uint64_t i = 0; i < h->g.class[k].count; i++)
+			count_block(&st, k, sqi_look(&sqi_block(h, h->g.class[k].first + i)->word));
+	end(&st, h->head);
 	*ret = st;
 	return 0;
+}
+
+/*
+ * Looking takes no part: no slot, no write, and no mapping, which somebody could cut short under us.
+ * What is read in pieces may be of different moments, as a walk over the mapping is.
+ */
+
+#define PIECE (64 << 10)
+
+struct look {
+	int fd;
+	struct sqi_geometry g;
+	struct sq_stat st;
+	/* Of structures that lie in cache lines of their own. */
+	_Alignas(SQI_LINE) unsigned char piece[PIECE];
+};
+
+/* Call each(l, k, element) for `count` elements of `size` bytes, at `at`. */
+static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, unsigned k,
+	void (*each)(struct look *l, unsigned k, const void *element))
+{
+	uint64_t step = PIECE / size; /* an element is not larger than that */
+
+	for (uint64_t i = 0; i < count; i += step) {
+		uint64_t n = count - i < step ? count - i : step;
+		ssize_t r = pread(l->fd, l->piece, n * size, (off_t)(at + i * size));
+
+		if (r != (ssize_t)(n * size))
+			return r < 0 ? -errno : -EPROTO; /* cut short just now */
+		for (uint64_t e = 0; e < n; e++)
+			each(l, k, l->piece + e * size);
+	}
+	return 0;
+}
+
+static void each_cell(struct look *l, unsigned k, const void *element)
+{
+	(void)k;
+	count_cell(&l->st, sqi_look(&((const struct sqi_cell *)element)->word));
+}
+
+static void each_slot(struct look *l, unsigned k, const void *element)
+{
+	const struct sqi_slot *slot = element;
+	uint64_t id = sqi_look(&slot->id);
+
+	(void)k;
+	count_slot(&l->st, slot);
+	l->st.participants += id != 0 && sqi_is_locked(l->fd, id);
+}
+
+static void each_block(struct look *l, unsigned k, const void *element)
+{
+	count_block(&l->st, k, sqi_look(&((const struct sqi_block *)element)->word));
+}
+
+static int look(struct look *l)
+{
+	const struct sqi_geometry *g = &l->g;
+	_Alignas(SQI_LINE) unsigned char head[sizeof(struct sqi_head)];
+	int r;
+
+	begin(&l->st, g);
+	r = for_each(l, g->cells, g->capacity, g->cell_size, 0, each_cell);
+	if (r == 0)
+		r = for_each(
+			l, g->slots, g->in.participants, sizeof(struct sqi_slot), 0, each_slot);
+	for (unsigned k = 0; r == 0 && k < g->classes; k++)
+		r = for_each(l, g->block_words + g->class[k].first * sizeof(struct sqi_block),
+			g->class[k].count, sizeof(struct sqi_block), k, each_block);
+	if (r < 0)
+		return r;
+	if (pread(l->fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
+		return -EPROTO;
+	end(&l->st, (const struct sqi_head *)head);
+	return 0;
+}
+
+int sq_look(const char *name, struct sq_stat *ret)
+{
+	struct stat st;
+	struct look *l;
+	int r;
+
+	if (!ret)
+		return -EINVAL;
+	l = aligned_alloc(SQI_LINE, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	r = sqi_segment_look(&l->fd, &l->g, &st, name);
+	if (r == 0) {
+		r = look(l);
+		if (r == 0)
+			*ret = l->st;
+		(void)close(l->fd);
+	}
+	free(l);
+	return r;
 }
 
 /* Is the message in this cell, if any, from before position `tail`? */
@@ -96,8 +229,12 @@ bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail)
 		switch (sqi_word_state(w)) {
 		case SQI_FULL:
 		case SQI_TAKEN:
-		case SQI_BACK:
 			break;
+		case SQI_BACK:
+			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
+			if (sqi_word_attempts(w) < sqi_attempts_limit(h))
+				break;
+			return false;
 		default:
 			return false;
 		}
@@ -114,7 +251,7 @@ bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail)
 int sq_join(struct sq *h, int64_t timeout)
 {
 	int64_t nap = JOIN_NAP_MIN_NS, now, deadline = INT64_MAX;
-	uint64_t tail;
+	uint64_t tail, closed;
 	int r;
 
 	if (!h || timeout < SQ_FOREVER)
@@ -131,6 +268,10 @@ int sq_join(struct sq *h, int64_t timeout)
 		while (sqi_older(h, i, tail)) {
 			struct timespec ts;
 
+			/* It will not leave by itself, and nobody can take it. */
+			closed = sqi_look(&h->head->closed);
+			if ((closed & SQI_CLOSED_HOW) == SQI_CLOSED_NOW || closed & SQI_CLOSED_GONE)
+				return sqi_closed_error(h);
 			if (timeout == SQ_NOWAIT)
 				return -EAGAIN;
 			now = sqi_now_ns();
@@ -173,12 +314,13 @@ int sq_gc(const char *name)
 	struct sq *h;
 	int r = sq_open(&h, name);
 
+	if (r == -EUSERS)
+		return 0; /* all of them live, so there is nothing to give back */
 	if (r < 0)
 		return r;
 	(void)sqi_rescue(h);
-	/* The name may stand for another by now. */
-	if (abandoned(h) && sqi_segment_is(name, h->dev, h->ino)) {
-		r = sq_unlink(name);
+	if (abandoned(h) && sqi_segment_is(name, h->dev, h->ino) && sqi_remove_if(h, abandoned)) {
+		r = sqi_finish_removal(h, name);
 		if (r == 0)
 			r = 1;
 	}

@@ -18,7 +18,12 @@
  *
  * All of these are sequentially consistent, so either the waker sees the bit or the sleeper the
  * news. A waker may die between its two steps, and a stopped sleeper may swallow a wake-up: so
- * nobody sleeps longer than a rescue tick at a time, which is also when the dead are looked for.
+ * nobody sleeps longer than a tick at a time, which is also when the dead are looked for.
+ *
+ * Of those who sleep on one event one keeps watch: it has short ticks, and the others long ones, for
+ * hundreds that sleep should not wake twenty times a second each. When it has what it waited for it
+ * gives the watch up, to the next who goes to sleep or has a tick. If it was killed or stopped, the
+ * others see at their own ticks what it would have seen.
  */
 
 #ifndef SPIN_PAUSES_MAX
@@ -26,6 +31,7 @@
 #endif
 #define TICK_MIN_NS  10000000 /* then 20, 40, and 50 ms */
 #define TICK_MAX_NS  50000000
+#define TICK_LONG_NS 1000000000 /* of those who do not keep watch */
 #define NAP_NS       50000
 #define NAP_CAPACITY 256 /* a ring that does not run dry while a neighbour naps */
 #define FLOW_OPS     4
@@ -137,6 +143,31 @@ static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 	return h->short_of_blocks ? &h->head->freed : &h->head->went;
 }
 
+/* Who keeps watch for this event. */
+static sqi_u64 *watch_of(struct sq *h, const sqi_u32 *event)
+{
+	if (event == &h->head->came)
+		return &h->head->came_watch;
+	return event == &h->head->went ? &h->head->went_watch : &h->head->freed_watch;
+}
+
+/* Do we keep watch now? If nobody does; or, if we are to `ask`, who did is dead. */
+static bool keeps_watch(struct sq *h, sqi_u64 *watch, bool ask)
+{
+	uint64_t who = sqi_look(watch);
+
+	if (who == h->id)
+		return true;
+	return (who == 0 || (ask && sqi_is_dead(h, who))) && sqi_cas(watch, who, h->id);
+}
+
+/* We sleep no more. */
+static void give_up_watch(struct sq *h, sqi_u32 *event)
+{
+	if (event)
+		(void)sqi_cas(watch_of(h, event), h->id, 0);
+}
+
 /*
  * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and
  * then the last attempt was made at the deadline or later.
@@ -144,9 +175,10 @@ static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
-	int64_t now = sqi_now_ns(), tick = TICK_MIN_NS, deadline = INT64_MAX, until;
-	bool napping = flowing(h, side, now);
-	sqi_u32 *event, *woken = NULL;
+	int64_t now = sqi_now_ns(), tick = TICK_MIN_NS, deadline = INT64_MAX, until, span;
+	bool napping = flowing(h, side, now),
+	     late = false; /* late: the last sleep ended by its tick */
+	sqi_u32 *event, *woken = NULL, *watched = NULL;
 	uint32_t v;
 	int r;
 
@@ -177,17 +209,28 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 		}
 		if (event != event_of(h, side))
 			continue; /* it is something else that we wait for now */
-		until = deadline - now > tick ? now + tick : deadline;
+		if (watched && watched != event)
+			give_up_watch(h, watched);
+		watched = keeps_watch(h, watch_of(h, event), late) ? event : NULL;
+		late = false;
+		span = watched ? tick : TICK_LONG_NS;
+		until = deadline - now > span ? now + span : deadline;
 		if (side == &h->consuming)
 			sqi_poke(&h->head->wanted, 1); /* relaxed: it may be seen late */
 		if (sleep_until(event, v, until)) {
-			sqi_rescue_now_and_then(h);
-			tick = tick * 2 < TICK_MAX_NS ? tick * 2 : TICK_MAX_NS;
+			late = true;
+			if (watched) {
+				sqi_rescue_now_and_then(h);
+				tick = tick * 2 < TICK_MAX_NS ? tick * 2 : TICK_MAX_NS;
+			} else {
+				sqi_rescue_if_late(h);
+			}
 		} else {
 			woken = event;
 		}
 	}
 out:
+	give_up_watch(h, watched);
 	/* Woken for something that we leave where it is: another sleeper may want it. */
 	if (r < 0 && woken)
 		sqi_wake(woken);

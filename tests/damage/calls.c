@@ -103,8 +103,8 @@ static long put(struct player *p, struct chance *c)
 	void *data = guard_buffer(len);
 	struct start s = call_begin("put", span(p, c));
 	bool large = len > p->h->g.in.max_message;
-	long r = call_end(
-		p, &s, sq_put(p->h, data, len, s.timeout), OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE));
+	long r = call_end(p, &s, sq_put(p->h, data, len, s.timeout),
+		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM));
 
 	if (large != (r == -EMSGSIZE))
 		watch_broken("put: %zu bytes: %ld", len, r);
@@ -124,7 +124,7 @@ static long put_many(struct player *p, struct chance *c)
 	}
 	s = call_begin("put_many", span(p, c));
 	r = call_end(p, &s, sq_put_many(p->h, iov, n, s.timeout),
-		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE));
+		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM));
 	if (r > n || (r == 0 && n > 0))
 		watch_broken("put_many: %ld of %d", r, n);
 	return r;
@@ -174,7 +174,8 @@ static long reserve(struct player *p, struct chance *c)
 	void *untouched = p, *ret = untouched;
 	struct start s = call_begin("reserve", SQ_NOWAIT);
 	bool had = p->reserved, large = len > p->h->g.in.max_message;
-	long r = call_end(p, &s, sq_reserve(p->h, len, &ret), OR(EAGAIN, EBUSY, EMSGSIZE, EPIPE));
+	long r = call_end(
+		p, &s, sq_reserve(p->h, len, &ret), OR(EAGAIN, EBUSY, EMSGSIZE, EPIPE, EIDRM));
 
 	if (had != (r == -EBUSY) || (!had && large != (r == -EMSGSIZE)))
 		watch_broken("reserve: %zu bytes: %ld", len, r);
@@ -194,7 +195,7 @@ static long commit(struct player *p, struct chance *c)
 	size_t len = chance_in(c, 4) ? some_size(p, c) : chance_below(c, p->reserved + 1);
 	struct start s = call_begin("commit", span(p, c));
 	long r = call_end(p, &s, sq_commit(p->h, len, s.timeout),
-		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EINVAL));
+		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM, EINVAL));
 
 	if (!p->reserved != (r == -EINVAL) ||
 		(p->reserved && (len >= p->reserved) != (r == -EMSGSIZE)))
@@ -232,8 +233,8 @@ static long get(struct player *p, struct chance *c)
 	size_t cap = some_cap(p, c);
 	void *buf = guard_buffer(cap);
 	struct start s = call_begin("get", span(p, c));
-	long r = call_end(
-		p, &s, sq_get(p->h, buf, cap, s.timeout), OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE));
+	long r = call_end(p, &s, sq_get(p->h, buf, cap, s.timeout),
+		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM));
 
 	if (r > (long)cap || r > (long)longest(p))
 		watch_broken("get: %ld bytes, of %zu", r, cap);
@@ -248,7 +249,7 @@ static long get_many(struct player *p, struct chance *c)
 	int n = (int)chance_below(c, MANY + 1);
 	struct start s = call_begin("get_many", span(p, c));
 	long r = call_end(p, &s, sq_get_many(p->h, buf, cap, iov, n, s.timeout),
-		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE));
+		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM));
 
 	if (r > n || (r == 0 && n > 0))
 		watch_broken("get_many: %ld of %d", r, n);
@@ -280,7 +281,7 @@ static long lease(struct player *p, struct chance *c)
 	memset(&ret, 0x77, sizeof(ret));
 	untouched = ret;
 	s = call_begin("lease", span(p, c));
-	r = call_end(p, &s, sq_lease(p->h, &ret, s.timeout), OR(EAGAIN, ETIMEDOUT, EPIPE));
+	r = call_end(p, &s, sq_lease(p->h, &ret, s.timeout), OR(EAGAIN, ETIMEDOUT, EPIPE, EIDRM));
 	if (r < 0 && memcmp(&ret, &untouched, sizeof(ret)) != 0)
 		watch_broken("lease: failed, and wrote its result");
 	if (r < 0)
@@ -357,7 +358,7 @@ static long join(struct player *p, struct chance *c)
 {
 	struct start s = call_begin("join", span(p, c));
 
-	return call_end(p, &s, sq_join(p->h, s.timeout), OR(EAGAIN, ETIMEDOUT));
+	return call_end(p, &s, sq_join(p->h, s.timeout), OR(EAGAIN, ETIMEDOUT, EPIPE, EIDRM));
 }
 
 static long bind(struct player *p, struct chance *c)
@@ -420,15 +421,16 @@ static long forever(struct player *p, struct chance *c)
 	switch (chance_below(c, 3)) {
 	case 0:
 		s = call_begin("put for ever", SQ_FOREVER);
-		r = call_end(p, &s, sq_put(p->h, "x", 1, SQ_FOREVER), OR(EPIPE));
+		r = call_end(p, &s, sq_put(p->h, "x", 1, SQ_FOREVER), OR(EPIPE, EIDRM));
 		break;
 	case 1:
 		s = call_begin("get for ever", SQ_FOREVER);
-		r = call_end(p, &s, sq_get(p->h, guard_buffer(cap), cap, SQ_FOREVER), OR(EPIPE));
+		r = call_end(
+			p, &s, sq_get(p->h, guard_buffer(cap), cap, SQ_FOREVER), OR(EPIPE, EIDRM));
 		break;
 	default:
 		s = call_begin("lease for ever", SQ_FOREVER);
-		r = call_end(p, &s, sq_lease(p->h, &ret, SQ_FOREVER), OR(EPIPE));
+		r = call_end(p, &s, sq_lease(p->h, &ret, SQ_FOREVER), OR(EPIPE, EIDRM));
 		if (r == 0) {
 			call_place_lease(p, &ret, "lease");
 			call_read(ret.data, ret.len);

@@ -223,9 +223,9 @@ static void report(void)
 		int error;
 		const char *name;
 	} errors[] = {{0, "done"}, {EAGAIN, "AGAIN"}, {ETIMEDOUT, "TIMEDOUT"}, {EPIPE, "PIPE"},
-		{EMSGSIZE, "MSGSIZE"}, {ESTALE, "STALE"}, {EBADMSG, "BADMSG"}, {EPROTO, "PROTO"},
-		{EUSERS, "USERS"}, {EBUSY, "BUSY"}, {ENOSPC, "NOSPC"}, {ENOENT, "NOENT"},
-		{EINVAL, "INVAL"}};
+		{EIDRM, "IDRM"}, {EMSGSIZE, "MSGSIZE"}, {ESTALE, "STALE"}, {EBADMSG, "BADMSG"},
+		{EPROTO, "PROTO"}, {EUSERS, "USERS"}, {EBUSY, "BUSY"}, {ENOSPC, "NOSPC"},
+		{ENOENT, "NOENT"}, {EINVAL, "INVAL"}};
 
 	(void)printf("%llu cases, %llu of them concurrent, %llu with a forged description; "
 		     "damage was reported in %llu\n",

@@ -119,7 +119,7 @@ CHANGE(message_most, true, head->in.max_message = UINT64_MAX)
 CHANGE(blocks_most, true, head->in.block_memory = UINT64_MAX)
 CHANGE(lease_most, true, head->in.lease_ns = UINT64_MAX)
 CHANGE(flags, true, head->in.flags = 0x80)
-CHANGE(unused, true, head->in.unused = 1)
+CHANGE(blocks_min, true, head->in.blocks_min = 9)
 CHANGE(name_long, true, memset(head->in.dead_letter, 'a', sizeof(head->in.dead_letter));
 	head->in.max_attempts = 1)
 CHANGE(name_path, true, strcpy(head->in.dead_letter, "../../etc.d"); head->in.max_attempts = 1)
@@ -342,7 +342,7 @@ int main(int argc, char **argv)
 		KIND(blocks_most),
 		KIND(lease_most),
 		KIND(flags),
-		KIND(unused),
+		KIND(blocks_min),
 		KIND(name_long),
 		KIND(name_path),
 		KIND(another_layout),

@@ -241,6 +241,7 @@ static const struct {
 	{"sq_open_durable", NULL},
 	{"sq_check", NULL},
 	{"sq_list", NULL},
+	{"sq_look", NULL},
 	{"sq_gc", NULL},
 	{"sq_sweep", NULL},
 	{"sq_prefix", NULL},

@@ -293,7 +293,7 @@ static void same_pid(bool stranger)
 
 	pid = a->pid;
 	/* Nobody shall find the dead one in passing, not who opens nor who uses a handle at first. */
-	sqi_poke(&h->head->rescue_ms, sqi_now_ms() + NO_RESCUE_MS);
+	sqi_poke(&h->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), NO_RESCUE_MS));
 	must("sq_lease", tell(a, LEASE), 0);
 	(void)tell(a, DIE);
 	while (!sqi_is_dead(h, sqi_look(&sqi_slot(h, 1)->id)) && crew_now() < until)

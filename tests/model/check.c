@@ -147,7 +147,7 @@ static void check_counts(void)
 static void check_memory(void)
 {
 	const struct sq *h = auditor();
-	uint64_t blocks, now;
+	uint64_t blocks = 0, now;
 
 	for (uint64_t i = 0; i <= h->mask; i++) {
 		enum sqi_state state = sqi_word_state(sqi_look(&sqi_cell(h, i)->word));
@@ -155,7 +155,8 @@ static void check_memory(void)
 		if (state != SQI_FREE && state != SQI_SEALED && sqi_look(&h->head->closed) < 2)
 			explore_fail("a cell is not free at the end");
 	}
-	sqi_block_count(h, &blocks);
+	for (uint64_t i = 0; i < h->g.blocks; i++)
+		blocks += sqi_block_is_free(sqi_look(&sqi_block(h, i)->word));
 	now = sqi_look(&h->head->closed) == 2 ? blocks : h->g.blocks;
 	if (blocks != now)
 		explore_fail("a block is not free at the end");
@@ -204,8 +205,20 @@ static void check_dead_letters(void)
 	spec_dead_letter(0);
 }
 
+/* Who came to a queue that somebody decided to remove has put nothing into it. */
+static void check_collected(void)
+{
+	uint64_t puts = 0;
+
+	for (unsigned i = 0; i < explorer.count; i++)
+		puts += world.hand[i].puts;
+	if (sqi_look(&auditor()->head->going) == SQI_GOING_DONE && puts > 0)
+		explore_fail("a message was put into a queue that nobody can open any more");
+}
+
 void check_end(void)
 {
+	check_collected();
 	for (unsigned i = 0; i < explorer.count; i++) {
 		/* Who starved is in a call still, and goes as the dead go. */
 		if (run.person[i].state == PERSON_STARVED)

@@ -36,6 +36,8 @@
 #define EXPIRE           CALL(OP_EXPIRE, 0, NO_WAIT)
 #define CLOSE            CALL(OP_CLOSE, 0, NO_WAIT)
 #define JOIN             CALL(OP_JOIN, 0, NO_WAIT)
+#define COLLECT          CALL(OP_COLLECT, 0, NO_WAIT)
+#define GONE             CALL(OP_GONE, 0, NO_WAIT)
 #define SHUTDOWN         CALL(OP_SHUTDOWN, 0, NO_WAIT)
 #define SHUTDOWN_NOW     CALL(OP_SHUTDOWN_NOW, 0, NO_WAIT)
 #define BIND(k)          CALL(OP_BIND, k, NO_WAIT)
@@ -205,6 +207,17 @@ const struct scenario scenarios[] = {
 	{"overdue, block got", 2, 1000000, .filled = 1, .filled_block = true,
 		.ops = {{GET}, {EXPIRE, SWEEP, PUT_BLOCK(2), GET}, {EXPIRE, SWEEP}},
 		.bounds = {4, 0, 0, 0}, .longer = ALL},
+	/* A queue that is to go when nobody is left, and somebody comes. */
+	{"collected, another comes", 2, .ops = {{COLLECT, GONE}, {JOIN, PUT(1)}},
+		.bounds = {ALL, 1, 0, 0}},
+	{"collected, two come", 2, .ops = {{COLLECT, GONE}, {JOIN, PUT(1)}, {JOIN, PUT(2)}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"collected by two, another comes", 2,
+		.ops = {{COLLECT, GONE}, {COLLECT, GONE}, {JOIN, PUT(1), CLOSE}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"collected by two, one comes, one goes", 2,
+		.ops = {{COLLECT, GONE}, {COLLECT, GONE}, {JOIN, CLOSE, JOIN, PUT(1)}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
 	/* Counters near their ends. */
 	{"attempts wrap", 2, .wraps = WRAP_ALL, .filled = 1, .nacked = 253,
 		.ops = {{LEASE, NACK, LEASE, ACK}, {LEASE, NACK, PUT(2)}, {PUT(3), GET}},

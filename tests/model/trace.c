@@ -25,12 +25,16 @@ static const struct {
 	{offsetof(struct sqi_head, tail), "tail hint"},
 	{offsetof(struct sqi_head, head), "head hint"},
 	{offsetof(struct sqi_head, came), "came"},
+	{offsetof(struct sqi_head, came_watch), "came_watch"},
+	{offsetof(struct sqi_head, went_watch), "went_watch"},
+	{offsetof(struct sqi_head, freed_watch), "freed_watch"},
 	{offsetof(struct sqi_head, went), "went"},
 	{offsetof(struct sqi_head, freed), "freed"},
 	{offsetof(struct sqi_head, next_id), "next_id"},
 	{offsetof(struct sqi_head, rescue_ms), "rescue_ms"},
 	{offsetof(struct sqi_head, swept_ms), "swept_ms"},
 	{offsetof(struct sqi_head, wanted), "wanted"},
+	{offsetof(struct sqi_head, going), "going"},
 	{offsetof(struct sqi_head, overdue), "overdue"},
 	{offsetof(struct sqi_head, reclaimed), "reclaimed"},
 	{offsetof(struct sqi_head, revoked), "revoked"},
@@ -56,7 +60,8 @@ static uint64_t value_at(const void *address)
 
 	if (!address)
 		return 0;
-	if ((const void *)&head->came <= address && address <= (const void *)&head->freed)
+	if (address == (const void *)&head->came || address == (const void *)&head->went ||
+		address == (const void *)&head->freed)
 		memcpy(&v, address, 4);
 	else
 		memcpy(&v, address, 8);

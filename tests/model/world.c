@@ -9,9 +9,9 @@
 #include "state.h"
 
 #define SMALL      16
-#define BLOCKS     4           /* of the eight there are at least: each costs steps */
-#define SOON_NS    50000000000 /* no rescue in passing before that, unless somebody died */
-#define A_WHILE_NS 15000000    /* more than one tick */
+#define BLOCKS     4        /* of the eight there are at least: each costs steps */
+#define SOON_MS    50000    /* no rescue in passing before that, unless somebody died */
+#define A_WHILE_NS 15000000 /* more than one tick */
 #define MUTABLE    offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
 
 struct world world;
@@ -168,7 +168,7 @@ static void set_counters(const struct scenario *s)
 	struct sqi_head *h = head();
 	uint64_t turn = s->wraps & WRAP_TURN ? ((uint64_t)1 << SQI_TURN_BITS) - 2 : 0;
 
-	h->rescue_ms = (uint64_t)((run.now_ns + SOON_NS) / 1000000);
+	h->rescue_ms = sqi_rescue_at((uint64_t)run.now_ns / 1000000, SOON_MS);
 	for (uint64_t i = 0; i < seg->g.capacity; i++) {
 		struct sqi_cell *c = (void *)(seg->memory + seg->g.cells + i * seg->g.cell_size);
 
@@ -214,7 +214,8 @@ void world_reset(const struct scenario *s)
 	for (unsigned i = 0; i < explorer.count; i++)
 		if (s->durable[i])
 			world_call(i, &(struct op){.kind = OP_OPEN, .value = s->durable[i]});
-		else if (s->ops[i][0].kind != OP_OPEN && join(i) < 0)
+		else if (s->ops[i][0].kind != OP_OPEN && s->ops[i][0].kind != OP_JOIN &&
+			 join(i) < 0)
 			abort();
 	for (unsigned i = 0; i < ACTORS; i++) {
 		for (unsigned file = 0; file < SEGMENTS; file++)
@@ -257,6 +258,7 @@ static void put(unsigned who, const struct op *op, int64_t timeout, struct resul
 
 	memset(buf, (int)op->value, sizeof(buf));
 	e = sq_put(handle(who), buf, len, timeout);
+	world.hand[who].puts += e == 0;
 	if (e == 0 && sq_last_put(handle(who), &world.hand[who].id) == 0)
 		world.hand[who].id++;
 	r->done = e == 0;
@@ -394,6 +396,8 @@ static const enum call call_of[] = {
 	[OP_EXPIRE] = CALL_OTHER,
 	[OP_CLOSE] = CALL_CLOSE,
 	[OP_JOIN] = CALL_OTHER,
+	[OP_COLLECT] = CALL_OTHER,
+	[OP_GONE] = CALL_SHUTDOWN,
 	[OP_SHUTDOWN] = CALL_SHUTDOWN,
 	[OP_SHUTDOWN_NOW] = CALL_SHUTDOWN_NOW,
 	[OP_BIND] = CALL_BIND,
@@ -427,6 +431,7 @@ static void translate(enum op_kind kind, struct result *r)
 		r->stop = STOP_AGAIN;
 		return;
 	case EPIPE:
+	case EIDRM:
 		r->stop = STOP_PIPE;
 		return;
 	case ESTALE:
@@ -448,6 +453,22 @@ static void translate(enum op_kind kind, struct result *r)
 	}
 }
 
+/* Nobody lives in this queue but those who collect it; the auditor does not count. */
+static bool nobody_else(const struct sq *h)
+{
+	for (unsigned n = 0; n < h->g.in.participants; n++) {
+		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
+		bool counts = id != 0 && id != handle(AUDITOR)->id;
+
+		for (unsigned i = 0; i < explorer.count; i++)
+			counts &= world.scenario->ops[i][0].kind != OP_COLLECT ||
+				  id != handle(i)->id;
+		if (counts && !sqi_is_dead(h, id))
+			return false;
+	}
+	return true;
+}
+
 static bool is_settling(enum op_kind kind)
 {
 	return kind == OP_ACK || kind == OP_NACK || kind == OP_TOUCH;
@@ -463,6 +484,8 @@ void world_call(unsigned who, const struct op *op)
 
 	if (is_settling(op->kind) && !world.hand[who].lease[op->value].data)
 		return; /* there was nothing to lease */
+	if (op->kind == OP_GONE && !world.hand[who].collected)
+		return;
 	if (!world.hand[who].present && op->kind != OP_OPEN && op->kind != OP_JOIN)
 		return; /* another had its key */
 	if ((op->kind == OP_FIND || op->kind == OP_LEASE_ID) &&
@@ -520,6 +543,16 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_JOIN:
 		r.count = (unsigned)-join(who);
+		if (r.count == 0 && sqi_stays(handle(who)) < 0)
+			leave(who);
+		r.done = 1;
+		break;
+	case OP_COLLECT:
+		world.hand[who].collected = sqi_remove_if(handle(who), nobody_else);
+		r.done = 1;
+		break;
+	case OP_GONE:
+		sqi_gone(head());
 		r.done = 1;
 		break;
 	case OP_SHUTDOWN:

@@ -42,7 +42,9 @@ enum op_kind {
 	OP_SWEEP,  /* end overdue leases, find redeliveries that nobody heard of */
 	OP_EXPIRE, /* time passes: all leases are overdue */
 	OP_CLOSE,  /* leave */
-	OP_JOIN,   /* be another participant, in a slot that may have been used */
+	OP_JOIN,   /* be another participant, in a slot that may have been used; or come at first */
+	OP_COLLECT, /* decide that the queue goes, if nobody but collectors is there */
+	OP_GONE,    /* it did: tell all */
 	OP_SHUTDOWN,
 	OP_SHUTDOWN_NOW,
 	OP_BIND, /* to the key that is the value */
@@ -109,6 +111,8 @@ struct hand {
 	uint64_t present;
 	uint64_t buffer[2]; /* of a small reservation */
 	uint64_t id;        /* of its last put, plus one */
+	uint64_t puts;      /* that went in, since it came */
+	uint64_t collected; /* it decided that the queue goes */
 	uint64_t mark;
 	struct {
 		uint64_t id, attempts;

@@ -37,7 +37,7 @@ const struct sq_config buried = {.capacity = CAPACITY,
 /* Nobody looks for the dead by chance: what is shown first is shown without recovery. */
 void scene_put_off(struct sq *h)
 {
-	sqi_poke(&h->head->rescue_ms, sqi_now_ms() + PUT_OFF_MS);
+	sqi_poke(&h->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), PUT_OFF_MS));
 }
 
 void scene_put(struct scene *s, struct sq *h, uint64_t value, size_t size)

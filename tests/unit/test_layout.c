@@ -54,13 +54,18 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, tail), 320);
 	assert_int_equal(offsetof(struct sqi_head, head), 384);
 	assert_int_equal(offsetof(struct sqi_head, came), 448);
+	assert_int_equal(offsetof(struct sqi_head, came_watch), 456);
 	assert_int_equal(offsetof(struct sqi_head, went), 512);
+	assert_int_equal(offsetof(struct sqi_head, freed), 516);
+	assert_int_equal(offsetof(struct sqi_head, went_watch), 520);
+	assert_int_equal(offsetof(struct sqi_head, freed_watch), 528);
 	assert_int_equal(offsetof(struct sqi_head, next_id), 576);
 	assert_int_equal(offsetof(struct sqi_head, rescue_ms), 584);
 	assert_int_equal(offsetof(struct sqi_head, joins), 592);
 	assert_int_equal(offsetof(struct sqi_head, created_s), 600);
 	assert_int_equal(offsetof(struct sqi_head, swept_ms), 608);
 	assert_int_equal(offsetof(struct sqi_head, wanted), 616);
+	assert_int_equal(offsetof(struct sqi_head, going), 624);
 	assert_int_equal(offsetof(struct sqi_head, overdue), 640);
 	assert_int_equal(offsetof(struct sqi_head, reclaimed), 648);
 	assert_int_equal(offsetof(struct sqi_head, revoked), 656);
@@ -100,7 +105,8 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.cell_size, 64);
 	assert_int_equal(g.in.small, 48);
 	assert_int_equal(g.in.max_message, 1 << 20);
-	assert_int_equal(g.in.block_memory, 2 << 20);
+	assert_int_equal(g.in.block_memory, 256 << 10);
+	assert_int_equal(g.in.blocks_min, 1);
 	assert_int_equal(g.in.participants, 1024);
 	assert_int_equal(g.in.lease_ns, 0);
 	assert_int_equal(g.in.max_attempts, 0);
@@ -114,11 +120,12 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.classes, 7);
 	for (uint32_t i = 0; i < g.classes; i++)
 		assert_int_equal(g.class[i].size, 256 << 2 * i);
-	assert_int_equal(g.class[0].count, 1024 + 64);
-	assert_int_equal(g.class[6].count, 8);
+	assert_int_equal(g.class[0].count, 1024);
+	assert_int_equal(g.class[6].count, 1);
+	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0xa19a87fda4274104);
+	assert_int_equal(sqi_fingerprint(&g), 0x36b7f80f7bbd7ccb);
 }
 
 static void test_limits(void **state)
@@ -340,7 +347,8 @@ static void test_geometry_refuses(void **state)
 	REFUSED(participants = SQ_PARTICIPANTS_MAX + 1);
 	REFUSED(max_attempts = 1); /* without a dead-letter queue */
 	REFUSED(flags = 2);
-	REFUSED(unused = 1);
+	REFUSED(blocks_min = 0);
+	REFUSED(blocks_min = 9);
 	REFUSED(dead_letter[0] = 'd'); /* without max_attempts */
 	in.max_attempts = 5;
 	in.dead_letter[0] = 'd';

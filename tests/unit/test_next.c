@@ -105,7 +105,8 @@ static void test_no_room(void **state)
 		fx_put(h, i);
 		fx_get(h, i);
 	}
-	assert_int_equal(fx_stat(h).back, 1);
+	assert_int_equal(fx_stat(h).undelivered, 1);
+	assert_int_equal(fx_stat(h).depth, 0);
 	assert_int_equal(fx_stat(h).dead_letters, 2);
 	/* Once there is room it is moved. */
 	fx_get(dead, 0);
@@ -117,17 +118,26 @@ static void test_no_room(void **state)
 
 static void test_too_large_for_it(void **state)
 {
+	const struct sq_config small = {.capacity = 4, .max_message = 48};
+	const struct sq_config config = {
+		.capacity = 4, .max_message = 4096, .max_attempts = 1, .dead_letter = "d"};
 	struct sq *h;
 	struct sq_lease lease;
 
-	(void)fx_make("d", &(struct sq_config){.capacity = 4, .max_message = 48});
+	/* Refused, if it is there; but it may come later, or be another then. */
+	(void)fx_make("d", &small);
+	assert_int_equal(sq_create("a", &config), -EMSGSIZE);
+	assert_int_equal(sq_unlink("d"), 0);
 	h = make(1, 0, NULL);
+	(void)fx_make("d", &small);
 	fx_put_large(h, 3000, 1);
 	fx_put(h, 5);
 	assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
 	assert_int_equal(sq_nack(h, &lease), 0);
 	fx_get(h, 5);
-	assert_int_equal(fx_stat(h).back, 1);
+	assert_int_equal(fx_stat(h).undelivered, 1);
+	/* Nobody waits for it. */
+	assert_int_equal(sq_join(h, FX_SOON), 0);
 }
 
 static void test_missing(void **state)
@@ -139,7 +149,8 @@ static void test_missing(void **state)
 	fx_empty(h);
 	fx_put(h, 8);
 	fx_get(h, 8);
-	assert_int_equal(fx_stat(h).back, 1);
+	assert_int_equal(fx_stat(h).undelivered, 1);
+	assert_int_equal(fx_stat(h).took, 1);
 	/* It comes to be: the next look moves it there. */
 	dead = fx_make("d", NULL);
 	sqi_back_sweep(h);
@@ -163,8 +174,8 @@ static void test_removed_and_made_again(void **state)
 	fx_put(h, 8);
 	use_up(h, 8, 1);
 	fx_empty(h);
-	fx_empty(dead);
-	assert_int_equal(fx_stat(h).back, 1);
+	assert_int_equal(sq_get(dead, NULL, 0, SQ_NOWAIT), -EIDRM);
+	assert_int_equal(fx_stat(h).undelivered, 1);
 	dead = fx_make("d", NULL);
 	sqi_back_sweep(h);
 	fx_empty(h);
@@ -183,11 +194,29 @@ static void test_drained_but_for_a_dead_letter(void **state)
 	fx_put(h, 7);
 	use_up(h, 7, 1);
 	assert_int_equal(sq_shutdown(h, false), 0);
-	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EAGAIN);
-	assert_int_equal(sq_get(h, &v, 8, 20 * MS), -ETIMEDOUT);
+	/* It can go nowhere, and so can nothing else: that is the end. */
+	assert_int_equal(sq_join(h, SQ_FOREVER), 0);
+	assert_int_equal(sq_get(h, &v, 8, SQ_FOREVER), -EPIPE);
+	assert_int_equal(fx_stat(h).undelivered, 1);
 	(void)fx_make("d", NULL);
 	sqi_back_sweep(h);
 	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EPIPE);
+	assert_int_equal(fx_stat(h).undelivered, 0);
+	assert_int_equal(fx_stat(h).dead_letters, 1);
+}
+
+/* Not even a cell is left for the mark of the end. */
+static void test_drained_but_for_dead_letters(void **state)
+{
+	struct sq *h = make(1, 0, NULL);
+	uint64_t v;
+
+	for (uint64_t i = 0; i < 4; i++) {
+		fx_put(h, i);
+		use_up(h, i, 1);
+	}
+	assert_int_equal(sq_shutdown(h, false), 0);
+	assert_int_equal(sq_get(h, &v, 8, SQ_FOREVER), -EPIPE);
 }
 
 static void test_its_own_dead_letter_queue(void **state)
@@ -264,7 +293,7 @@ static void test_damaged_dead_letter_queue(void **state)
 			fx_put(h, i);
 			fx_get(h, i);
 		}
-		assert_int_equal(fx_stat(h).back, 2 - cases[k].when);
+		assert_int_equal(fx_stat(h).undelivered, 2 - cases[k].when);
 		assert_int_equal(fx_stat(h).damaged, 0);
 		fx_end(NULL);
 	}
@@ -329,7 +358,8 @@ static void test_immediate(void **state)
 	fx_put(h, 8);
 	assert_int_equal(sq_shutdown(h, true), 0);
 	assert_int_equal(sq_get(h, &v, 8, SQ_FOREVER), -EPIPE);
-	assert_int_equal(fx_stat(h).depth, 2);
+	assert_int_equal(fx_stat(h).depth, 1);
+	assert_int_equal(fx_stat(h).undelivered, 1);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -341,6 +371,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_missing),
 	TEST(test_removed_and_made_again),
 	TEST(test_drained_but_for_a_dead_letter),
+	TEST(test_drained_but_for_dead_letters),
 	TEST(test_its_own_dead_letter_queue),
 	TEST(test_each_others),
 	TEST(test_damaged_dead_letter_queue),

@@ -12,7 +12,7 @@ static void test_sizes(void **state)
 {
 	static const size_t sizes[] = {0, 1, 7, 8, 9, 47, 48, 49, 255, 256, 257, 1023, 1024, 1025,
 		4095, 4096, 65536, 1048575, 1048576};
-	struct sq *h = fx_make("a", NULL);
+	struct sq *h = fx_make("a", &(struct sq_config){.max_message = 1048576});
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		fx_put_large(h, sizes[i], i);

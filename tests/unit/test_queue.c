@@ -310,6 +310,12 @@ static void test_closed_word_damaged(void **state)
 	sqi_swap(&a->head->closed, 0xffffffffffffffff);
 	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EPIPE);
+	sqi_swap(&a->head->closed, 0xfffffffffffffffc);
+	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EIDRM);
+	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EIDRM);
+	sqi_swap(&a->head->closed, 0xfffffffffffffffb);
+	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
+	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(sq_shutdown(a, true), 0);
 }
 

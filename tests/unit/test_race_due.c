@@ -71,7 +71,7 @@ static void kill_here(void)
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
-	sqi_swap(&b->head->rescue_ms, (uint64_t)(sqi_now_ns() / MS) + 50000);
+	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static void all_free(void)
@@ -468,7 +468,10 @@ static void test_slow_copy(void **state)
 
 static void a_collects(void)
 {
-	assert_in_range(sq_gc("e"), 0, 1);
+	int r = sq_gc("e");
+
+	/* It had been removed before it was opened. */
+	assert_true(r == 0 || r == 1 || r == -ENOENT);
 }
 
 static void another_is_made(void)

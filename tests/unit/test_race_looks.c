@@ -77,7 +77,7 @@ static void begin(void)
 	a = fx_make("a", &ring_of_4);
 	b = fx_open("a");
 	/* No sweep sets right what went wrong. */
-	sqi_swap(&a->head->rescue_ms, sqi_now_ms() + 50000);
+	sqi_swap(&a->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static unsigned char got[GUARDED];

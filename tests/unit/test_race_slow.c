@@ -41,7 +41,7 @@ static struct sq *a, *b;
 
 static void nobody_looks(void)
 {
-	sqi_swap(&b->head->rescue_ms, sqi_now_ms() + 50000);
+	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static void begin(const struct sq_config *config)

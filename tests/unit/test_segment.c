@@ -150,9 +150,14 @@ static void test_unlink_while_open(void **state)
 	assert_int_equal(sq_unlink("a"), 0);
 	assert_int_equal(sq_unlink("a"), -ENOENT);
 	assert_int_equal(sq_open(&other, "a"), -ENOENT);
+	/* What is in it can be had still, and then nothing. */
 	fx_get(h, 1);
-	fx_put(h, 2);
-	fx_get(h, 2);
+	assert_int_equal(sq_put(h, "x", 1, SQ_FOREVER), -EIDRM);
+	assert_int_equal(sq_get(h, NULL, 0, SQ_FOREVER), -EIDRM);
+	assert_int_equal(fx_stat(h).removed, 1);
+	assert_int_equal(sq_join(h, SQ_FOREVER), 0);
+	assert_int_equal(sq_shutdown(h, true), 0);
+	assert_int_equal(sq_get(h, NULL, 0, SQ_FOREVER), -EPIPE);
 }
 
 /* Change some bytes of the file, and see what is said of it. */
