@@ -28,7 +28,7 @@ const char help_create[] =
 	"  --capacity N         messages it has room for, rounded up to a power of two (1024)\n"
 	"  --max-message SIZE   the longest message (1M)\n"
 	"  --small SIZE         messages to this size lie in the ring itself: faster (48)\n"
-	"  --block-memory SIZE  memory for each size class of longer messages (2M)\n"
+	"  --block-memory SIZE  memory for each size class of longer messages (256K; 2M with --max-message)\n"
 	"  --participants N     processes and threads that may use it at one time (1024)\n"
 	"  --mode OCTAL         who may: 0600, or 0660 its group too, or 0666 all (0600)\n"
 	"  --lease-time SPAN    a message leased for longer is given to another (0: no limit)\n"

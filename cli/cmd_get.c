@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "command.h"
+#include "letters.h"
 #include "parse.h"
 #include "report.h"
 #include "stop.h"
@@ -39,11 +40,18 @@ static int report_end(struct take *get, int error)
 {
 	uint64_t came = get->done + get->late;
 	const char *items = came == 1 ? "item" : "items";
+	struct sq_stat st;
 
 	switch (-error) {
 	case EAGAIN:
 		if (came > 0)
 			return EXIT_DONE;
+		if (sq_look(get->queue, &st) == 0 && st.undelivered > 0)
+			return report(EXIT_EMPTY,
+				"%s is empty, but for %" PRIu64
+				" dead letter%s that should be in %s, which is %s",
+				get->queue, st.undelivered, st.undelivered == 1 ? "" : "s",
+				st.dead_letter, letters_why(&st));
 		return report(EXIT_EMPTY, "%s is empty; wait with `--timeout 10s` or `--follow`",
 			get->queue);
 	case ETIMEDOUT:

@@ -24,6 +24,8 @@ const char help_ls[] =
 
 static const char *state_of(const struct sq_stat *st)
 {
+	if (st->undelivered > 0)
+		return st->closed ? "shut down, dead letters" : "open, dead letters";
 	if (!st->closed)
 		return st->flags & SQ_EPHEMERAL ? "open, ephemeral" : "open";
 	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
@@ -33,17 +35,10 @@ static const char *state_of(const struct sq_stat *st)
 static const char *look(struct sq_stat *ret, const char *full)
 {
 	const char *why;
-	struct sq *q;
-	int r = sq_open(&q, full);
+	int r = sq_look(full, ret);
 
-	if (r == 0) {
-		r = sq_stat(q, ret);
-		sq_close(q);
-	}
-	if (r == 0) {
-		ret->participants--; /* not ourselves */
+	if (r == 0)
 		return NULL;
-	}
 	why = r == -EPROTO ? sq_check(full) : NULL;
 	return why ? why : sq_strerror(r);
 }

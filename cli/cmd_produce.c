@@ -119,7 +119,7 @@ static int put(struct produce *p, struct hold *hold, uint64_t *k)
 		int r = n > 0 ? tasks_put(&p->tasks, hold->q, *k, n, STOP_LOOK_NS) : 0;
 
 		if (r < 0 && r != -ETIMEDOUT)
-			return r;
+			return r == -EIDRM ? -ENOENT : r;
 		if (r > 0)
 			*k += (uint64_t)r;
 		if (r == -ETIMEDOUT)

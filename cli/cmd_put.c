@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <bsd/libutil.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -110,6 +111,28 @@ static int report_read(const struct put *put, int error)
 			     strerrordesc_np(-error)));
 }
 
+/* What it is that there is no room for: another message, or one so long. */
+static int report_full(const struct put *put)
+{
+	struct sq_stat st;
+	char size[8];
+
+	if (sq_stat(put->q, &st) < 0 || st.depth + st.leased + st.undelivered >= st.capacity ||
+		st.classes == 0)
+		return report(EXIT_FULL,
+			"%s is full; take some with `sqctl get %s`, or wait with a longer --timeout",
+			put->queue, put->queue);
+	(void)humanize_number(size, 5, (int64_t)st.class[st.classes - 1].size, "", HN_AUTOSCALE,
+		HN_NOSPACE | HN_DECIMAL);
+	return report(EXIT_FULL,
+		"%s has no room for a message of that length now: %" PRIu64 " of %" PRIu64
+		" places for the largest, of up to %s bytes, are in use (`sqctl stat %s` shows all sizes); "
+		"take some with `sqctl get %s`, wait with a longer --timeout, or make a queue with more "
+		"--block-memory",
+		put->queue, st.class[st.classes - 1].count - st.class[st.classes - 1].free,
+		st.class[st.classes - 1].count, size, put->queue, put->queue);
+}
+
 /* Why we end before the end, and how far we came. Returns the exit code. */
 static int report_put(struct put *put, int error)
 {
@@ -123,9 +146,7 @@ static int report_put(struct put *put, int error)
 			put->done + 1, put->queue, longest_allowed(put));
 		break;
 	case EAGAIN:
-		code = report(EXIT_FULL,
-			"%s is full; take some with `sqctl get %s`, or wait with a longer --timeout",
-			put->queue, put->queue);
+		code = report_full(put);
 		break;
 	case ETIMEDOUT:
 		code = report(EXIT_TIMED_OUT,

@@ -13,9 +13,9 @@
 const char help_rm[] =
 	"  -f  a queue that is not there is no error\n"
 	"\n"
-	"What is in a removed queue is gone. Processes that have it open go on with it among themselves;\n"
-	"its memory is freed when the last of them ends. If a name is none, nothing is removed; a queue\n"
-	"that is not there does not keep the others from being removed.\n"
+	"What is in a removed queue is gone, but for those who have it open: they may take what is in it,\n"
+	"can put nothing more, and are told so; its memory is freed when the last of them ends. If a name\n"
+	"is none, nothing is removed; a queue that is not there does not keep the others from being removed.\n"
 	"\n"
 	"Exit: 0 done, 64 usage, 66 no such queue, 77 not allowed.\n";
 
@@ -23,6 +23,7 @@ int cmd_rm(int argc, char **argv)
 {
 	static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
 	bool force = false;
+	struct sq_stat st;
 	int option, code;
 
 	opterr = 0;
@@ -38,8 +39,13 @@ int cmd_rm(int argc, char **argv)
 	if (code != EXIT_DONE)
 		return code;
 	for (int i = optind; i < argc; i++) {
+		unsigned users = sq_look(argv[i], &st) == 0 ? st.participants : 0;
 		int r = sq_unlink(argv[i]);
 
+		if (r == 0 && users > 0)
+			(void)report(EXIT_DONE,
+				"%s was removed; %u participant%s still had it open", argv[i],
+				users, users == 1 ? "" : "s");
 		if (r == 0 || (r == -ENOENT && force))
 			continue;
 		r = r == -EACCES ? report(EXIT_DENIED,

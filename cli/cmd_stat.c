@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "command.h"
+#include "letters.h"
 #include "names.h"
 #include "pages.h"
 #include "report.h"
@@ -16,7 +17,7 @@
 const char help_stat[] =
 	"  --json  a JSON object a line\n"
 	"\n"
-	"Totals are since the queue was made. At rest: put = depth + leased + took.\n"
+	"Totals are since the queue was made. At rest: put = depth + leased + undelivered + took.\n"
 	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
 	"\n"
 	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
@@ -49,6 +50,8 @@ static const struct {
 	{"revoked", "late writers that lost their place", offsetof(struct sq_stat, revoked)},
 	{"dead_letters", "messages moved to the dead-letter queue",
 		offsetof(struct sq_stat, dead_letters)},
+	{"undelivered", "dead letters that their queue does not take",
+		offsetof(struct sq_stat, undelivered)},
 	{"damaged", "messages dropped because of damage", offsetof(struct sq_stat, damaged)},
 	{"blocks", "for longer messages", offsetof(struct sq_stat, blocks)},
 	{"blocks_free", "of these, free", offsetof(struct sq_stat, blocks_free)},
@@ -102,6 +105,14 @@ static void print_text(const char *full, const struct sq_stat *st)
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf("%-17s %-12" PRIu64 " %s\n", numbers[i].name, number_of(st, i),
 			numbers[i].meaning);
+	if (st->undelivered > 0)
+		printf("%-17s %s is %s\n", "dead_letter", st->dead_letter, letters_why(st));
+	for (unsigned i = 0; i < st->classes; i++) {
+		(void)humanize_number(size, 5, (int64_t)st->class[i].size, "", HN_AUTOSCALE,
+			HN_NOSPACE | HN_DECIMAL);
+		printf("%-17s %-12" PRIu64 " of %" PRIu64 " for messages of up to %s bytes\n",
+			i == 0 ? "room_free" : "", st->class[i].free, st->class[i].count, size);
+	}
 	pages_print_carriers(full, false);
 }
 
@@ -109,18 +120,12 @@ static int show(const char *queue, bool json, bool first)
 {
 	char full[NAMES_MAX];
 	struct sq_stat st;
-	struct sq *q;
 	int r = names_full(full, queue);
 
 	if (r == 0)
-		r = sq_open(&q, queue);
+		r = sq_look(queue, &st);
 	if (r < 0)
 		return report_queue(queue, r);
-	r = sq_stat(q, &st);
-	sq_close(q);
-	if (r < 0)
-		return report_queue(queue, r);
-	st.participants--; /* not ourselves */
 	if (json) {
 		print_json(full, &st);
 	} else {

@@ -71,6 +71,7 @@ static int report_name(const char *queue)
 
 int report_queue(const char *queue, int error)
 {
+	char prefix[SQ_NAME_MAX + 1];
 	const char *why;
 
 	switch (-error) {
@@ -80,8 +81,20 @@ int report_queue(const char *queue, int error)
 			queue, queue);
 	case EINVAL:
 		return report_name(queue);
-	case EACCES:
+	case EIDRM:
+		return report(EXIT_NO_QUEUE, "%s was removed; make it again with `sqctl create %s`",
+			queue, queue);
 	case EPERM:
+		return report(EXIT_DENIED,
+			"%s is another user's queue; say its whole name, with the prefix that `sqctl ls -a` "
+			"shows, if that is the one you mean",
+			queue);
+	case EROFS:
+		return report(EXIT_UNAVAILABLE,
+			"%s cannot be changed: /dev/shm is mounted read-only; `sqctl stat` and `sqctl ls` "
+			"still tell of it",
+			queue);
+	case EACCES:
 		return report(EXIT_DENIED,
 			"not allowed to use %s: ask its owner, who can make it with `sqctl create --mode 0660`",
 			queue);
@@ -115,6 +128,11 @@ int report_queue(const char *queue, int error)
 		return report(EXIT_UNAVAILABLE,
 			"%s: no memory for it; free some, or use a smaller queue", queue);
 	default:
+		if (sq_prefix(prefix, sizeof(prefix)) == error && !strchr(queue, '.'))
+			return report(EXIT_UNAVAILABLE,
+				"%s: cannot tell your login name, which its name begins with (%s); set "
+				"SQ_PREFIX, or say the whole name",
+				queue, sq_strerror(error));
 		return report(EXIT_BROKEN, "%s: %s", queue, sq_strerror(error));
 	}
 }

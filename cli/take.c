@@ -103,6 +103,8 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	for (;;) {
 		r = sq_lease(
 			take->q, ret, take->follow || left > STOP_LOOK_NS ? STOP_LOOK_NS : left);
+		if (r == -EIDRM && take->hold)
+			return -ENOENT;
 		if (r != 0 && r != -ETIMEDOUT)
 			return r;
 		/* A reader that leaves must not have to wait for an item to be missed, nor get one. */
@@ -149,6 +151,8 @@ int take_run(struct take *take)
 		r = take->n == 0 ? wait_for_reader(take) : 0;
 		if (r == 0)
 			r = sq_lease(take->q, &lease, SQ_NOWAIT);
+		if (r == -EIDRM && take->hold)
+			r = -ENOENT;
 		if (r == -EAGAIN) {
 			r = flush(take);
 			if (r == 0)

@@ -45,6 +45,8 @@ static int trouble(struct worker *w, enum work_queue which, int error)
 {
 	uint64_t none = 0;
 
+	if (error == -EIDRM)
+		error = -ENOENT; /* the queue is gone, however it is noticed */
 	(void)atomic_compare_exchange_strong(&w->board->trouble, &none, work_trouble(which, error));
 	return EXIT_BROKEN;
 }

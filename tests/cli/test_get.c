@@ -149,8 +149,9 @@ static void test_long(void **state)
 	static const size_t lengths[] = {
 		1, 65534, 1, 65535, 65536, 65537, 2, 0, 1 << 20, 3, 30000, 40000, 65535};
 	const size_t n = sizeof(lengths) / sizeof(lengths[0]);
+	const struct sq_config config = {.capacity = MANY, .max_message = 1 << 20};
 	char *item = malloc(1 << 20);
-	struct sq *q = make();
+	struct sq *q = make_with(&config);
 	struct outcome o;
 	const char *at;
 

@@ -151,7 +151,7 @@ static void test_long_lines(void **state)
 	(void)state;
 	assert_non_null(text);
 	assert_non_null(want);
-	make("q", 16, 0);
+	make("q", 16, 1 << 20);
 	for (size_t i = 0; i < n; i++) {
 		memset(at, 'a' + (int)i, lengths[i]);
 		at[lengths[i]] = '\n';

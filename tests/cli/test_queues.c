@@ -353,7 +353,7 @@ static void test_large(void **state)
 	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "64k", "a"), 0,
 		NULL, NULL);
 	expect(sqctl_with(&small, "create", "--max-message", "48", "--capacity", "128k", "a"), 0,
-		NULL, "a takes 8.");
+		NULL, "a takes 9.");
 	expect(sqctl_with(
 		       &small, "create", "--max-message", "48", "--capacity", "64k", "a", "b", "c"),
 		0, NULL, "all of them take 1");
