@@ -93,6 +93,8 @@ void link_up(struct link *l, int64_t now_ns)
 	l->say_hello = true;
 	l->say_ping = l->say_pong = l->say_bye = false;
 	l->say_drain = l->draining;
+	l->peer_drains = false;
+	l->quiet = NOT_ASKED;
 	l->heard_ns = l->said_ns = now_ns;
 	l->ping_sent_ns = 0;
 	l->peer_heartbeat_ms = l->peer_retry_ms = 0;
@@ -129,9 +131,12 @@ static int hello(struct link *l, const struct wire_hello *f)
 	for (unsigned i = 0; i < l->count; i++)
 		if (l->streams[i]->end.sender)
 			sender_stop(l->streams[i]->end.sender, l->draining && l->setup.hub);
+	/* While we drain, a pull is opened all the same: the hub may hold some of it for us. */
 	for (unsigned i = 0; !l->setup.hub && i < l->count; i++) {
-		l->streams[i]->say_open = !l->draining || !stream_idle(l->streams[i]);
-		l->streams[i]->state = l->streams[i]->say_open ? STREAM_OPENING : STREAM_CLOSED;
+		struct stream *st = l->streams[i];
+
+		st->say_open = !l->draining || st->direction == WIRE_PULL || !stream_idle(st);
+		st->state = st->say_open ? STREAM_OPENING : STREAM_CLOSED;
 	}
 	link_event(l, "greeted", NULL);
 	return 0;
@@ -143,6 +148,24 @@ static struct stream *find_number(const struct link *l, uint16_t number)
 		if (l->streams[i]->number == number)
 			return l->streams[i];
 	return NULL;
+}
+
+static bool streams_idle(const struct link *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (!stream_idle(l->streams[i]))
+			return false;
+	return true;
+}
+
+/* One answer may be for several pings: the last of them. */
+static void pong(struct link *l, uint64_t nonce, int64_t now_ns)
+{
+	if (nonce == l->ping_nonce && l->ping_sent_ns)
+		l->counts.rtt_ns = now_ns - l->ping_sent_ns;
+	l->ping_sent_ns = 0;
+	if (l->quiet == ASKED && nonce >= l->quiet_nonce && nonce <= l->ping_nonce)
+		l->quiet = streams_idle(l) ? ANSWERED : NOT_ASKED;
 }
 
 static int frame(struct link *l, const struct wire_frame *f, int64_t now_ns)
@@ -161,16 +184,14 @@ static int frame(struct link *l, const struct wire_frame *f, int64_t now_ns)
 		l->say_pong = true;
 		return 0;
 	case WIRE_PONG:
-		if (f->nonce == l->ping_nonce && l->ping_sent_ns)
-			l->counts.rtt_ns = now_ns - l->ping_sent_ns;
-		l->ping_sent_ns = 0;
+		pong(l, f->nonce, now_ns);
 		return 0;
 	case WIRE_DRAIN:
 		link_event(l, "peer_drains", NULL);
+		l->peer_drains = true;
 		/* A hub that drains waits for what is under way, and so for the results of a leaf. */
 		for (unsigned i = 0; l->setup.hub && i < l->count; i++)
-			if (l->streams[i]->end.sender)
-				sender_stop(l->streams[i]->end.sender, true);
+			stream_withdraw(l->streams[i]);
 		return 0;
 	case WIRE_BYE:
 		link_event(l, "peer_left", NULL);
@@ -261,8 +282,7 @@ static size_t say(struct link *l, uint8_t *buf, size_t cap, int64_t now_ns)
 		said = &l->say_pong;
 	} else if (l->say_ping && l->greeted) {
 		f.type = WIRE_PING;
-		f.nonce = ++l->ping_nonce;
-		l->ping_sent_ns = now_ns;
+		f.nonce = l->ping_nonce + 1;
 		said = &l->say_ping;
 	} else if (l->say_drain && l->greeted) {
 		f.type = WIRE_DRAIN;
@@ -271,8 +291,17 @@ static size_t say(struct link *l, uint8_t *buf, size_t cap, int64_t now_ns)
 		return 0;
 	}
 	n = link_put(l, buf, cap, &f);
-	if (n > 0)
-		*said = false;
+	if (n == 0)
+		return 0;
+	*said = false;
+	if (f.type == WIRE_PING) {
+		l->ping_nonce = f.nonce;
+		l->ping_sent_ns = now_ns;
+		if (l->quiet == TO_ASK) {
+			l->quiet = ASKED;
+			l->quiet_nonce = f.nonce;
+		}
+	}
 	return n;
 }
 
@@ -311,6 +340,24 @@ size_t link_output(struct link *l, uint8_t *buf, size_t cap, int64_t now_ns)
 	return n;
 }
 
+/*
+ * Nothing is under way here, and the peer was told that we drain. What it sent before it knew may
+ * still come, and stay leased to us for long if we were gone by then; what we said last may still be
+ * lost with the connection. Frames keep their order: so a ping is sent behind all that, and its
+ * answer comes behind what the peer had sent.
+ */
+static void ask_if_quiet(struct link *l)
+{
+	if (!l->draining || !l->greeted || l->say_drain)
+		return;
+	if (!streams_idle(l)) {
+		l->quiet = NOT_ASKED;
+	} else if (l->quiet == NOT_ASKED) {
+		l->quiet = TO_ASK;
+		l->say_ping = true;
+	}
+}
+
 int64_t link_tick(struct link *l, int64_t now_ns, bool *ret_dead)
 {
 	int64_t beat = l->setup.heartbeat_ms * MS, silence, next = INT64_MAX;
@@ -323,6 +370,7 @@ int64_t link_tick(struct link *l, int64_t now_ns, bool *ret_dead)
 	}
 	if (!l->up)
 		return next;
+	ask_if_quiet(l);
 	silence = SILENCES_MAX * (l->peer_heartbeat_ms ? l->peer_heartbeat_ms * MS : beat);
 	if (now_ns - l->heard_ns >= silence) {
 		*ret_dead = true;
@@ -340,23 +388,16 @@ void link_drain(struct link *l)
 	if (l->draining)
 		return;
 	l->draining = l->say_drain = true;
-	for (unsigned i = 0; i < l->count; i++) {
-		struct link_end *end = &l->streams[i]->end;
-
-		/* A leaf's results still go out: its workers are finishing. */
-		if (end->sender && l->setup.hub)
-			sender_stop(end->sender, true);
-		if (end->receiver && l->streams[i]->direction == WIRE_PULL)
-			receiver_recall(end->receiver);
-	}
+	/* A leaf's results still go out: its workers are finishing. */
+	for (unsigned i = 0; l->setup.hub && i < l->count; i++)
+		stream_withdraw(l->streams[i]);
 }
 
 bool link_idle(const struct link *l)
 {
-	for (unsigned i = 0; i < l->count; i++)
-		if (!stream_idle(l->streams[i]))
-			return false;
-	return true;
+	if (l->draining && link_is_up(l) && l->quiet != ANSWERED)
+		return false;
+	return streams_idle(l);
 }
 
 void link_bye(struct link *l, enum wire_code code, const char *text, uint32_t retry_after_ms)

@@ -48,7 +48,13 @@ struct link {
 	struct stream *streams[WIRE_STREAMS_MAX];
 	unsigned count, turn; /* turn: whose messages come next */
 
-	bool up, greeted, draining, closing, dead;
+	bool up, greeted, draining, peer_drains, closing;
+	/*
+	 * While we drain: whether all that the peer sent before it heard so has come, and all that we
+	 * had to say has come to it. A ping asked that is answered says so.
+	 */
+	enum { NOT_ASKED, TO_ASK, ASKED, ANSWERED } quiet;
+	uint64_t quiet_nonce;
 	bool say_hello, say_ping, say_drain, say_bye;
 	uint64_t pong, ping_nonce;
 	bool say_pong;
@@ -75,6 +81,7 @@ int stream_open(struct link *l, const struct wire_frame *f);
 int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, int64_t now_ns);
 int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns);
 bool stream_idle(const struct stream *st);
+void stream_withdraw(struct stream *st);
 void stream_end_epoch(struct stream *st);
 void stream_forget(struct link *l, struct stream *st, int64_t now_ns);
 void stream_refuse(struct stream *st, uint16_t code, const char *text);

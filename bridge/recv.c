@@ -253,6 +253,7 @@ static int note_put(struct receiver *r, size_t len)
 	return rc;
 }
 
+/* The first of those held. If the queue does not take it, it stays held. */
 static int put_held(struct receiver *r, struct held *held)
 {
 	int rc = held->reserved ? sq_commit(r->q, held->len, SQ_NOWAIT)
@@ -260,6 +261,8 @@ static int put_held(struct receiver *r, struct held *held)
 
 	if (rc < 0)
 		return rc;
+	TAILQ_REMOVE(&r->held, held, order);
+	r->held_count--;
 	if (held->reserved)
 		held->data = NULL; /* it was the queue's own memory, and is a message now */
 	r->counts.held_bytes -= held->cap;
@@ -272,20 +275,11 @@ static int put_held(struct receiver *r, struct held *held)
 int receiver_flush(struct receiver *r)
 {
 	struct held *held;
-	int rc;
+	int rc = 0;
 
-	while ((held = TAILQ_FIRST(&r->held))) {
-		TAILQ_REMOVE(&r->held, held, order);
+	while (rc == 0 && (held = TAILQ_FIRST(&r->held)))
 		rc = put_held(r, held);
-		if (rc == -EAGAIN) {
-			TAILQ_INSERT_HEAD(&r->held, held, order);
-			return 0;
-		}
-		r->held_count--;
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return rc == -EAGAIN ? 0 : rc;
 }
 
 /* May the next one come, and be held or owed? */
@@ -428,6 +422,11 @@ struct sq *receiver_queue(const struct receiver *r)
 uint32_t receiver_owed_count(const struct receiver *r)
 {
 	return r->owed_count;
+}
+
+bool receiver_idle(const struct receiver *r)
+{
+	return r->owed_count == 0 && r->held_count == 0 && !r->part && r->told_count == 0;
 }
 
 const struct receiver_counts *receiver_counts(const struct receiver *r)

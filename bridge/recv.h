@@ -123,6 +123,8 @@ uint64_t receiver_lowest(const struct receiver *);
 
 struct ledger *receiver_ledger(const struct receiver *);
 struct sq *receiver_queue(const struct receiver *);
+/* receiver_idle(): nothing is owed or held, no message is half here, nothing settled is to be told. */
+bool receiver_idle(const struct receiver *);
 uint32_t receiver_owed_count(const struct receiver *);
 const struct receiver_counts *receiver_counts(const struct receiver *);
 

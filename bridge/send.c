@@ -452,6 +452,38 @@ void sender_return(struct sender *s, uint64_t first, uint64_t count)
 	each(s, first, count, give_back);
 }
 
+static void give_back_unnumbered(struct sender *s)
+{
+	struct item *i;
+
+	while ((i = TAILQ_FIRST(&s->unnumbered))) {
+		if (sq_nack(s->q, &i->lease) == 0) /* else it had ended, and is back already */
+			s->counts.given_back++;
+		TAILQ_REMOVE(&s->unnumbered, i, order);
+		TAILQ_INSERT_HEAD(&s->unused, i, order);
+	}
+}
+
+/*
+ * Their numbers are taken from the last on: wherever this ends by a death, those that are left have
+ * no hole. Then they go back in the order in which they came.
+ */
+void sender_withdraw(struct sender *s, bool begun)
+{
+	struct item *first = s->next, *last = NULL;
+
+	if (first && begun)
+		first = TAILQ_NEXT(first, order);
+	while (first && last != first) {
+		last = TAILQ_LAST(&s->flying, items);
+		s->next_sequence = last->sequence;
+		ledger_clear(s->ledger, last->place);
+		unfile(s, last);
+		TAILQ_INSERT_HEAD(&s->unnumbered, last, order);
+	}
+	give_back_unnumbered(s);
+}
+
 void sender_return_all(struct sender *s)
 {
 	struct item *i;
@@ -460,11 +492,7 @@ void sender_return_all(struct sender *s)
 	s->connected = false;
 	while ((i = TAILQ_FIRST(&s->flying)))
 		give_back(s, i);
-	while ((i = TAILQ_FIRST(&s->unnumbered))) {
-		(void)sq_nack(s->q, &i->lease); /* ended: then it is back already */
-		TAILQ_REMOVE(&s->unnumbered, i, order);
-		TAILQ_INSERT_HEAD(&s->unused, i, order);
-	}
+	give_back_unnumbered(s);
 	s->next_sequence = 0;
 	s->received = 0;
 }

@@ -73,6 +73,13 @@ void sender_pause(struct sender *);
 /* sender_stop(): lease nothing new (true), or go on (false). */
 void sender_stop(struct sender *, bool stop);
 
+/*
+ * sender_withdraw(): what is leased and was not sent is given back to the queue, and its numbers are
+ * free again. begun: but not the next one, of which a part is on its way. Of what was sent before the
+ * connection says what the receiver has, nothing is known, and it stays.
+ */
+void sender_withdraw(struct sender *, bool begun);
+
 /* sender_received(): settle all to this sequence. sender_settle(): settle these. */
 void sender_received(struct sender *, uint64_t sequence);
 void sender_settle(struct sender *, uint64_t first, uint64_t count);

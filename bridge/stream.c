@@ -175,6 +175,8 @@ int stream_open(struct link *l, const struct wire_frame *f)
 		link_event(l, "stream_refused", why);
 		return 0;
 	}
+	if (st->end.sender)
+		sender_stop(st->end.sender, l->draining || l->peer_drains);
 	st->opened = (struct wire_opened){
 		.result = WIRE_RESUMED,
 		.max_message = st->end.max_message,
@@ -184,6 +186,8 @@ int stream_open(struct link *l, const struct wire_frame *f)
 	st->acked = UINT64_MAX;
 	if (open->direction == WIRE_PULL) {
 		r = open_pull(l, st, open);
+		if (r == 0 && (l->draining || l->peer_drains))
+			stream_withdraw(st); /* now it is known what was not received */
 	} else {
 		st->opened.sequence = receiver_received(st->end.receiver);
 		st->state = STREAM_FLOWING;
@@ -462,6 +466,9 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 					.stands = stands,
 					.of = &l->streams[i]->end};
 		(void)receiver_scan(r, push, n, now_ns);
+		/* Also what came, or came back from a worker, since we began to drain. */
+		if (l->draining)
+			receiver_recall(r);
 		rested_ns = receiver_scan_again(r);
 		if (rested_ns > now_ns && rested_ns < again)
 			again = rested_ns;
@@ -473,10 +480,22 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 	return again;
 }
 
+/* The hub's, of a pull: what is sent already is all that this peer gets. */
+void stream_withdraw(struct stream *st)
+{
+	if (!st->end.sender)
+		return;
+	sender_stop(st->end.sender, true);
+	sender_withdraw(st->end.sender, st->part_offset > 0);
+}
+
+/* Nothing is under way, and nothing is to be said or heard about what was. */
 bool stream_idle(const struct stream *st)
 {
+	if (st->state == STREAM_OPENING || st->state == STREAM_RECONCILING || st->say_owed ||
+		st->returned_count > 0)
+		return false;
 	if (st->end.sender && sender_in_flight(st->end.sender) > 0)
 		return false;
-	return !st->end.receiver || (receiver_owed_count(st->end.receiver) == 0 &&
-					    receiver_counts(st->end.receiver)->held_bytes == 0);
+	return !st->end.receiver || receiver_idle(st->end.receiver);
 }

@@ -140,12 +140,34 @@ static void refuses_without_an_epoch(void **state)
 	assert_int_equal(receiver_received(t.r), 1);
 }
 
+/* What was held for a queue that takes nothing any more is let go of with the stream. */
+static void what_is_refused_is_not_kept(void **state)
+{
+	struct sq *q;
+
+	(void)state;
+	open_as(NULL);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_int_equal(receiver_put(t.r, i, "x", 1), 0);
+	assert_int_equal(receiver_counts(t.r)->held_bytes, 2);
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	assert_int_equal(sq_shutdown(q, true), 0);
+	sq_close(q);
+	assert_int_equal(receiver_flush(t.r), -EPIPE);
+	assert_int_equal(receiver_flush(t.r), -EPIPE);
+	assert_false(receiver_idle(t.r));
+	receiver_reset(t.r);
+	assert_int_equal(receiver_counts(t.r)->held_bytes, 0);
+	assert_true(receiver_idle(t.r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(refuses_what_is_not_the_next),
 		TEST(refuses_what_is_not_the_next_held),
+		TEST(what_is_refused_is_not_kept),
 		TEST(refuses_pieces_out_of_place),
 		TEST(refuses_to_hold_more_than_was_granted),
 		TEST(refuses_to_owe_more_than_was_granted),

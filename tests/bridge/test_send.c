@@ -120,11 +120,55 @@ static void a_smaller_window_gives_nothing_back(void **state)
 	sender_close(s);
 }
 
+/* What was not sent goes back, its numbers too, and what was sent stays. */
+static void what_was_not_sent_is_withdrawn(void **state)
+{
+	uint64_t first = 0, last = 0;
+	struct sender *s = take_up(WINDOW);
+	struct sender_message m;
+
+	(void)state;
+	put(8);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 5, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), 5);
+	sender_withdraw(s, false);
+	expect_queue(3, 5);
+
+	/* In a new connection the receiver has two of them: three are to be sent again. */
+	sender_pause(s);
+	assert_int_equal(sender_resume(s, 2), 0);
+	sender_credit(s, 8, 1 << 20);
+	assert_int_equal(sender_next(s, &m), 0);
+	assert_int_equal(m.sequence, 3);
+	sender_sent(s);
+	sender_stop(s, true);
+	sender_withdraw(s, true); /* of message 4, a part has gone */
+	expect_queue(4, 4);
+	assert_int_equal(sender_next(s, &m), 0);
+	assert_int_equal(m.sequence, 4);
+	sender_sent(s);
+	assert_int_equal(sender_next(s, &m), -EAGAIN);
+	assert_int_equal(sender_next_sequence(s), 5);
+	sender_withdraw(s, false);
+	expect_queue(4, 4);
+
+	/* And the same number is of another message then. */
+	sender_stop(s, false);
+	assert_int_equal(sender_next(s, &m), 0);
+	assert_int_equal(m.sequence, 5);
+	sender_sent(s);
+	expect_queue(3, 5);
+	sender_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_smaller_window_gives_nothing_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_not_sent_is_withdrawn, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("send", tests, NULL, NULL);

@@ -24,6 +24,7 @@ struct copy {
 	bool kept;        /* the hub that gave it to others has lost its memory since */
 	unsigned since;   /* of this leaf's messages, the first of this memory */
 	unsigned done_at; /* how many of them there were when it was acknowledged */
+	uint64_t id;      /* in its queue, where one of an epoch that ended may be in a worker's hands too */
 };
 
 struct message {
@@ -42,7 +43,7 @@ struct message {
 };
 
 struct work {
-	uint64_t task;
+	uint64_t task, id;
 	unsigned host, puts, collected;
 	bool used, acked;
 };
@@ -181,16 +182,26 @@ void books_unsure(uint64_t m)
 	at(m)->unsure = true;
 }
 
-unsigned books_run(unsigned host, uint64_t task)
+/* Is it this copy that a worker has, and not one of before? */
+static bool is_of(const struct copy *c, uint64_t id)
 {
+	return c->unsure || c->id == id;
+}
+
+unsigned books_run(unsigned host, uint64_t task, uint64_t id)
+{
+	struct copy *c = &at(task)->copy[host];
+
 	if (books.runs == RUNS_MAX) {
 		sim_fail("more runs than the books have room for");
 		books.runs--;
 	}
-	at(task)->copy[host].state = COPY_HERE;
-	at(task)->copy[host].begun = true;
+	if (is_of(c, id)) {
+		c->state = COPY_HERE;
+		c->begun = true;
+	}
 	sim_say("  a worker of host %u takes %u", host, (unsigned)task);
-	books.run[books.runs] = (struct work){.task = task, .host = host};
+	books.run[books.runs] = (struct work){.task = task, .id = id, .host = host};
 	return books.runs++;
 }
 
@@ -212,8 +223,10 @@ void books_acking(unsigned run)
 
 	w->acked = true;
 	sim_say("  a worker of host %u acks %u", w->host, (unsigned)w->task);
-	c->state = COPY_DONE;
-	c->done_at = books.leaf[w->host].sends;
+	if (is_of(c, w->id)) {
+		c->state = COPY_DONE;
+		c->done_at = books.leaf[w->host].sends;
+	}
 	if (at(w->task)->uses > 1)
 		sim_count(T_TWICE);
 	finish_if(w);
@@ -290,11 +303,12 @@ void books_coming(unsigned leaf, uint64_t m)
 		.unsure = true};
 }
 
-void books_came(unsigned leaf, uint64_t m, bool done)
+void books_came(unsigned leaf, uint64_t m, bool done, uint64_t id)
 {
 	struct message *msg = at(m);
 
 	msg->copy[leaf].unsure = false;
+	msg->copy[leaf].id = id;
 	if (!done) {
 		msg->copy[leaf].state = COPY_NONE;
 		return;

@@ -46,7 +46,7 @@ void books_put(uint64_t m, bool done);
 void books_unsure(uint64_t m); /* whoever put it died in that */
 
 /* A worker's: a run of this task begins; its first result is about to be put; and its end. */
-unsigned books_run(unsigned host, uint64_t task);
+unsigned books_run(unsigned host, uint64_t task, uint64_t id);
 void books_acking(unsigned run);
 void books_run_failed(unsigned run); /* the worker died, or gave it up */
 
@@ -59,7 +59,7 @@ void books_collect(unsigned host, uint64_t m);
 void books_arriving(unsigned leaf, uint64_t m);
 void books_arrived(unsigned leaf, uint64_t m, bool done);
 void books_coming(unsigned leaf, uint64_t m);
-void books_came(unsigned leaf, uint64_t m, bool done);
+void books_came(unsigned leaf, uint64_t m, bool done, uint64_t id);
 
 /* The hub's lease of what this leaf was sent: about to be settled; about to be given back. */
 void books_settling(unsigned leaf, uint64_t m);

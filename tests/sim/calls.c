@@ -217,6 +217,7 @@ int sim_nack(struct sq *q, const struct sq_lease *lease)
 static int put(struct sq *q, uint64_t m, const void *data, size_t len, int64_t timeout)
 {
 	const struct handle *h = handle_of(q);
+	uint64_t id = 0;
 
 	/* Into a queue that was removed, and nobody has noticed. A death in it leaves nothing, either way. */
 	bool away = h->removed != sim.host[h->bridge->host].removed[h->queue];
@@ -231,7 +232,7 @@ static int put(struct sq *q, uint64_t m, const void *data, size_t len, int64_t t
 	if (hubs(h))
 		books_arrived(h->leaf, m, r == 0);
 	else
-		books_came(h->leaf, m, r == 0);
+		books_came(h->leaf, m, r == 0, r == 0 && sq_last_put(q, &id) == 0 ? id : 0);
 	if (r == 0)
 		tell(h, "has put", m);
 	if (r == 0 && away && hubs(h))

@@ -5,6 +5,7 @@
 
 #include "end.h"
 #include "link_impl.h"
+#include "send.h"
 #include "sim.h"
 
 /*
@@ -336,6 +337,33 @@ static void take_turn(void *arg)
 	say(t);
 }
 
+/*
+ * A leaf that has drained, and leaves in time: the hub holds nothing for it, whatever it was sending
+ * when it heard so. What it did hold would wait for redeliver-after, though nobody has it.
+ */
+static void check_left(unsigned i)
+{
+	const struct link *leaf = link_of(i, 0), *hub = link_of(i, 1);
+
+	if (!sim.net[i].there[0] || !link_is_up(leaf) || !bridge_of(i, 1)->alive)
+		return;
+	sim_count(T_LEFT_CLEAN);
+	for (unsigned k = 0; k < link_streams(hub); k++) {
+		enum wire_direction direction;
+		struct link_end end;
+		const char *queue;
+		int n;
+
+		link_stream(hub, k, &direction, &queue, &end);
+		if (direction != WIRE_PULL || !end.sender)
+			continue;
+		n = sq_held(sender_queue(end.sender), NULL, 0);
+		if (n > 0)
+			sim_fail("leaf %u has drained and leaves, and the hub holds %d of %s for it", i,
+				n, queue);
+	}
+}
+
 /* All that is connected has finished what was under way; or the time for that is over. */
 static void leave_if_drained(struct bridge *b)
 {
@@ -353,6 +381,8 @@ static void leave_if_drained(struct bridge *b)
 		sim_count(b->host == HUB ? T_DRAINED_HUB : T_DRAINED_LEAF);
 	else
 		sim_count(T_DRAIN_TIMEOUT);
+	if (idle && b->host != HUB)
+		check_left(b->host);
 	bridge_leave(b);
 }
 

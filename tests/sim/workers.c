@@ -162,7 +162,7 @@ static void take_task(const struct doing *d)
 		return;
 	}
 	w->has = true;
-	w->run = books_run(d->host, task);
+	w->run = books_run(d->host, task, w->lease.id);
 	w->left = 1 + (unsigned)(sim_chance(3) ? sim_below(3) : 0);
 	if (sim.host[d->host].hung)
 		w->busy_ns = NEVER;
