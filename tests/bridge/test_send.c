@@ -167,8 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_smaller_window_gives_nothing_back, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-			what_was_not_sent_is_withdrawn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_not_sent_is_withdrawn, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("send", tests, NULL, NULL);

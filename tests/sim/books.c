@@ -24,7 +24,8 @@ struct copy {
 	bool kept;        /* the hub that gave it to others has lost its memory since */
 	unsigned since;   /* of this leaf's messages, the first of this memory */
 	unsigned done_at; /* how many of them there were when it was acknowledged */
-	uint64_t id;      /* in its queue, where one of an epoch that ended may be in a worker's hands too */
+	uint64_t
+		id; /* in its queue, where one of an epoch that ended may be in a worker's hands too */
 };
 
 struct message {

@@ -359,8 +359,9 @@ static void check_left(unsigned i)
 			continue;
 		n = sq_held(sender_queue(end.sender), NULL, 0);
 		if (n > 0)
-			sim_fail("leaf %u has drained and leaves, and the hub holds %d of %s for it", i,
-				n, queue);
+			sim_fail(
+				"leaf %u has drained and leaves, and the hub holds %d of %s for it",
+				i, n, queue);
 	}
 }
 

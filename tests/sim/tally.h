@@ -60,7 +60,7 @@
 	X(REMADE_HUB, 1, "hub's queues made anew")                                                 \
 	X(NOTICED, 1, "of these, noticed by a bridge that had it open")                            \
 	X(DRAINED_LEAF, 1, "leaves drained and left")                                              \
-	X(LEFT_CLEAN, 1, "of these, connected, with nothing of theirs left at the hub")               \
+	X(LEFT_CLEAN, 1, "of these, connected, with nothing of theirs left at the hub")            \
 	X(DRAINED_HUB, 1, "hubs drained and left")                                                 \
 	X(DRAIN_TIMEOUT, 1, "drains ended by their time")                                          \
 	X(RECALLED, 1, "frames of tasks that a leaf took back from its workers and gave back")     \
