@@ -274,6 +274,35 @@ static void test_skipping_for_long(void **state)
 }
 
 /*
+ * In a ring full of leases a writer keeps his claim: if it was taken from him nobody could put
+ * anything for it.
+ */
+static void test_claim_is_not_taken_in_vain(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+	struct sq_lease leases[3];
+	uint64_t p, w, v = 7;
+
+	for (uint64_t i = 0; i < 3; i++)
+		fx_put(a, i);
+	for (uint64_t i = 0; i < 3; i++)
+		leases[i] = fx_lease(a, i);
+	assert_int_equal(sqi_tail(b, &p), 0);
+	w = sqi_word(SQI_WRITING, b->owner, 0, p >> b->shift);
+	assert_int_equal(sqi_word_state(fx_word(b, p)), SQI_FREE);
+	fx_set(b, p, w);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(sq_put(a, &v, 8, SQ_NOWAIT), -EAGAIN);
+	assert_true(fx_word(b, p) == w);
+	assert_int_equal(fx_stat(a).revoked, 0);
+
+	assert_int_equal(sq_ack(a, &leases[1]), 0);
+	fx_put(a, v);
+	assert_true(fx_word(b, p) == w);
+	assert_int_equal(fx_stat(a).revoked, 0);
+}
+
+/*
  * A writer whose place was taken puts its message again, behind the others, and leaves nothing
  * behind.
  */
@@ -358,6 +387,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_hints_may_lie),
 	TEST(test_turn_of_redelivered_is_no_proof),
 	TEST(test_skipping_for_long),
+	TEST(test_claim_is_not_taken_in_vain),
 	TEST(test_given_up_place_is_skipped),
 	TEST(test_unknown_states),
 	TEST(test_garbage_words),
