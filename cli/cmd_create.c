@@ -38,7 +38,7 @@ const char help_create[] =
 	"\n"
 	"N and SIZE may end in k, M or G (powers of 1024); SPAN is like 250ms, 1.5s, 2m or 1h.\n"
 	"All its memory is taken from /dev/shm at once; it is told how much, if that is 1G or more, or most of\n"
-	"what there was. Either all the queues can be made, or none is.\n"
+	"what there was. Either all the queues can be made, or none is. A name with a dot is PREFIX.QUEUE.\n"
 	"\n"
 	"  sqctl create pq cq\n"
 	"  sqctl create --capacity 1M --small 16 numbers\n"
@@ -183,6 +183,21 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 	return code;
 }
 
+/* A dot in a name is more than a letter of it, which not everybody who writes one knows. */
+static void report_prefix(const char *queue)
+{
+	const char *dot = strchr(queue, '.');
+	char own[SQ_NAME_MAX + 1];
+
+	if (!dot || sq_prefix(own, sizeof(own)) < 0 ||
+		(strlen(own) == (size_t)(dot - queue) && strncmp(own, queue, strlen(own)) == 0))
+		return;
+	(void)report(EXIT_DONE,
+		"%s is the queue %s of the prefix %.*s, not of %s: say its whole name, and list it with "
+		"`sqctl ls -a`",
+		queue, dot + 1, (int)(dot - queue), queue, own);
+}
+
 int cmd_create(int argc, char **argv)
 {
 	struct sq_config config = {0};
@@ -210,6 +225,8 @@ int cmd_create(int argc, char **argv)
 
 		if (r < 0)
 			code = room_report(queues[i], r, size);
+		else
+			report_prefix(queues[i]);
 		if (r < 0 && i > 0)
 			(void)report(code,
 				"those before it were made: %s is the first that was not",

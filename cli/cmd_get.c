@@ -33,8 +33,9 @@ const char help_get[] =
 	"  sqctl get -0 files | xargs -0 ls -l\n"
 	"\n"
 	"Exit: 0 done (some came, or whoever read us left, or a signal ended --follow without -n), 1 empty, 3\n"
-	"shut down and drained, 64 usage, 66 no such queue, 70 damaged, 74 cannot write, 77 not allowed, 124\n"
-	"timed out: nothing came, or fewer than -n. A signal at another time ends it as if by that signal.\n";
+	"shut down and drained, 64 usage, 66 no such queue, 69 no place in the queue for one more participant,\n"
+	"70 damaged, 74 cannot write, 77 not allowed, 124 timed out: nothing came, or fewer than -n. A signal\n"
+	"at another time ends it as if by that signal.\n";
 
 static int report_end(struct take *get, int error)
 {

@@ -35,11 +35,11 @@ static const char rest[] =
 	"    3  shut down and drained\n"
 	"   64  usage: wrong command, option, value or item\n"
 	"   66  no such queue\n"
-	"   69  the system refuses what is needed: descriptors, memory\n"
+	"   69  what is needed cannot be had: descriptors, memory, a participant's place in the queue\n"
 	"   70  not a queue of this version, or damaged\n"
 	"   73  cannot create: there is one, or no room\n"
 	"   74  input or output failed\n"
-	"   75  full\n"
+	"   75  full of messages\n"
 	"   77  not allowed\n"
 	"  124  timed out\n"
 	"  128 and more: ended by a signal, of that number less 128: 130 Ctrl-C, 137 kill -9, 143 SIGTERM\n";

@@ -11,6 +11,7 @@
 #include "names.h"
 #include "report.h"
 #include "sq.h"
+#include "state.h"
 
 /* sqctl ls. A queue that cannot be opened is listed with the reason: to see it is why one lists. */
 
@@ -22,13 +23,12 @@ const char help_ls[] =
 	"\n"
 	"Exit: 0 done, even if there is none; 64 usage, 77 not allowed.\n";
 
-static const char *state_of(const struct sq_stat *st)
+/* What there is to know besides the state. */
+static const char *besides(const struct sq_stat *st)
 {
 	if (st->undelivered > 0)
-		return st->closed ? "shut down, dead letters" : "open, dead letters";
-	if (!st->closed)
-		return st->flags & SQ_EPHEMERAL ? "open, ephemeral" : "open";
-	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
+		return ", dead letters";
+	return !st->closed && st->flags & SQ_EPHEMERAL ? ", ephemeral" : "";
 }
 
 /* NULL, or why there is nothing to tell but the name. */
@@ -53,8 +53,9 @@ static void print_json(const char *full)
 		printf("{\"name\":\"%s\",\"error\":\"%s\"}\n", full, wrong);
 	else
 		printf("{\"name\":\"%s\",\"depth\":%" PRIu64 ",\"leased\":%" PRIu64
-		       ",\"participants\":%u,\"bytes\":%" PRIu64 ",\"state\":\"%s\"}\n",
-			full, st.depth, st.leased, st.participants, st.bytes, state_of(&st));
+		       ",\"participants\":%u,\"bytes\":%" PRIu64 ",\"state\":\"%s%s\"}\n",
+			full, st.depth, st.leased, st.participants, st.bytes, state_of(&st),
+			besides(&st));
 }
 
 static void print_line(const char *full, const char *shown, int width)
@@ -69,8 +70,8 @@ static void print_line(const char *full, const char *shown, int width)
 	}
 	(void)humanize_number(
 		size, 5, (int64_t)st.bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
-	printf("%-*s %10" PRIu64 " %10" PRIu64 " %12u %6s  %s\n", width, shown, st.depth, st.leased,
-		st.participants, size, state_of(&st));
+	printf("%-*s %10" PRIu64 " %10" PRIu64 " %12u %6s  %s%s\n", width, shown, st.depth,
+		st.leased, st.participants, size, state_of(&st), besides(&st));
 }
 
 static void print_table(const struct names *names, bool all)

@@ -40,8 +40,8 @@ const char help_put[] =
 	"  seq 1000000 | sqctl put pq\n"
 	"  find . -print0 | sqctl put -0 --timeout 10s files\n"
 	"\n"
-	"Exit: 0 done, 3 shut down, 64 usage or an item too long, 66 no such queue, 74 cannot read,\n"
-	"75 full, 77 not allowed, 124 timed out.\n";
+	"Exit: 0 done, 3 shut down, 64 usage or an item too long, 66 no such queue, 69 no place in the\n"
+	"queue for one more participant, 70 damaged, 74 cannot read, 75 full, 77 not allowed, 124 timed out.\n";
 
 struct put {
 	struct sq *q;
@@ -125,7 +125,7 @@ static int report_full(const struct put *put)
 	(void)humanize_number(size, 5, (int64_t)st.class[st.classes - 1].size, "", HN_AUTOSCALE,
 		HN_NOSPACE | HN_DECIMAL);
 	return report(EXIT_FULL,
-		"%s has no room for a message of that length now: %" PRIu64 " of %" PRIu64
+		"%s has no room for an item of that length now: %" PRIu64 " of %" PRIu64
 		" places for the largest, of up to %s bytes, are in use (`sqctl stat %s` shows all sizes); "
 		"take some with `sqctl get %s`, wait with a longer --timeout, or make a queue with more "
 		"--block-memory",

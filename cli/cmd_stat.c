@@ -11,6 +11,7 @@
 #include "pages.h"
 #include "report.h"
 #include "sq.h"
+#include "state.h"
 
 /* sqctl stat. One table says which numbers there are, for people and for programs. */
 
@@ -58,13 +59,6 @@ static const struct {
 };
 
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
-
-static const char *state_of(const struct sq_stat *st)
-{
-	if (!st->closed)
-		return "open";
-	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
-}
 
 static uint64_t number_of(const struct sq_stat *st, size_t i)
 {

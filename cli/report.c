@@ -103,7 +103,7 @@ int report_queue(const char *queue, int error)
 		return report(EXIT_BROKEN, "%s cannot be used: %s; remove it with `sqctl rm %s`",
 			queue, why ? why : "it changed just now", queue);
 	case EUSERS:
-		return report(EXIT_FULL,
+		return report(EXIT_UNAVAILABLE,
 			"%s has as many participants as it has room for; end some, or make it again with more "
 			"`--participants`",
 			queue);

@@ -9,8 +9,19 @@
  *
  * A queue is a bounded ring in a POSIX shared-memory object. Any process that may open the object
  * may put messages in and take messages out; there is no server. Any of them may be stopped or
- * killed at any instruction: nothing that was put is lost, nothing is delivered twice, and nobody
- * else waits for it.
+ * killed at any instruction, and nobody else waits for it.
+ *
+ * A message whose sq_put() returned 0 is delivered, and once, as long as the queue's memory lasts
+ * and nobody damages it; with two exceptions, one for each way to take it:
+ *
+ *	sq_get()    a process that is killed inside the call may take one message with it, which is
+ *	            lost, as it would be if it were killed an instruction later
+ *	sq_lease()  a lease that ends without an ack (the holder died, gave the message back, or
+ *	            overstayed the lease time) is followed by another delivery, with attempts > 1, and
+ *	            a late ack of the first gets -ESTALE: what was done with it may be done twice
+ *
+ * Who cannot accept that loss leases. A put that is interrupted by death happened or did not;
+ * sq_bind() tells which.
  *
  *	struct sq *q;
  *	sq_create("pq", NULL);
@@ -44,9 +55,11 @@
  *
  * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
- * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. On
- * the uncontended path they make no system call, but for a look at who is dead, twice a second (a
- * hundred times in a queue with a lease time; by all together not more than 40 times).
+ * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. While
+ * nobody has to sleep they make no system call, except to look for dead participants: a handle does
+ * so at most twice a second, and in a queue with a lease time, where it also looks for leases whose
+ * time is up, at most a hundred times. The handles of a queue share this work: together they do it
+ * at most forty times a second.
  *
  * Caveats
  *
@@ -54,24 +67,27 @@
  *   memory. A child made by a raw clone() that shares no memory is not noticed and keeps its parent
  *   "alive".
  * - Descriptors: a handle has one, and the lock on it is what says that the participant lives. A
- *   program that closes
- *   descriptors it did not open (closefrom() in a daemon's start) must do so before it opens handles: else others
- *   find it dead, and deliver its leases again.
- * - kill -9: a message in the hand of a killed get() may go with it, as it would an instruction
- *   later. Leases close that hole: a message leased by the dead is delivered again, with attempts >
- *   1.
+ *   program that closes descriptors it did not open (closefrom() in a daemon's start) must do so
+ *   before it opens handles. A handle whose descriptor was closed under it is taken for dead while
+ *   it goes on: its leases are delivered again, and what it was in the middle of is taken back and
+ *   its place given to another, so calls on it can spoil another participant's message or counts.
+ *   Do not use it again, not even for sq_close(), if its descriptor's number may be another file's.
+ * - kill -9: a process killed inside sq_get() may take that one message with it, as it would an
+ *   instruction later; one killed inside sq_get_many() those that the call had already taken. A
+ *   message longer than small_message that such a process had begun to copy comes back instead: it
+ *   counts as leased once more (attempts, max_attempts), and is delivered out of its order. Who
+ *   must lose nothing leases: what the dead had leased is delivered again, with attempts > 1.
  * - SIGSTOP is not death: leases of a stopped process last until it dies, or until the queue's
  *   lease time.
  * - /dev/shm is memory: a reboot empties it. All of it is reserved by sq_create().
  * - Trust: whoever may write the segment may damage it. Damage is reported (-EBADMSG), never
- *   followed; a message that was damaged itself is reported once and dropped. Cutting the object's file short is
- *   beyond help: the kernel answers with SIGBUS.
+ *   followed, but messages can be lost by it; a message that was damaged itself is reported once
+ *   and dropped. Nothing helps if the object's file is cut short: the kernel answers with SIGBUS.
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
  * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
  *   share a queue that has a lease time.
- * - A queue of lease time 0 asks nobody to be punctual. One with a lease time ends an overdue lease
- *   within 50 ms or so of its end (later on very large rings), if anybody waits on the queue or
- * uses it.
+ * - An overdue lease ends when somebody next looks at the clock: within some 50 ms (later on very
+ *   large rings), if anybody waits on the queue or uses it. Never before its time.
  */
 
 #include <stdbool.h>
@@ -109,20 +125,21 @@ struct sq_config {
 	uint32_t small_message;  /* messages to this size are kept in the ring itself; default 48 */
 	uint32_t participants;   /* handles at one time; default 1024 */
 	uint32_t mode;           /* permission bits of the object; default 0600 */
-	uint32_t max_attempts;   /* leases of a message before it is a dead letter; 0: no limit */
+	uint32_t max_attempts;   /* leases of a message before it is a dead letter, however they
+				    ended; 0: no limit */
 	int64_t lease_time;      /* nanoseconds; 0: until its holder acks, nacks or dies */
 	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
 	uint64_t
-		block_memory; /* bytes for each size class of larger messages: their capacity. Default
-				  2 MiB, and never less than eight of the longest; if max_message is left
-				  to its default too: 256 KiB, and one of the longest at a time */
+		block_memory; /* bytes for each size class of messages above small_message, but room
+				 for eight messages at least. Default 2 MiB; if max_message is
+				 left to its default, too: 256 KiB, but room for one at least */
 	uint32_t flags;       /* SQ_EPHEMERAL */
 	uint32_t reserved[9];
 };
 
 /*
- * sq_gc() removes the queue once no live participant is left and it has had one, or a minute went
- * by.
+ * sq_gc() removes the queue when it has no live participant, and has had one or is older than a
+ * minute.
  */
 #define SQ_EPHEMERAL 1u
 
@@ -149,9 +166,12 @@ struct sq_lease {
 
 /*
  * Totals since creation and the state now. Counters of participants that are gone are included.
- * put is exact at rest whatever died; depth, leased and back are a walk over the ring, exact when
- * nobody moves; so is took (messages that left for good), which is put - depth - leased. The others
- * may miss the last step of one who was killed.
+ *
+ * depth, leased, back and undelivered are counted by a walk over the ring: they are exact if no call
+ * on the queue is under way. put is exact then, too, once sq_recover() (or anybody who waits) has
+ * looked after the dead: until then it may lack the last put of a participant that was killed inside
+ * sq_put(). took is put - depth - leased - undelivered, and as exact as these. The others may lack
+ * the last step of each participant that was killed.
  */
 struct sq_stat {
 	uint64_t capacity, max_message, small_message, participants_max;
@@ -174,8 +194,8 @@ struct sq_stat {
 	uint64_t revoked;       /* late writers that lost their place */
 	uint64_t dead_letters;  /* messages moved to the dead-letter queue */
 	uint64_t damaged;       /* messages dropped because their memory had been damaged */
-	uint64_t
-		undelivered; /* dead letters that their queue does not take: they stay here, for nobody */
+	uint64_t undelivered;   /* dead letters that their queue does not take: they stay here, and
+				nobody gets them */
 	uint64_t blocks, blocks_free;
 	char dead_letter[SQ_NAME_MAX * 2 + 2];
 	uint32_t removed; /* 1: it has no name any more, so nobody can come to it */
@@ -194,7 +214,10 @@ struct sq_stat {
  *
  * Anybody may make files in /dev/shm. So a name without a prefix is refused (-EPERM) if the queue is
  * neither of the caller's own user nor of root, unless SQ_PREFIX is set: somebody else may have been
- * there first. Who means that queue says its prefix, one way or the other.
+ * there first. Who means that queue says its prefix, in the name or in SQ_PREFIX.
+ *
+ * A login name's other characters become `_` in the prefix, so `a.b` and `a_b` have one prefix: the
+ * queues of the first of them to make one are refused to the other (-EPERM), who sets SQ_PREFIX.
  */
 
 /*
@@ -215,9 +238,11 @@ int sq_create(const char *name, const struct sq_config *config);
 int sq_size(const struct sq_config *config, uint64_t *ret);
 
 /*
- * sq_unlink(): remove the queue. Those who have it open are told: what they put fails with -EIDRM,
- * what is in it can still be taken, and then gets fail, too. Its memory is freed when the last handle
- * is closed. The same happens, a moment later, if its file is removed by other means.
+ * sq_unlink(): remove the queue. For those who have it open puts that begin from now on fail with
+ * -EIDRM; what is in it can still be taken, and then gets fail with -EIDRM, too. A put that is under
+ * way may still go in. Messages that nobody takes are lost when the last handle is closed, which
+ * frees the memory. The same happens if the file is removed by other means, once a participant has
+ * noticed that: up to half a second later if the queue is in use, and puts succeed until then.
  *
  *	-ENOENT, -EACCES, -EINVAL
  *	-EPERM   another user's: see Names
@@ -264,7 +289,8 @@ void sq_close(struct sq *);
 int sq_put(struct sq *, const void *data, size_t len, int64_t timeout);
 
 /*
- * sq_get(): remove the first message and copy it to buf. Returns its length.
+ * sq_get(): remove the first message and copy it to buf. Returns its length: then the caller has it,
+ * and nobody else does. A process killed inside the call may take the message with it (see Caveats).
  *
  *	-EAGAIN, -ETIMEDOUT  empty
  *	-EMSGSIZE            it is longer than cap; it stays where it is
@@ -282,8 +308,8 @@ int sq_put_many(struct sq *, const struct iovec *, int n, int64_t timeout);
 
 /*
  * sq_get_many(): remove up to n messages, packed one behind the other in buf, described by ret[].
- * Waits for the first only, and then takes what is there and fits. Returns how many. Errors as
- * sq_get().
+ * Waits for the first only, and then takes what is there and fits. Returns how many. Not atomically:
+ * a process killed inside the call takes those with it that were taken by then. Errors as sq_get().
  */
 int sq_get_many(struct sq *, void *buf, size_t cap, struct iovec *ret, int n, int64_t timeout);
 
@@ -309,15 +335,20 @@ int sq_commit(struct sq *, size_t len, int64_t timeout);
 void sq_abort(struct sq *);
 
 /*
- * sq_lease(): take the first message, until sq_ack() removes it or sq_nack() gives it back. If the holder dies, closes, or overstays the queue's lease time it is
- * delivered again. A handle may hold any number. With max_attempts, a message leased that often is
- * moved to the dead-letter queue instead, at least once: a death in the middle of that leaves it in
- * both. If that queue is full or gone the message stays, and is delivered to nobody until there is
- * room for it: see sq_stat.undelivered.
+ * sq_lease(): take the first message, until sq_ack() removes it or sq_nack() gives it back. If the
+ * holder dies, closes the handle, or overstays the queue's lease time, the message is delivered again.
+ * A handle may hold any number of leases.
+ *
+ * With max_attempts, a message that was leased that often is moved to the dead-letter queue instead.
+ * It arrives there at least once: if the participant that moves it is killed in the middle, it is in
+ * both queues until it is moved again, and then twice in the dead-letter queue; the same if it is
+ * stopped there for longer than the lease time. If that queue is full, shut down or gone, the message
+ * stays here and is delivered to nobody until there is room for it: see sq_stat.undelivered.
  *
  *	-EAGAIN, -ETIMEDOUT  empty
- *	-EPIPE               shut down, and nothing left but leases; those of others may still come
- *	                     back, but who holds some himself is not kept waiting for them
+ *	-EPIPE               shut down and drained; or shut down, and all that is left is leased, some
+ *	                     of it by this handle. (While all that is left is leased by others, the
+ *	                     call waits: it may come back)
  *	-EIDRM               the same of a queue that was removed
  *	-ENOMEM              for the copy, in a queue with a lease time
  */
@@ -328,8 +359,9 @@ int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
  * time begins anew (nothing to do in a queue without one). They never block. The lease is borrowed;
  * after ack or nack it is void.
  *
- *	-ESTALE  the lease had ended and the message was given to another, or back to the queue.
- *	         What was done for it may be done twice; `data` is no longer valid.
+ *	-ESTALE  the lease had ended and the message was given to another, or back to the queue, or
+ *	         this lease was settled already. What was done for it may be done twice; `data` is no
+ *	         longer valid.
  *	-EINVAL  a lease of another handle, or of another queue
  */
 int sq_ack(struct sq *, const struct sq_lease *);
@@ -345,7 +377,8 @@ int sq_touch(struct sq *, const struct sq_lease *);
 int sq_shutdown(struct sq *, bool immediate);
 
 /*
- * sq_join(): wait until everything that was put before the call has been got or acked, or cannot be.
+ * sq_join(): wait until everything that was put before the call has been got or acked. Messages that
+ * can never be are not waited for: dead letters, which count as gone, and those below.
  *
  *	-EAGAIN, -ETIMEDOUT  not yet
  *	-EPIPE               some of it is left in a queue that was shut down at once
@@ -365,8 +398,8 @@ int sq_look(const char *name, struct sq_stat *ret);
 
 /*
  * sq_recover(): give back what dead participants held, now. Waiting calls do so by themselves now
- * and then. Returns how many dead participants were found. Anyone may call it at any time, and die
- * in it.
+ * and then. Returns how many dead participants were found. Anyone may call it at any time, and may
+ * be killed inside it.
  */
 int sq_recover(struct sq *);
 
@@ -389,19 +422,20 @@ int sq_bound(struct sq *, uint64_t key, uint64_t *ret);
 
 /*
  * sq_last_put(): the id of this handle's last put, to *ret; right after sq_bind(), that of the last
- * under the key, whoever made it and wherever it died. So a producer that keeps books of the ids
- * loses none: the count tells whether there is one more, and this which. -ENOENT: there was none.
+ * under the key, whoever made it and wherever it died. So a producer that records the ids of what it
+ * put can complete its record after a death: the count of sq_bind() tells whether one is missing,
+ * and this call which. -ENOENT: there was none.
  */
 int sq_last_put(struct sq *, uint64_t *ret);
 
 /*
  * Durable participants: sq_open_durable() opens the queue as the one of this `key` (not 0; the keys
- * are those of sq_bind()). Its leases outlive handle and process: they stay leased, in a queue
- * without a lease time for as long as it takes, until somebody opens it again, whose leases they
- * are then. sq_held() tells which: it fills ret[] with up to n of the leases this handle holds, in
- * no order, and returns how many there are in all; -EBADMSG: one of them was damaged, is dropped,
- * and the call may be repeated. sq_retire() makes of it an ordinary participant, whose leases come
- * back when it closes or dies.
+ * are those of sq_bind()). Its leases outlive handle and process: they stay leased until the queue is
+ * opened under that key again, and then are the new handle's. (In a queue with a lease time they end
+ * by that, like all others.) sq_held() fills ret[] with up to n of the leases that this handle holds,
+ * in no order, and returns how many there are in all; -EBADMSG: one of them was damaged and dropped,
+ * and the call may be repeated. sq_retire() makes the handle an ordinary participant, whose leases
+ * come back when it closes or dies.
  *
  *	-EBUSY   the participant of this key lives
  *	-ENOSPC  as many keys as the queue has participants
@@ -433,8 +467,8 @@ int sq_passed(struct sq *, uint64_t mark);
  * For those who wait for several things at once, in a loop of their own: sq_arm() asks to be woken
  * at the next news of this kind and fills *ret; then look for the news once more; then wait on the
  * futex (shared, not private) while it has that value, no longer than some ten milliseconds at a
- * time: a waker may have been killed. sq_wanted(): 1 if somebody has looked for a message in vain, or
- * gone to sleep for one, since the last call of this on any handle; else 0.
+ * time: a waker may have been killed. sq_wanted(): 1 if, since it was last called on any handle of
+ * the queue, somebody has found no message, or gone to sleep for one; else 0.
  */
 enum sq_news {
 	SQ_CAME = 1, /* messages */

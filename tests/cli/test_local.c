@@ -1278,14 +1278,14 @@ static void test_existing(void **state)
 	char told[128];
 
 	(void)state;
-	expect(sqctl(NULL, "create", queue("pq")), 0, NULL, NULL);
+	expect(sqctl(NULL, "create", queue("pq")), 0, NULL, "is the queue pq of the prefix");
 	expect(sqctl(NULL, "put", queue("pq"), "7"), 0, NULL, NULL);
 	(void)snprintf(told, sizeof(told), "there is a queue %s already", queue("pq"));
 	expect(sqctl(NULL, "local", "--prefix", prefix(), "--tasks", "1"), 73, NULL, told);
 	expect(sqctl(NULL, "get", queue("pq")), 0, "7\n", NULL);
 	assert_int_equal(left(), 1);
 	expect(sqctl(NULL, "rm", queue("pq")), 0, NULL, NULL);
-	expect(sqctl(NULL, "create", queue("cq")), 0, NULL, NULL);
+	expect(sqctl(NULL, "create", queue("cq")), 0, NULL, "is the queue cq of the prefix");
 	(void)snprintf(told, sizeof(told), "there is a queue %s already", queue("cq"));
 	expect(sqctl(NULL, "local", "--prefix", prefix(), "--tasks", "1"), 73, NULL, told);
 	assert_int_equal(left(), 1);

@@ -46,8 +46,8 @@ static void test_help(void **state)
 {
 	static const char *const codes[] = {"    0  done", "    1  empty",
 		"    3  shut down and drained", "   64  usage", "   66  no such queue",
-		"   73  cannot create", "   75  full", "   77  not allowed", "  124  timed out",
-		"  128 and more", "SQ_PREFIX"};
+		"   73  cannot create", "   75  full of messages", "   77  not allowed",
+		"  124  timed out", "  128 and more", "SQ_PREFIX"};
 	static const char *const names[] = {
 		"local", "create", "ls", "stat", "put", "get", "rm", "gc", "help"};
 	char text[64];
@@ -154,6 +154,51 @@ static void test_create(void **state)
 	assert_int_equal(got.capacity, 1024);
 	assert_int_equal(got.max_message, 1 << 20);
 	assert_int_equal(got.lease_time, 0);
+}
+
+/* The state is the same word to both, whatever else `ls` has to say beside it. */
+static void test_state(void **state)
+{
+	const struct sq_config config = {
+		.capacity = 16, .participants = 8, .max_attempts = 1, .dead_letter = "missing"};
+	struct sq_lease lease;
+	struct sq *q;
+
+	(void)state;
+	assert_int_equal(sq_create("q", &config), 0);
+	assert_int_equal(sq_open(&q, "q"), 0);
+	assert_int_equal(sq_put(q, "dead", 4, 0), 0);
+	assert_int_equal(sq_lease(q, &lease, 0), 0);
+	assert_int_equal(sq_nack(q, &lease), 0);
+	expect(sqctl(NULL, "ls"), 0, "  open, dead letters\n", NULL);
+	expect(sqctl(NULL, "stat", "q"), 0, "\nstate             open\n", NULL);
+	assert_int_equal(sq_put(q, "x", 1, 0), 0);
+	assert_int_equal(sq_shutdown(q, false), 0);
+	expect(sqctl(NULL, "ls"), 0, "  draining, dead letters\n", NULL);
+	expect(sqctl(NULL, "ls", "--json"), 0, "\"state\":\"draining, dead letters\"}", NULL);
+	expect(sqctl(NULL, "stat", "q"), 0, "\nstate             draining\n", NULL);
+	assert_int_equal(sq_lease(q, &lease, 0), 0);
+	assert_int_equal(sq_ack(q, &lease), 0);
+	expect(sqctl(NULL, "ls"), 0, "  shut down, dead letters\n", NULL);
+	expect(sqctl(NULL, "stat", "q"), 0, "\nstate             shut down\n", NULL);
+	sq_close(q);
+}
+
+/* A dot in the name: it is said what that means, if it is not what the name would mean without. */
+static void test_create_prefix(void **state)
+{
+	char full[128], text[256];
+
+	(void)state;
+	(void)snprintf(full, sizeof(full), "%s-other.q", getenv("SQ_PREFIX"));
+	(void)snprintf(text, sizeof(text),
+		"sqctl: %s is the queue q of the prefix %s-other, not of %s: say its whole name, and list it "
+		"with `sqctl ls -a`\n",
+		full, getenv("SQ_PREFIX"), getenv("SQ_PREFIX"));
+	expect(sqctl(NULL, "create", full), 0, NULL, text);
+	expect(sqctl(NULL, "rm", full), 0, NULL, NULL);
+	(void)snprintf(full, sizeof(full), "%s.q", getenv("SQ_PREFIX"));
+	expect(sqctl(NULL, "create", full), 0, NULL, NULL);
 }
 
 static void test_create_usage(void **state)
@@ -687,6 +732,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_help_anywhere, run_clean),
 		cmocka_unit_test_teardown(test_guess, run_clean),
 		cmocka_unit_test_teardown(test_create, run_clean),
+		cmocka_unit_test_teardown(test_create_prefix, run_clean),
+		cmocka_unit_test_teardown(test_state, run_clean),
 		cmocka_unit_test_teardown(test_create_usage, run_clean),
 		cmocka_unit_test_teardown(test_bad_prefix, run_clean),
 		cmocka_unit_test_teardown(test_create_taken, run_clean),
