@@ -24,7 +24,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 4
+#define SQI_LAYOUT_VERSION 5
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
@@ -108,6 +108,7 @@ struct sqi_head {
 	sqi_u64 swept_ms;   /* the last look for redeliveries nobody heard of */
 	sqi_u64 wanted;     /* 1: somebody looked for a message in vain */
 	sqi_u64 going; /* the participant that is about to remove it as abandoned; or SQI_GOING_DONE */
+	sqi_u64 asked_ms; /* nobody asks who is dead before this moment; as rescue_ms */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;

@@ -15,7 +15,10 @@
  */
 
 #define RESCUE_EVERY_MS 25
-#define RESCUE_SHARE    20 /* a pass may take 1/20 of the time */
+#define RESCUE_SHARE    20  /* a pass may take 1/20 of the time ... */
+#define ASK_SHARE       200 /* ... and asking the kernel who is dead, which costs most, 1/200 */
+#define ASK_SHARE_IDLE  1000
+#define IDLE_CELLS_MAX  4096 /* of a larger ring nobody looks whether it is idle */
 #define RESCUE_MS_MAX   60000
 #define SWEEP_EVERY_MS  1000
 #define RESCUE_LATE_MS  500
@@ -167,31 +170,80 @@ static uint64_t worked_us(void)
 }
 
 /*
+ * Has the moment come that this word says? Then the next is a little ahead, for whoever is first. A
+ * moment further ahead than it was meant to be is of another clock, or damage: it counts as now.
+ */
+static bool is_time(sqi_u64 *word, uint64_t now, uint64_t *ret_next)
+{
+	uint64_t due = sqi_look(word), moment = due >> 16;
+
+	if (moment > now && moment - now <= (due & UINT16_MAX))
+		return false;
+	*ret_next = sqi_rescue_at(now, RESCUE_EVERY_MS);
+	return sqi_cas(word, due, *ret_next);
+}
+
+/* What took so long is to take one part in `share` of the time: the next is as far ahead. */
+static void put_off(sqi_u64 *word, uint64_t next, uint64_t now, uint64_t took_us, unsigned share)
+{
+	uint64_t ms = took_us * share / 1000;
+
+	if (ms > RESCUE_EVERY_MS)
+		(void)sqi_cas(
+			word, next, sqi_rescue_at(now, ms < RESCUE_MS_MAX ? ms : RESCUE_MS_MAX));
+}
+
+/*
+ * Has nobody a cell in hand, and does nobody wait for a block? Then the dead have nothing that
+ * anybody waits for.
+ */
+static bool is_idle(const struct sq *h)
+{
+	if (sqi_look32(&h->head->freed) & 1)
+		return false;
+	for (uint64_t i = 0; i <= h->mask; i++)
+		if (i == IDLE_CELLS_MAX || sqi_word_owner(sqi_look(&sqi_cell(h, i)->word)) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * Look who is dead. What is asked of the kernel costs the more the more participants there are, for
+ * each question goes along all locks: so where hundreds wait and have nothing in hand it is asked
+ * seldom.
+ */
+static void look_for_dead(struct sq *h, uint64_t now)
+{
+	uint64_t next, began, took;
+
+	if (!is_time(&h->head->asked_ms, now, &next))
+		return;
+	began = worked_us();
+	(void)sqi_rescue(h);
+	took = worked_us() - began;
+	if (took * ASK_SHARE > (uint64_t)RESCUE_EVERY_MS * 1000)
+		put_off(&h->head->asked_ms, next, now, took,
+			is_idle(h) ? ASK_SHARE_IDLE : ASK_SHARE);
+}
+
+/*
  * The same at a bearable rate, whoever and however many call, and the other things that are looked
  * after in passing.
  */
 void sqi_rescue_now_and_then(struct sq *h)
 {
-	uint64_t now = sqi_now_ms(), due = sqi_look(&h->head->rescue_ms), moment = due >> 16;
-	uint64_t began, took, swept, next;
+	uint64_t now = sqi_now_ms(), next, swept, began;
 
-	/* A moment further ahead than it was meant to be is of another clock, or damage: it counts as now. */
-	if (moment > now && moment - now <= (due & UINT16_MAX))
+	if (!is_time(&h->head->rescue_ms, now, &next))
 		return;
-	next = sqi_rescue_at(now, RESCUE_EVERY_MS);
-	if (!sqi_cas(&h->head->rescue_ms, due, next))
-		return;
+	look_for_dead(h, now);
 	began = worked_us();
 	sqi_look_for_name(h);
-	(void)sqi_rescue(h);
 	sqi_due_sweep(h);
 	swept = sqi_look(&h->head->swept_ms);
 	if (now - swept >= SWEEP_EVERY_MS && sqi_cas(&h->head->swept_ms, swept, now))
 		sqi_back_sweep(h);
-	took = (worked_us() - began) * RESCUE_SHARE / 1000;
-	if (took > RESCUE_EVERY_MS)
-		(void)sqi_cas(&h->head->rescue_ms, next,
-			sqi_rescue_at(now, took < RESCUE_MS_MAX ? took : RESCUE_MS_MAX));
+	put_off(&h->head->rescue_ms, next, now, worked_us() - began, RESCUE_SHARE);
 }
 
 /* The same for those who leave it to others, unless nobody has done it for a good while. */

@@ -69,6 +69,10 @@
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
  * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
  *   share a queue that has a lease time.
+ * - The dead are looked for by those who wait, and now and then by those who use the queue. Of all
+ *   that wait one does it, every 10 to 50 ms; if that one has got what it waited for, or was stopped
+ *   or killed, another does so within a second, or within four if there were many participants. With
+ *   many hundreds of participants finding a dead one takes seconds, for asking after each has a price.
  * - A queue of lease time 0 asks nobody to be punctual. One with a lease time ends an overdue lease
  *   within 50 ms or so of its end (later on very large rings), if anybody waits on the queue or
  * uses it.

@@ -75,6 +75,7 @@ static const struct field head_fields[] = {
 	HEAD(freed, AN_EVENT),
 	HEAD(next_id, AN_ID),
 	HEAD(rescue_ms, A_MOMENT),
+	HEAD(asked_ms, A_MOMENT),
 	HEAD(joins, A_COUNT),
 	HEAD(created_s, A_COUNT),
 	HEAD(swept_ms, A_MOMENT),

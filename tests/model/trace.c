@@ -32,6 +32,7 @@ static const struct {
 	{offsetof(struct sqi_head, freed), "freed"},
 	{offsetof(struct sqi_head, next_id), "next_id"},
 	{offsetof(struct sqi_head, rescue_ms), "rescue_ms"},
+	{offsetof(struct sqi_head, asked_ms), "asked_ms"},
 	{offsetof(struct sqi_head, swept_ms), "swept_ms"},
 	{offsetof(struct sqi_head, wanted), "wanted"},
 	{offsetof(struct sqi_head, going), "going"},

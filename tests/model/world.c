@@ -84,8 +84,9 @@ void world_killed(unsigned who)
 	/* From now on sleepers look for the dead in passing. */
 	share_set_mode(SHARE_ALL);
 	share_note(AUDITOR, &head()->rescue_ms, "killed");
+	share_note(AUDITOR, &head()->asked_ms, "killed");
 	share_set_mode(SHARE_OFF);
-	head()->rescue_ms = 0;
+	head()->rescue_ms = head()->asked_ms = 0;
 	spec_kill(who);
 }
 

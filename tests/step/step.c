@@ -103,6 +103,7 @@ static pid_t start(struct scene *s)
 		s->op->start(s);
 	if (s->op->flags & RESCUE)
 		sqi_poke(&s->o->head->rescue_ms, 0);
+		sqi_poke(&s->o->head->asked_ms, 0);
 	return pid;
 }
 

@@ -76,6 +76,7 @@ static bool got_one(void *arg)
 
 	/* Whatever a busy machine did to the pace of looking. */
 	sqi_swap(&h->head->rescue_ms, 0);
+	sqi_swap(&h->head->asked_ms, 0);
 	sqi_rescue_now_and_then(h);
 	return sq_get(h, &v, 8, SQ_NOWAIT) == 8;
 }

@@ -93,6 +93,7 @@ static bool polled(struct poll *p)
 {
 	/* Whatever a busy machine did to the pace of looking. */
 	sqi_swap(&p->h->head->rescue_ms, 0);
+	sqi_swap(&p->h->head->asked_ms, 0);
 	return sq_get(p->h, &p->v, 8, SQ_NOWAIT) == 8;
 }
 
@@ -126,6 +127,7 @@ static void test_ended_though_nobody_waits(void **state)
 		fx_put(b, 8);
 		assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), 8);
 		sqi_swap(&b->head->rescue_ms, 0);
+		sqi_swap(&b->head->asked_ms, 0);
 		fx_nap(MS);
 	}
 }

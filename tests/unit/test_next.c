@@ -86,6 +86,7 @@ static bool moved_one(void *arg)
 
 	/* Whatever a busy machine did to the pace of looking. */
 	sqi_swap(&h->head->rescue_ms, 0);
+	sqi_swap(&h->head->asked_ms, 0);
 	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EAGAIN);
 	return fx_stat(h).dead_letters == 3;
 }

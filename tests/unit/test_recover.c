@@ -396,6 +396,7 @@ static void test_found_by_those_who_never_wait(void **state)
 
 		/* However long it is since the last look. */
 		sqi_swap(&a->head->rescue_ms, 0);
+		sqi_swap(&a->head->asked_ms, 0);
 		a->looked_ms = 0;
 
 		assert_int_equal(sq_put(a, &v, sizeof(v), SQ_NOWAIT), 0);
@@ -403,6 +404,28 @@ static void test_found_by_those_who_never_wait(void **state)
 		found = v == 1;
 	}
 	assert_true(found);
+}
+
+/*
+ * Asking who is dead is dear where there are many: it has a pace of its own, slower than that of the
+ * other things looked after in passing. Damage of it costs no more than its longest span.
+ */
+static void test_asked_at_its_own_pace(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+
+	fx_put(a, 1);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	sqi_swap(&a->head->rescue_ms, 0);
+	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_rescue_now_and_then(a);
+	fx_empty(a);
+	/* Further ahead than it can be: of another clock. */
+	sqi_swap(&a->head->rescue_ms, 0);
+	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms() + 50000, 100));
+	sqi_rescue_now_and_then(a);
+	fx_get(a, 1);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -420,6 +443,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_many_dead_at_once),
 	TEST(test_found_by_those_who_wait),
 	TEST(test_found_by_those_who_never_wait),
+	TEST(test_asked_at_its_own_pace),
 };
 
 FX_MAIN(tests)
