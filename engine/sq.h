@@ -73,6 +73,10 @@
  *   that wait one does it, every 10 to 50 ms; if that one has got what it waited for, or was stopped
  *   or killed, another does so within a second, or within four if there were many participants. With
  *   many hundreds of participants finding a dead one takes seconds, for asking after each has a price.
+ *   No call does more than about a millisecond of this beyond its own work: with millions of messages
+ *   a dead one's leases come back some tenths of a second after it was found, or some seconds. Only
+ *   sq_recover(), sq_gc(), an sq_open() that finds no free place, and whoever comes with the key of
+ *   a dead participant, do all of it.
  * - A queue of lease time 0 asks nobody to be punctual. One with a lease time ends an overdue lease
  *   within 50 ms or so of its end (later on very large rings), if anybody waits on the queue or
  * uses it.

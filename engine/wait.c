@@ -222,7 +222,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 			give_up_watch(h, watched);
 		watched = keeps_watch(h, watch_of(h, event), late) ? event : NULL;
 		late = false;
-		span = watched ? tick : long_tick(h);
+		span = watched || h->lap.count > 0 ? tick : long_tick(h);
 		until = deadline - now > span ? now + span : deadline;
 		if (side == &h->consuming)
 			sqi_poke(&h->head->wanted, 1); /* relaxed: it may be seen late */
@@ -234,6 +234,8 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 			} else {
 				sqi_rescue_if_late(h);
 			}
+			if (h->lap.count > 0)
+				tick = TICK_MIN_NS; /* there is work under way */
 		} else {
 			woken = event;
 		}

@@ -59,7 +59,7 @@ static void test_lost_bits_are_found(void **state)
 	assert_false(sqi_back_find(h, ~0u, &pos, &w));
 	assert_false(sqi_back_find(other, ~0u, &pos, &w));
 	fx_empty(h);
-	sqi_back_sweep(other);
+	sqi_back_sweep(other, 0, other->mask + 1);
 	/* The sweep is news for those who have looked in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
@@ -161,7 +161,7 @@ static void test_deferred(void **state)
 	/* Nobody is told, but the bit is there for whoever looks. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
-	sqi_back_sweep(h);
+	sqi_back_sweep(h, 0, h->mask + 1);
 	fx_get(h, 1);
 }
 

@@ -185,7 +185,7 @@ static void b_takes_it(void)
 	/* By now the lease is overdue, and b gets what that gives. */
 	if (!(deadline_at_event & 1))
 		fx_overdue(b, 0);
-	sqi_due_sweep(b);
+	sqi_due_sweep(b, 0, b->mask + 1);
 	drain(count);
 	for (int i = 0; i < 8; i++)
 		seen[i] += count[i];
