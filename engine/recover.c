@@ -19,10 +19,10 @@
  * read, the word was of the dead.
  */
 
-#ifndef SLICE_CELLS          /* the explorer has slices of one cell */
-#define SLICE_CELLS   1024   /* or blocks, between two looks at the clock */
-#define SLICE_NS      250000 /* of each of the four things that are done in slices */
-#define WALKED_ANYWAY 16384
+#ifndef SLICE_CELLS        /* the explorer has slices of one cell */
+#define SLICE_CELLS 256    /* or blocks, between two looks at the clock */
+#define SLICE_NS    250000 /* of each of the four things that are done in slices */
+#define SMALL       16384  /* cells and blocks, that are gone over at one go */
 #endif
 #define SLICE_QUESTIONS 8
 #define LAP_LEFT_MS     1000 /* a lap that nobody has gone on with for so long is another's to begin */
@@ -172,17 +172,21 @@ static void lap_block(struct sq *h, struct sqi_lap *lap, uint64_t index)
 			drop(lap, d);
 }
 
-/* Till that moment, or to the end. True: this is the end. */
+/*
+ * Till that moment, or to the end. True: this is the end. A small ring is done in less time than it
+ * takes to be preempted, and those who wait for it should not wait for us to come again.
+ */
 static bool go_on(struct sq *h, struct sqi_lap *lap, int64_t until_ns)
 {
 	uint64_t cells = h->mask + 1, all = cells + h->g.blocks;
+	bool whole = until_ns == INT64_MAX || all <= SMALL;
 
 	while (lap->left > 0 && lap->done < all) {
 		if (lap->done < cells)
 			lap_cell(h, lap, (lap->from + lap->done) & h->mask);
 		else
 			lap_block(h, lap, lap->done - cells);
-		if (++lap->done % SLICE_CELLS == 0 && lap->done < all && until_ns != INT64_MAX &&
+		if (++lap->done % SLICE_CELLS == 0 && lap->done < all && !whole &&
 			sqi_now_ns() >= until_ns)
 			break;
 	}
@@ -234,7 +238,7 @@ void sqi_give_up_slot(struct sq *h)
 
 	if (h->lap.claim)
 		(void)sqi_cas(&h->head->lap_ms, h->lap.claim, 0);
-	if (h->held > 0 || h->mask + 1 + h->g.blocks <= WALKED_ANYWAY) {
+	if (h->held > 0 || h->mask + 1 + h->g.blocks <= SMALL) {
 		sqi_reap(h, h->owner - 1, h->id);
 		return;
 	}

@@ -432,7 +432,7 @@ static void test_asked_at_its_own_pace(void **state)
 static const struct sq_config large = {
 	.capacity = 1 << 20, .participants = 8, .small_message = 16, .max_message = 16};
 
-#define CALLS_FOR_A_LAP 5000 /* a slice is a thousand cells at least */
+#define CALLS_FOR_A_LAP 5000 /* a slice is 256 cells at least */
 
 static void look_in_passing(struct sq *h)
 {
