@@ -121,24 +121,24 @@ static bool spoken_for(const struct sq *h, uint64_t index, uint64_t w)
 }
 
 /*
- * This participant is gone: free the blocks it held that no message is in. Its cells were let go
- * before, so a cell it was still writing does not count; and a message that leaves while we look
- * frees its block first, and our CAS fails.
+ * This participant is gone: free this block if it held it and no message is in it. Its cells were
+ * let go before, so a cell it was still writing does not count; and a message that leaves while we
+ * look frees its block first, and our CAS fails. False: the slot has another tenant.
  */
-void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
+bool sqi_block_reclaim(
+	struct sq *h, uint64_t index, unsigned owner, const struct sqi_slot *slot, uint64_t dead)
 {
-	for (uint64_t i = 0; i < h->g.blocks; i++) {
-		sqi_u64 *word = &sqi_block(h, i)->word;
-		uint64_t w = sqi_look(word);
+	sqi_u64 *word = &sqi_block(h, index)->word;
+	uint64_t w = sqi_look(word);
 
-		if (!(w & HELD) || owner_of(w) != owner || spoken_for(h, i, w))
-			continue;
-		/* After the look at the word: it is not of the slot's next tenant. */
-		if (sqi_look(&slot->id) != dead)
-			return;
-		if (sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
-			sqi_wake_all(&h->head->freed);
-	}
+	if (!(w & HELD) || owner_of(w) != owner || spoken_for(h, index, w))
+		return true;
+	/* After the look at the word: it is not of the slot's next tenant. */
+	if (sqi_look(&slot->id) != dead)
+		return false;
+	if (sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
+		sqi_wake_all(&h->head->freed);
+	return true;
 }
 
 /* Does this word of a block say that nobody has it? */

@@ -162,10 +162,10 @@ void sqi_back_taken(struct sq *h, uint64_t pos)
 		(void)sqi_cas(word_of(h, pos & h->mask), old, old & ~bit_of(pos & h->mask));
 }
 
-/* Find those whose bit was never set. */
-void sqi_back_sweep(struct sq *h)
+/* Find those whose bit was never set, among these cells. */
+void sqi_back_sweep(struct sq *h, uint64_t from, uint64_t count)
 {
-	for (uint64_t i = 0; i <= h->mask; i++)
+	for (uint64_t i = from; i < from + count; i++)
 		if (sqi_word_state(sqi_look(&sqi_cell(h, i)->word)) == SQI_BACK)
 			sqi_back_announce(h, i);
 }

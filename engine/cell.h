@@ -14,6 +14,11 @@
 #include "layout.h"
 #include "word.h"
 
+/*
+ * Into a cell that we have claimed. Released, though the commit does that once more: who takes these
+ * words for a block's reference, and read the cell's word before our claim, sees the claim when he
+ * looks at it again.
+ */
 static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t len)
 {
 	const unsigned char *from = data;
@@ -22,12 +27,12 @@ static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t l
 
 	for (i = 0; i < len / 8; i++) {
 		memcpy(&v, from + i * 8, 8);
-		sqi_poke(&c->data[i], v);
+		sqi_post(&c->data[i], v);
 	}
 	if (len % 8) {
 		v = 0;
 		memcpy(&v, from + i * 8, len % 8);
-		sqi_poke(&c->data[i], v);
+		sqi_post(&c->data[i], v);
 	}
 }
 

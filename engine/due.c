@@ -126,13 +126,13 @@ void sqi_due_finish(struct sq *h, uint64_t pos)
 		give_back(h, pos, old);
 }
 
-/* End the leases whose time is up. */
-void sqi_due_sweep(struct sq *h)
+/* End the leases whose time is up, among these cells. */
+void sqi_due_sweep(struct sq *h, uint64_t from, uint64_t count)
 {
 	uint64_t now = (uint64_t)sqi_now_ns();
 
 	if (!h->g.in.lease_ns)
 		return;
-	for (uint64_t i = 0; i <= h->mask; i++)
+	for (uint64_t i = from; i < from + count; i++)
 		end(h, i, now);
 }

@@ -13,8 +13,7 @@
  * a lease, copied, and acked.
  */
 
-#define COPY_NS         1000000000 /* and for each KiB as much more: far more than any copy takes */
-#define COPY_NS_PER_KIB 16000
+#define COPY_NS 1000000000 /* and SQI_COPY_NS_PER_KIB: far more than any copy takes */
 
 /* Copy the block's message and let it go. 0: it was taken from us, look again. */
 static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
@@ -26,7 +25,7 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 	if (r <= 0)
 		return r;
 	/* A copy may take longer than a lease is meant to. */
-	if (!sqi_due_extend(h, pos, taken, COPY_NS + lease.len / 1024 * COPY_NS_PER_KIB)) {
+	if (!sqi_due_extend(h, pos, taken, COPY_NS + lease.len / 1024 * SQI_COPY_NS_PER_KIB)) {
 		sqi_due_finish(h, pos);
 		return 0;
 	}

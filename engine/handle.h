@@ -25,6 +25,8 @@
 
 #define SQI_SEARCHES_MAX 4096 /* each may be a walk over all cells, so fewer than SQI_ROUNDS_MAX */
 
+#define SQI_COPY_NS_PER_KIB 16000 /* 64 MB/s: far slower than any copy */
+
 /* Positions between two publications of a hint. */
 #define SQI_HINT_EVERY 16
 
@@ -58,6 +60,31 @@ struct sqi_waiting {
 	} list[SQI_WAITING_MAX];
 };
 
+#ifndef SQI_LAP_MAX /* the explorer has fewer */
+#define SQI_LAP_MAX 8
+#endif
+
+/*
+ * Once round all cells and over all blocks, in slices, for some participants that were found dead
+ * before it began.
+ */
+struct sqi_lap {
+	uint64_t count;   /* of them; 0: there is no lap */
+	uint64_t left;    /* whose slots have no other tenant */
+	uint64_t from;    /* the cell it began at */
+	uint64_t done;    /* cells, and then blocks */
+	uint64_t next_ms; /* the next slice, not before */
+	uint64_t claim;   /* what we wrote to the head's lap_ms */
+	struct sqi_dead {
+		uint64_t id; /* 0: its slot has another tenant */
+		uint64_t number;
+		uint64_t durable; /* as it is in its slot */
+	} dead[SQI_LAP_MAX];
+};
+
+/* Cells in our hand, perhaps: those that our forerunner in the slot may have left are in it. */
+#define SQI_HELD_UNKNOWN ((uint64_t)1 << 62)
+
 struct sq {
 	/* What every call needs. */
 	unsigned char *cells;
@@ -83,6 +110,8 @@ struct sq {
 	int owed;             /* an error that sq_get_many() could not report yet */
 	unsigned fuel;        /* operations until the next look at the clock */
 	uint64_t looked_ms;   /* the last look for the dead in passing */
+	uint64_t held;        /* cells we have TAKEN, or more; 0: none */
+	struct sqi_lap lap;   /* of the dead that we found */
 
 	struct sqi_ref reserved; /* of a large reservation */
 	void *buffer;            /* of a small one */
@@ -221,20 +250,21 @@ void sqi_back_defer(struct sq *h, uint64_t pos);
 bool sqi_back_maybe(const struct sq *h);
 bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word);
 void sqi_back_taken(struct sq *h, uint64_t pos);
-void sqi_back_sweep(struct sq *h);
+void sqi_back_sweep(struct sq *h, uint64_t from, uint64_t count);
 
 /* due.c: lease times */
 bool sqi_due_prepare(struct sq *h, uint64_t pos, uint64_t w);
 bool sqi_due_extend(struct sq *h, uint64_t pos, uint64_t w, uint64_t more_ns);
 void sqi_due_finish(struct sq *h, uint64_t pos);
-void sqi_due_sweep(struct sq *h);
+void sqi_due_sweep(struct sq *h, uint64_t from, uint64_t count);
 
 /* arena.c */
 int sqi_block_get(struct sq *h, size_t len, struct sqi_ref *ret);
 void sqi_block_free(struct sq *h, const struct sqi_ref *ref);
 bool sqi_block_valid(const struct sq *h, const struct sqi_ref *ref);
 void *sqi_block_data(const struct sq *h, uint64_t index, uint64_t *ret_cap);
-void sqi_block_reclaim(struct sq *h, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
+bool sqi_block_reclaim(
+	struct sq *h, uint64_t index, unsigned owner, const struct sqi_slot *slot, uint64_t dead);
 bool sqi_block_is_free(uint64_t w);
 
 /* party.c */
@@ -249,6 +279,7 @@ int sqi_rescue(struct sq *h);
 void sqi_rescue_now_and_then(struct sq *h);
 void sqi_rescue_if_late(struct sq *h);
 void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
+void sqi_give_up_slot(struct sq *h);
 
 /* journal.c */
 void sqi_journal_fold(struct sq *h, struct sqi_slot *slot, uint64_t dead);

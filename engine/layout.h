@@ -24,7 +24,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 4
+#define SQI_LAYOUT_VERSION 5
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
@@ -108,6 +108,17 @@ struct sqi_head {
 	sqi_u64 swept_ms;   /* the last look for redeliveries nobody heard of */
 	sqi_u64 wanted;     /* 1: somebody looked for a message in vain */
 	sqi_u64 going; /* the participant that is about to remove it as abandoned; or SQI_GOING_DONE */
+	sqi_u64 asked_ms; /* nobody asks who is dead before this moment; as rescue_ms */
+
+	/*
+	 * Where those who look after all cells, slots and deadlines go on, a slice at a time. Nothing
+	 * depends on them but time.
+	 */
+	_Alignas(SQI_LINE) sqi_u64 lap_at; /* cells: of the dead */
+	sqi_u64 lap_ms; /* somebody is in the middle of it, and others need not begin, before this */
+	sqi_u64 ask_at;   /* slots */
+	sqi_u64 due_at;   /* cells: deadlines */
+	sqi_u64 sweep_at; /* cells: redeliveries nobody heard of; 0: not under way */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;
@@ -178,7 +189,7 @@ _Static_assert(sizeof(struct sqi_inputs) == 184, "layout");
 _Static_assert(offsetof(struct sqi_head, in) == 32, "layout");
 _Static_assert(offsetof(struct sqi_head, closed) == 256, "layout");
 _Static_assert(offsetof(struct sqi_head, came) == 448, "layout");
-_Static_assert(sizeof(struct sqi_head) == 704, "layout");
+_Static_assert(sizeof(struct sqi_head) == 768, "layout");
 _Static_assert(sizeof(struct sqi_head) <= SQI_PAGE, "layout");
 _Static_assert(sizeof(struct sqi_slot) == 128, "layout");
 _Static_assert(sizeof(struct sqi_entry) == 32, "layout");

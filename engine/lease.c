@@ -15,8 +15,6 @@
  * has come between.
  */
 
-#define COPY_NS_PER_KIB 16000 /* 64 MB/s: far slower than any copy */
-
 /* Is this very word in the hand of somebody who may be about to end a lease by it? */
 static bool is_ending(const struct sq *h, uint64_t w)
 {
@@ -65,6 +63,7 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 	/* R2. Acquires the message. */
 	if (!sqi_cas(&c->word, w, taken))
 		return 0;
+	h->held++;
 	h->ring_turn = !first;
 	if (first) {
 		/* Else it was asked for by its id, and there are others before it. */
@@ -87,8 +86,10 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 		w = sqi_look(&c->word);
 		if (!sqi_same_lease(w, taken))
 			return 0; /* it has ended: what was read may be of another message */
-		if (sqi_cell_damaged(h, pos, w) < 0)
+		if (sqi_cell_damaged(h, pos, w) < 0) {
+			h->held--;
 			return -EBADMSG;
+		}
 	}
 }
 
@@ -110,6 +111,7 @@ static int put_back(struct sq *h, uint64_t pos, uint64_t taken)
 		if (!sqi_same_lease(w, taken))
 			return -ENOMEM;
 		if (sqi_back(h, pos, w)) {
+			h->held--;
 			sqi_back_announce(h, pos);
 			return -ENOMEM;
 		}
@@ -128,7 +130,7 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 		return 1;
 	if (sqi_copy_new(h, lease->len, &lease->copy, &data) < 0)
 		return put_back(h, pos, taken);
-	if (!sqi_due_extend(h, pos, taken, lease->len / 1024 * COPY_NS_PER_KIB))
+	if (!sqi_due_extend(h, pos, taken, lease->len / 1024 * SQI_COPY_NS_PER_KIB))
 		return lost_lease(h, pos, lease->copy);
 	sqi_copy_bytes(data, lease->data, lease->len);
 	/* Still ours now, so it was all the time, and the copy is good. */
@@ -237,6 +239,7 @@ int sqi_finish(struct sq *h, const struct sq_lease *lease)
 		if (!holds(h, lease, &w))
 			return -ESTALE;
 	while (!sqi_cell_release(h, lease->id, w));
+	h->held--;
 	sqi_removed(h);
 	return 0;
 }
@@ -250,6 +253,7 @@ int sqi_give_back(struct sq *h, const struct sq_lease *lease, bool quietly)
 		if (!holds(h, lease, &w))
 			return -ESTALE;
 	while (!sqi_back(h, lease->id, w));
+	h->held--;
 	if (quietly)
 		sqi_back_defer(h, lease->id);
 	else

@@ -155,6 +155,8 @@ int sqi_join_party(struct sq *h, uint64_t key)
 
 	if (r == 0 && key)
 		r = sqi_journal_claim(h, key, &index);
+	if (key)
+		h->held = SQI_HELD_UNKNOWN;
 	if (r < 0 || (key && take_kept_slot(h, index)))
 		return r;
 	r = settle(h);
@@ -170,7 +172,7 @@ void sqi_leave_party(struct sq *h)
 	struct flock lock = byte_of(h->id);
 
 	if (h->slot)
-		sqi_reap(h, h->owner - 1, h->id);
+		sqi_give_up_slot(h);
 	h->slot = NULL;
 	/*
 	 * The descriptor's end is not that of its description, if this process's other handles

@@ -252,13 +252,14 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 		if (r < 0)
 			return r;
 		c = sqi_cell(h, p);
+		/* Released, as in sqi_cell_write(), and why there. */
 		if (m->data || m->len == 0) {
-			sqi_poke(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | m->len);
+			sqi_post(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | m->len);
 			sqi_cell_write(c, m->data, m->len);
 		} else {
-			sqi_poke(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | SQI_META_BLOCK);
-			sqi_poke(&c->data[0], m->block.gen);
-			sqi_poke(&c->data[1], m->block.index << 32 | m->block.len);
+			sqi_post(&c->meta, (p >> h->shift) << SQI_TURN_SHIFT | SQI_META_BLOCK);
+			sqi_post(&c->data[0], m->block.gen);
+			sqi_post(&c->data[1], m->block.index << 32 | m->block.len);
 			/*
 			 * Before the commit: whoever finds us dead must find the cell that speaks
 			 * for the block.

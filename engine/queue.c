@@ -15,7 +15,7 @@
 #define FUEL          64  /* a look costs as much as a tenth of one */
 #define FUEL_TIMED    1   /* in a queue with a lease time: leases end though nobody waits */
 #define LOOK_MS       500 /* and look after the dead so often */
-#define LOOK_TIMED_MS 10
+#define LOOK_TIMED_MS 10  /* the same, and who is in the middle of looking */
 
 /* From a geometry and a mapping: where everything is, and a participant. */
 int sqi_handle_init(struct sq *h, uint64_t key)
@@ -121,7 +121,7 @@ static void used(struct sq *h)
 		(void)sqi_add(&h->head->joins, 1);
 	h->counted = true;
 	now = sqi_coarse_ms();
-	if (now - h->looked_ms < (timed ? LOOK_TIMED_MS : LOOK_MS))
+	if (now - h->looked_ms < (timed || h->lap.count > 0 ? LOOK_TIMED_MS : LOOK_MS))
 		return;
 	h->looked_ms = now;
 	sqi_rescue_now_and_then(h);
@@ -415,6 +415,6 @@ int sq_recover(struct sq *h)
 	if (r < 0)
 		return r;
 	r = sqi_rescue(h);
-	sqi_due_sweep(h);
+	sqi_due_sweep(h, 0, h->mask + 1);
 	return r;
 }

@@ -86,6 +86,14 @@
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
  * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
  *   share a queue that has a lease time.
+ * - The dead are looked for by those who wait, and now and then by those who use the queue. Of all
+ *   that wait one does it, every 10 to 50 ms; if that one has got what it waited for, or was stopped
+ *   or killed, another does so within a second, or within four if there were many participants. With
+ *   many hundreds of participants finding a dead one takes seconds, for asking after each has a price.
+ *   No call does more than about a millisecond of this beyond its own work: with millions of messages
+ *   a dead one's leases come back some tenths of a second after it was found, or some seconds. Only
+ *   sq_recover(), sq_gc(), an sq_open() that finds no free place, and whoever comes with the key of
+ *   a dead participant, do all of it.
  * - An overdue lease ends when somebody next looks at the clock: within some 50 ms (later on very
  *   large rings), if anybody waits on the queue or uses it. Never before its time.
  */

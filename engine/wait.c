@@ -23,7 +23,9 @@
  * Of those who sleep on one event one keeps watch: it has short ticks, and the others long ones, for
  * hundreds that sleep should not wake twenty times a second each. When it has what it waited for it
  * gives the watch up, to the next who goes to sleep or has a tick. If it was killed or stopped, the
- * others see at their own ticks what it would have seen.
+ * others see at their own ticks what it would have seen. A tick costs some 100 us, nearly all of it
+ * in the kernel: so those who are many have it seldom. Slots are taken from the first on, so who
+ * has one of the first may be one of few, who wait for each other's ticks; the others are not.
  */
 
 #ifndef SPIN_PAUSES_MAX
@@ -31,7 +33,8 @@
 #endif
 #define TICK_MIN_NS  10000000 /* then 20, 40, and 50 ms */
 #define TICK_MAX_NS  50000000
-#define TICK_LONG_NS 1000000000 /* of those who do not keep watch */
+#define TICK_LONG_NS 1000000000 /* of those who do not keep watch; if they may be ... */
+#define MANY         8          /* ... in slots from this one on, four times that */
 #define NAP_NS       50000
 #define NAP_CAPACITY 256 /* a ring that does not run dry while a neighbour naps */
 #define FLOW_OPS     4
@@ -161,6 +164,12 @@ static bool keeps_watch(struct sq *h, sqi_u64 *watch, bool ask)
 	return (who == 0 || (ask && sqi_is_dead(h, who))) && sqi_cas(watch, who, h->id);
 }
 
+/* How long we sleep at most, if we do not keep watch. */
+static int64_t long_tick(const struct sq *h)
+{
+	return h->owner <= MANY ? TICK_LONG_NS : (int64_t)4 * TICK_LONG_NS;
+}
+
 /* We sleep no more. */
 static void give_up_watch(struct sq *h, sqi_u32 *event)
 {
@@ -213,7 +222,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 			give_up_watch(h, watched);
 		watched = keeps_watch(h, watch_of(h, event), late) ? event : NULL;
 		late = false;
-		span = watched ? tick : TICK_LONG_NS;
+		span = watched || h->lap.count > 0 ? tick : long_tick(h);
 		until = deadline - now > span ? now + span : deadline;
 		if (side == &h->consuming)
 			sqi_poke(&h->head->wanted, 1); /* relaxed: it may be seen late */
@@ -225,6 +234,8 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 			} else {
 				sqi_rescue_if_late(h);
 			}
+			if (h->lap.count > 0)
+				tick = TICK_MIN_NS; /* there is work under way */
 		} else {
 			woken = event;
 		}

@@ -26,4 +26,9 @@ static const void *const p __attribute__((unused)) = 0;
 #define PATIENCE_PAUSES 1
 #define SPIN_PAUSES_MAX 1
 
+/* Slices of one cell, and whoever has nothing in hand believes it. */
+#define SLICE_CELLS 1
+#define SLICE_NS    0
+#define SMALL       0
+
 #endif

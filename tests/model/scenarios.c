@@ -32,6 +32,7 @@
 #define STAT             CALL(OP_STAT, 0, NO_WAIT)
 #define TOUCH            CALL(OP_TOUCH, 0, NO_WAIT)
 #define RECOVER          CALL(OP_RECOVER, 0, NO_WAIT)
+#define SLICE            CALL(OP_SLICE, 0, NO_WAIT)
 #define SWEEP            CALL(OP_SWEEP, 0, NO_WAIT)
 #define EXPIRE           CALL(OP_EXPIRE, 0, NO_WAIT)
 #define CLOSE            CALL(OP_CLOSE, 0, NO_WAIT)
@@ -194,6 +195,48 @@ const struct scenario scenarios[] = {
 	{"two recoverers, another puts", 2, .filled = 1, .filled_block = true,
 		.ops = {{GET}, {RECOVER}, {RECOVER}, {PUT_BLOCK(2)}}, .bounds = {3, 1, 0, 0},
 		.longer = 4},
+	/* Looking after the dead in slices: a cell, or a block, at a time. */
+	{"slices, a lease", 2, .filled = 2,
+		.ops = {{LEASE, ACK}, {SLICE, SLICE, SLICE, GET}, {PUT(3), GET}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"slices, the slicer killed", 2, .filled = 1,
+		.ops = {{LEASE, ACK}, {SLICE, SLICE, SLICE}, {SLICE, SLICE, SLICE, GET}},
+		.bounds = {3, 2, 0, 0}, .longer = ALL},
+	{"slices, two of them, one stopped", 2, .filled = 1,
+		.ops = {{LEASE, ACK}, {SLICE, SLICE, SLICE}, {SLICE, SLICE, SLICE, GET}},
+		.bounds = {2, 1, 1, 0}, .longer = 3},
+	{"slices, a put", 2,
+		.ops = {{PUT(1)}, {SLICE, SLICE, SLICE}, {SLICE, PUT(2), SLICE, SLICE, GET}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"slices, next tenant", 2, .filled = 1,
+		.ops = {{LEASE}, {SLICE, SLICE, SLICE}, {RECOVER, CLOSE, JOIN, LEASE, PUT(2), ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"slices, next tenant's put", 2,
+		.ops = {{PUT(1)}, {SLICE, SLICE, SLICE}, {RECOVER, CLOSE, JOIN, PUT(2), GET}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"slices, another dies behind them", 2, .filled = 2,
+		.ops = {{LEASE, ACK}, {LEASE, ACK}, {SLICE, SLICE, SLICE, SLICE, SLICE, GET}},
+		.bounds = {3, 2, 0, 0}, .longer = ALL},
+	{"slices, block", 2, .filled = 1, .filled_block = true,
+		.ops = {{GET}, {SLICE, SLICE, SLICE, SLICE, SLICE, SLICE},
+			{RECOVER, PUT_BLOCK(2), PUT_BLOCK(3), GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 4},
+	{"slices, durable", 2, .filled = 1, .durable = {1},
+		.ops = {{LEASE, NACK}, {SLICE, SLICE, SLICE}, {OPEN(1), HELD, ACK, RETIRE}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	{"slices, bound", 2,
+		.ops = {{BIND(1), PUT(1)}, {SLICE, SLICE, SLICE}, {SLICE, BIND(1), PUT(2)}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	/* Redeliveries and the ring take turns. */
+	{"turns", 4, .filled = 3, .ops = {{LEASE, NACK, LEASE, NACK, LEASE, NACK, GET}, {GET}},
+		.bounds = {ALL, 0, 0, 0}},
+	{"turns, two poisoned", 4, .filled = 4,
+		.ops = {{LEASE, NACK, LEASE, NACK, LEASE, NACK},
+			{LEASE, NACK, LEASE, NACK, LEASE, NACK}},
+		.bounds = {4, 0, 0, 0}, .longer = ALL},
+	{"turns, a holder killed", 4, .filled = 4,
+		.ops = {{LEASE, ACK}, {RECOVER, LEASE, NACK, LEASE, NACK, GET}, {PUT(5), GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 3},
 	/* Lease times. */
 	{"overdue, holder killed", 2, 1000000, .filled = 1,
 		.ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET}, {RECOVER, PUT(2)}},

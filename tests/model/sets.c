@@ -388,6 +388,19 @@ static void print_queue(const struct queue *q)
 	printf("; %u put\n", q->count[0]);
 }
 
+/* The values that are in the ring, whichever way it went: a bit each. */
+unsigned spec_surely_queued(void)
+{
+	const struct set *s = &set[run.spec];
+	unsigned sure = ~0u;
+
+	for (uint32_t i = 0; i < s->queues; i++)
+		for (unsigned v = 0; v < VALUES_MAX; v++)
+			if (s->queue[i].place[v] != PLACE_QUEUED)
+				sure &= ~(1u << v);
+	return sure & ((1u << VALUES_MAX) - 1);
+}
+
 void spec_print(void)
 {
 	const struct set *s = &set[run.spec];

@@ -90,6 +90,9 @@ void spec_count(unsigned key, unsigned puts); /* under a key; or all, under 0 */
 void spec_dead_letter(unsigned value);        /* 0: and no more */
 
 /* For people: what may be in the queue now. */
+/* The values that are in the ring for sure: a bit each. */
+unsigned spec_surely_queued(void);
+
 void spec_print(void);
 unsigned spec_states(void);
 

@@ -8,11 +8,12 @@
 #include "share.h"
 #include "state.h"
 
-#define SMALL      16
-#define BLOCKS     4        /* of the eight there are at least: each costs steps */
-#define SOON_MS    50000    /* no rescue in passing before that, unless somebody died */
-#define A_WHILE_NS 15000000 /* more than one tick */
-#define MUTABLE    offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
+#define SMALL          16
+#define BLOCKS         4          /* of the eight there are at least: each costs steps */
+#define SOON_MS        50000      /* no rescue in passing before that, unless somebody died */
+#define A_WHILE_NS     15000000   /* more than one tick */
+#define SLICE_NS_APART 2000000000 /* whoever is in the middle of it was so long ago */
+#define MUTABLE        offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
 
 struct world world;
 
@@ -84,8 +85,9 @@ void world_killed(unsigned who)
 	/* From now on sleepers look for the dead in passing. */
 	share_set_mode(SHARE_ALL);
 	share_note(AUDITOR, &head()->rescue_ms, "killed");
+	share_note(AUDITOR, &head()->asked_ms, "killed");
 	share_set_mode(SHARE_OFF);
-	head()->rescue_ms = 0;
+	head()->rescue_ms = head()->asked_ms = 0;
 	spec_kill(who);
 }
 
@@ -392,6 +394,7 @@ static const enum call call_of[] = {
 	[OP_NACK] = CALL_NACK,
 	[OP_TOUCH] = CALL_TOUCH,
 	[OP_RECOVER] = CALL_RECOVER,
+	[OP_SLICE] = CALL_OTHER,
 	[OP_SWEEP] = CALL_SWEEP,
 	[OP_EXPIRE] = CALL_OTHER,
 	[OP_CLOSE] = CALL_CLOSE,
@@ -469,6 +472,30 @@ static bool nobody_else(const struct sq *h)
 	return true;
 }
 
+/*
+ * Redeliveries and the ring take turns: who has just had a redelivery does not get another while a
+ * message of the ring waits, as `waited` did from the beginning of this call to its end.
+ */
+static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, unsigned waited)
+{
+	struct hand *hand = &world.hand[who];
+	bool back;
+
+	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->slot)
+		return;
+	back = sqi_peek(&handle(who)->slot->redelivered) != redelivered;
+	if ((op->kind == OP_GET || op->kind == OP_LEASE) && back && hand->was_back &&
+		(waited & spec_surely_queued()))
+		explore_fail("a redelivery came before the ring's turn");
+	hand->was_back = back;
+}
+
+static bool is_taking(enum op_kind kind)
+{
+	return kind == OP_GET || kind == OP_LEASE || kind == OP_GET_MANY || kind == OP_LEASE_ID ||
+	       kind == OP_GET_ARMED;
+}
+
 static bool is_settling(enum op_kind kind)
 {
 	return kind == OP_ACK || kind == OP_NACK || kind == OP_TOUCH;
@@ -481,6 +508,8 @@ void world_call(unsigned who, const struct op *op)
 	int64_t timeout = op->wait == FOR_EVER ? SQ_FOREVER : op->wait ? A_WHILE_NS : SQ_NOWAIT;
 	struct result r = {0};
 	struct sq_stat st;
+	uint64_t redelivered = 0;
+	unsigned waited = 0;
 
 	if (is_settling(op->kind) && !world.hand[who].lease[op->value].data)
 		return; /* there was nothing to lease */
@@ -491,6 +520,10 @@ void world_call(unsigned who, const struct op *op)
 	if ((op->kind == OP_FIND || op->kind == OP_LEASE_ID) &&
 		op->value > world.scenario->filled && !world.hand[who].id)
 		return; /* it could not put it */
+	if (is_taking(op->kind)) {
+		redelivered = sqi_peek(&handle(who)->slot->redelivered);
+		waited = spec_surely_queued();
+	}
 	spec_begin(who, call_of[op->kind], count, value);
 	switch (op->kind) {
 	case OP_END:
@@ -527,9 +560,14 @@ void world_call(unsigned who, const struct op *op)
 	case OP_RECOVER:
 		r.done = sqi_rescue(handle(who)) >= 0;
 		break;
+	case OP_SLICE:
+		run.now_ns += SLICE_NS_APART;
+		sqi_rescue_now_and_then(handle(who));
+		r.done = 1;
+		break;
 	case OP_SWEEP:
-		sqi_due_sweep(handle(who));
-		sqi_back_sweep(handle(who));
+		sqi_due_sweep(handle(who), 0, handle(who)->mask + 1);
+		sqi_back_sweep(handle(who), 0, handle(who)->mask + 1);
 		r.done = 1;
 		break;
 	case OP_EXPIRE:
@@ -575,6 +613,8 @@ void world_call(unsigned who, const struct op *op)
 		world_durable_call(who, op, &r);
 		break;
 	}
+	if (is_taking(op->kind) && r.done)
+		check_turn(who, op, redelivered, waited);
 	if (!r.done || (op->kind != OP_BIND && !world_is_durable_call(op->kind)))
 		translate(op->kind, &r);
 	spec_end(who, call_of[op->kind], &r);

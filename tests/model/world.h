@@ -39,6 +39,7 @@ enum op_kind {
 	OP_NACK,
 	OP_TOUCH,
 	OP_RECOVER,
+	OP_SLICE,  /* time passes, and it looks after the dead in passing: some of it */
 	OP_SWEEP,  /* end overdue leases, find redeliveries that nobody heard of */
 	OP_EXPIRE, /* time passes: all leases are overdue */
 	OP_CLOSE,  /* leave */
@@ -114,6 +115,7 @@ struct hand {
 	uint64_t puts;      /* that went in, since it came */
 	uint64_t collected; /* it decided that the queue goes */
 	uint64_t mark;
+	uint64_t was_back; /* the last that it got or leased was a redelivery */
 	struct {
 		uint64_t id, attempts;
 		uint64_t data[BLOCK_LEN / 8];

@@ -119,6 +119,7 @@ static void settle_grave(struct scene *s)
 		if (letters)
 			crew_die("a letter found room in a full grave");
 		sqi_poke(&s->o->head->rescue_ms, 0);
+		sqi_poke(&s->o->head->asked_ms, 0);
 		sqi_poke(&s->o->head->swept_ms, 0);
 	}
 	scene_drain(s, s->o);

@@ -70,6 +70,7 @@ static void put_to_bed(struct scene *s, bool putting)
 	bed = s->report;
 	/* The dead are looked for as ever. */
 	sqi_poke(&s->o->head->rescue_ms, 0);
+	sqi_poke(&s->o->head->asked_ms, 0);
 	s->sleeper = fork();
 	if (s->sleeper < 0)
 		crew_die("fork: %s", strerror(errno));

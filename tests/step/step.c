@@ -101,8 +101,10 @@ static pid_t start(struct scene *s)
 	trace_await_begin(pid);
 	if (s->op->start)
 		s->op->start(s);
-	if (s->op->flags & RESCUE)
+	if (s->op->flags & RESCUE) {
 		sqi_poke(&s->o->head->rescue_ms, 0);
+		sqi_poke(&s->o->head->asked_ms, 0);
+	}
 	return pid;
 }
 

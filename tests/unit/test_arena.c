@@ -184,9 +184,11 @@ static void test_reclaim(void **state)
 	assert_int_equal(sqi_block_get(a, 300, &others), 0);
 	fx_die(b);
 	/* Of someone else: not touched. */
-	sqi_block_reclaim(a, owner, slot, id + 1);
+	for (uint64_t i = 0; i < a->g.blocks; i++)
+		(void)sqi_block_reclaim(a, i, owner, slot, id + 1);
 	assert_true(sqi_block_valid(a, &held));
-	sqi_block_reclaim(a, owner, slot, id);
+	for (uint64_t i = 0; i < a->g.blocks; i++)
+		assert_true(sqi_block_reclaim(a, i, owner, slot, id));
 	assert_false(sqi_block_valid(a, &held));
 	assert_true(sqi_block_valid(a, &others));
 	assert_int_equal(fx_stat(a).blocks_free, 24 - 5);

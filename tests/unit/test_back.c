@@ -59,7 +59,7 @@ static void test_lost_bits_are_found(void **state)
 	assert_false(sqi_back_find(h, ~0u, &pos, &w));
 	assert_false(sqi_back_find(other, ~0u, &pos, &w));
 	fx_empty(h);
-	sqi_back_sweep(other);
+	sqi_back_sweep(other, 0, other->mask + 1);
 	/* The sweep is news for those who have looked in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
@@ -76,6 +76,7 @@ static bool got_one(void *arg)
 
 	/* Whatever a busy machine did to the pace of looking. */
 	sqi_swap(&h->head->rescue_ms, 0);
+	sqi_swap(&h->head->asked_ms, 0);
 	sqi_rescue_now_and_then(h);
 	return sq_get(h, &v, 8, SQ_NOWAIT) == 8;
 }
@@ -160,7 +161,7 @@ static void test_deferred(void **state)
 	/* Nobody is told, but the bit is there for whoever looks. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
-	sqi_back_sweep(h);
+	sqi_back_sweep(h, 0, h->mask + 1);
 	fx_get(h, 1);
 }
 

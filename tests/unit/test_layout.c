@@ -30,7 +30,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 4);
+	assert_int_equal(SQI_LAYOUT_VERSION, 5);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
@@ -66,12 +66,18 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, swept_ms), 608);
 	assert_int_equal(offsetof(struct sqi_head, wanted), 616);
 	assert_int_equal(offsetof(struct sqi_head, going), 624);
-	assert_int_equal(offsetof(struct sqi_head, overdue), 640);
-	assert_int_equal(offsetof(struct sqi_head, reclaimed), 648);
-	assert_int_equal(offsetof(struct sqi_head, revoked), 656);
-	assert_int_equal(offsetof(struct sqi_head, dead_letters), 664);
-	assert_int_equal(offsetof(struct sqi_head, damaged), 672);
-	assert_int_equal(sizeof(struct sqi_head), 704);
+	assert_int_equal(offsetof(struct sqi_head, asked_ms), 632);
+	assert_int_equal(offsetof(struct sqi_head, lap_at), 640);
+	assert_int_equal(offsetof(struct sqi_head, lap_ms), 648);
+	assert_int_equal(offsetof(struct sqi_head, ask_at), 656);
+	assert_int_equal(offsetof(struct sqi_head, due_at), 664);
+	assert_int_equal(offsetof(struct sqi_head, sweep_at), 672);
+	assert_int_equal(offsetof(struct sqi_head, overdue), 704);
+	assert_int_equal(offsetof(struct sqi_head, reclaimed), 712);
+	assert_int_equal(offsetof(struct sqi_head, revoked), 720);
+	assert_int_equal(offsetof(struct sqi_head, dead_letters), 728);
+	assert_int_equal(offsetof(struct sqi_head, damaged), 736);
+	assert_int_equal(sizeof(struct sqi_head), 768);
 	assert_int_equal(offsetof(struct sqi_slot, puts), 8);
 	assert_int_equal(offsetof(struct sqi_slot, intent_pos), 16);
 	assert_int_equal(offsetof(struct sqi_slot, intent_base), 32);
@@ -125,7 +131,7 @@ static void test_the_default_queue(void **state)
 	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0x36b7f80f7bbd7ccb);
+	assert_int_equal(sqi_fingerprint(&g), 0xf184a1024ef58f21);
 }
 
 static void test_limits(void **state)

@@ -185,7 +185,7 @@ static void b_takes_it(void)
 	/* By now the lease is overdue, and b gets what that gives. */
 	if (!(deadline_at_event & 1))
 		fx_overdue(b, 0);
-	sqi_due_sweep(b);
+	sqi_due_sweep(b, 0, b->mask + 1);
 	drain(count);
 	for (int i = 0; i < 8; i++)
 		seen[i] += count[i];
@@ -238,6 +238,57 @@ static void check_put(void)
 static void test_put_met_by_a_consumer(void **state)
 {
 	meet(put_one, b_puts_and_drains, false, false, check_put);
+}
+
+static bool has_claim;
+static uint32_t armed;
+
+/*
+ * Writers stand in all other cells, for good. b shuts the queue down, and takes their claims away; there is
+ * no cell for the end, and b is about to sleep until there is one.
+ */
+static void b_waits_for_the_end(void)
+{
+	unsigned char buf[4096];
+	struct sq *c = fx_open("a");
+	ssize_t r;
+
+	for (uint64_t p = 0; p < 4; p++) {
+		uint64_t w = fx_word(b, p);
+
+		has_claim |= sqi_word_state(w) == SQI_WRITING && sqi_word_owner(w) == a->owner;
+		if (sqi_word_state(w) == SQI_FREE && sqi_word_turn(w) == 0)
+			fx_set(b, p, sqi_word(SQI_WRITING, c->owner, 0, 0));
+	}
+	assert_int_equal(sq_shutdown(b, false), 0);
+	do
+		r = sq_get(b, buf, sizeof(buf), SQ_NOWAIT);
+	while (r >= 0);
+	has_claim &= r == -EAGAIN;
+	armed = sqi_arm(&b->head->came);
+}
+
+/* Who lets go of his cell wakes those who wait for the end, though his put came to nothing. */
+static void test_end_met_by_a_late_writer(void **state)
+{
+	unsigned told = 0;
+	bool more = true;
+
+	size = 48;
+	for (long k = 1; more; k++) {
+		unsigned char buf[4096];
+
+		begin();
+		has_claim = false;
+		more = at_step(k, b_waits_for_the_end, put_one);
+		if (more && has_claim && result == -EPIPE) {
+			assert_true(sqi_look32(&b->head->came) != armed);
+			assert_int_equal(sq_get(b, buf, sizeof(buf), SQ_NOWAIT), -EPIPE);
+			told++;
+		}
+		fx_end(NULL);
+	}
+	assert_true(told > 0);
 }
 
 static void b_drains(void)
@@ -622,6 +673,7 @@ static void test_slow_fold(void **state)
 
 static const struct CMUnitTest tests[] = {
 	TEST(test_put_met_by_a_consumer),
+	TEST(test_end_met_by_a_late_writer),
 	TEST(test_get_met_by_a_consumer),
 	TEST(test_ack_met_by_the_end_of_its_time),
 	TEST(test_nack_met_by_the_end_of_its_time),

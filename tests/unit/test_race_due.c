@@ -90,14 +90,14 @@ static void turn_the_ring(uint64_t v)
 
 static void a_sweeps(void)
 {
-	sqi_due_sweep(a);
+	sqi_due_sweep(a, 0, a->mask + 1);
 }
 
 /* And finds what a has ended, and not yet told anybody. */
 static void b_sweeps(void)
 {
-	sqi_due_sweep(b);
-	sqi_back_sweep(b);
+	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_back_sweep(b, 0, b->mask + 1);
 }
 
 static void given_on_and_settled(void)
@@ -160,7 +160,7 @@ static bool killed_in_sweep(long k)
 		fx_die(a);
 		return true;
 	}
-	sqi_due_sweep(a);
+	sqi_due_sweep(a, 0, a->mask + 1);
 	countdown = 0;
 	return false;
 }
@@ -300,7 +300,7 @@ static void a_leases(void)
 static void its_time_is_up(void)
 {
 	fx_overdue(b, 0);
-	sqi_due_sweep(b);
+	sqi_due_sweep(b, 0, b->mask + 1);
 }
 
 /*
@@ -431,7 +431,7 @@ static void its_lease_time_goes_by(void)
 {
 	was_taken = fx_state(b, 0) == SQI_TAKEN;
 	fx_nap(3 * MS);
-	sqi_due_sweep(b);
+	sqi_due_sweep(b, 0, b->mask + 1);
 }
 
 static void a_gets_large(void)

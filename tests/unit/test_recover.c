@@ -396,6 +396,7 @@ static void test_found_by_those_who_never_wait(void **state)
 
 		/* However long it is since the last look. */
 		sqi_swap(&a->head->rescue_ms, 0);
+		sqi_swap(&a->head->asked_ms, 0);
 		a->looked_ms = 0;
 
 		assert_int_equal(sq_put(a, &v, sizeof(v), SQ_NOWAIT), 0);
@@ -403,6 +404,145 @@ static void test_found_by_those_who_never_wait(void **state)
 		found = v == 1;
 	}
 	assert_true(found);
+}
+
+/*
+ * Asking who is dead is dear where there are many: it has a pace of its own, slower than that of the
+ * other things looked after in passing. Damage of it costs no more than its longest span.
+ */
+static void test_asked_at_its_own_pace(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
+
+	fx_put(a, 1);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	sqi_swap(&a->head->rescue_ms, 0);
+	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_rescue_now_and_then(a);
+	fx_empty(a);
+	/* Further ahead than it can be: of another clock. */
+	sqi_swap(&a->head->rescue_ms, 0);
+	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms() + 50000, 100));
+	sqi_rescue_now_and_then(a);
+	fx_get(a, 1);
+}
+
+/* A ring that nobody goes over in one slice. */
+static const struct sq_config large = {
+	.capacity = 1 << 20, .participants = 8, .small_message = 16, .max_message = 16};
+
+#define CALLS_FOR_A_LAP 5000 /* a slice is 256 cells at least */
+
+static void look_in_passing(struct sq *h)
+{
+	sqi_swap(&h->head->rescue_ms, 0);
+	sqi_swap(&h->head->asked_ms, 0);
+	h->lap.next_ms = 0;
+	sqi_rescue_now_and_then(h);
+}
+
+/*
+ * A slot is released only after a whole lap, whatever is in the head: where laps begin, and who is
+ * said to be in the middle of one, decides nothing.
+ */
+static void test_in_slices(void **state)
+{
+	struct sq *a = fx_make("a", &large), *b = fx_open("a");
+	struct sqi_slot *slot = b->slot;
+	uint64_t id = b->id, chance = 88172645463325252;
+	int calls = 0;
+
+	fx_put(a, 1);
+	fx_put(a, 2);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	sqi_swap(&a->head->lap_at, 1000); /* it comes to the leased cell last */
+	look_in_passing(a);
+	assert_int_equal(a->lap.count, 1);
+	for (; slot->id == id; calls++) {
+		assert_true(calls < CALLS_FOR_A_LAP);
+		chance ^= chance << 13;
+		chance ^= chance >> 7;
+		chance ^= chance << 17;
+		sqi_swap(&a->head->lap_at, chance);
+		sqi_swap(&a->head->ask_at, chance);
+		sqi_swap(&a->head->due_at, chance);
+		sqi_swap(&a->head->sweep_at, chance);
+		sqi_swap(&a->head->lap_ms, chance);
+		look_in_passing(a);
+	}
+	assert_true(calls > 1);
+	assert_int_equal(fx_state(a, 0), SQI_BACK);
+	assert_int_equal(a->lap.count, 0);
+	fx_get(a, 1);
+	fx_get(a, 2);
+}
+
+/* While one is in the middle of a lap others begin none; but not for ever, and not for nonsense. */
+static void test_one_lap_at_a_time(void **state)
+{
+	struct sq *a = fx_make("a", &large), *b = fx_open("a"), *c = fx_open("a");
+
+	fx_put(a, 1);
+	(void)fx_lease(b, 1);
+	fx_die(b);
+	look_in_passing(a);
+	assert_int_equal(a->lap.count, 1);
+	assert_int_not_equal(a->head->lap_ms, 0);
+	look_in_passing(c);
+	assert_int_equal(c->lap.count, 0);
+	/* Who leaves in the middle says so. */
+	fx_close(a);
+	assert_int_equal(c->head->lap_ms, 0);
+	sqi_swap(&c->head->lap_ms, sqi_rescue_at(sqi_now_ms() - 2000, 1000));
+	look_in_passing(c);
+	assert_int_equal(c->lap.count, 1);
+	fx_close(c);
+	c = fx_open("a");
+	sqi_swap(&c->head->lap_ms, sqi_rescue_at(sqi_now_ms(), 60000));
+	look_in_passing(c);
+	assert_int_equal(c->lap.count, 1);
+}
+
+/* Cause: whoever closed a handle on a large ring went over all of it, for a second. */
+static void test_leaving_a_large_ring(void **state)
+{
+	static const struct sq_config config = {
+		.capacity = 1 << 15, .participants = 8, .max_message = 4096, .block_memory = 1};
+	struct sq *a = fx_make("a", &config), *b = fx_open("a");
+	uint64_t free = fx_stat(a).blocks_free;
+	struct sqi_slot *slot = b->slot;
+	struct sq_lease lease, second;
+	void *at;
+
+	/* What it holds it gives back. */
+	fx_put(a, 1);
+	fx_put(a, 2);
+	fx_put(a, 3);
+	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_lease(b, &second, SQ_NOWAIT), 0);
+	assert_int_equal(sq_ack(b, &second), 0);
+	assert_int_equal(sq_ack(b, &second), -ESTALE);
+	fx_close(b);
+	assert_int_equal(slot->id, 0);
+	fx_get(a, 1);
+	fx_get(a, 3);
+
+	/* Who has settled all does not look: this one is nobody's, as far as it can know. */
+	b = fx_open("a");
+	slot = b->slot;
+	fx_put(a, 4);
+	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_nack(b, &lease), 0);
+	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(sq_ack(b, &lease), 0);
+	assert_int_equal(sq_reserve(b, 4000, &at), 0);
+	fx_set(a, 100, sqi_word(SQI_TAKEN, b->owner, 1, 1));
+	fx_close(b);
+	assert_int_equal(slot->id, 0);
+	assert_int_equal(fx_state(a, 100), SQI_TAKEN);
+	assert_int_equal(fx_stat(a).blocks_free, free);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -420,6 +560,10 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_many_dead_at_once),
 	TEST(test_found_by_those_who_wait),
 	TEST(test_found_by_those_who_never_wait),
+	TEST(test_asked_at_its_own_pace),
+	TEST(test_in_slices),
+	TEST(test_one_lap_at_a_time),
+	TEST(test_leaving_a_large_ring),
 };
 
 FX_MAIN(tests)
