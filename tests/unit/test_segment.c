@@ -49,6 +49,62 @@ static void test_create(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+/* A file whose memory is not all there is no queue: using it would take memory, or end in SIGBUS. */
+static void test_holes(void **state)
+{
+	struct sq *other = fx_make("a", &(struct sq_config){.capacity = 65536}), *h = other;
+	int fd = open(path_of("a"), O_RDWR | O_CLOEXEC);
+	const char *why;
+	struct stat st;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 st.st_size / 2 & -4096, 4096),
+		0);
+	why = sq_check("a");
+	assert_non_null(why);
+	assert_non_null(strstr(why, "holes"));
+	assert_int_equal(sq_open(&h, "a"), -EPROTO);
+	assert_ptr_equal(h, other);
+	/* Filled again, it is one. */
+	assert_int_equal(posix_fallocate(fd, 0, st.st_size), 0);
+	assert_null(sq_check("a"));
+	(void)close(fd);
+}
+
+/*
+ * A name without a prefix is a queue of one's own or of root's: whoever made another of that name
+ * first would read all that is put there. With the prefix said it is meant.
+ */
+static void test_another_users_queue(void **state)
+{
+	char *prefix = strdup(getenv("SQ_PREFIX")), name[32], full[64];
+	struct sq *h;
+
+	if (geteuid() != 0) {
+		free(prefix);
+		skip(); /* only root can give a file away */
+	}
+	assert_non_null(prefix);
+	(void)snprintf(name, sizeof(name), "given%d", (int)getpid());
+	(void)snprintf(full, sizeof(full), "root.%s", name);
+	assert_int_equal(unsetenv("SQ_PREFIX"), 0);
+	assert_int_equal(sq_create(name, &tiny), 0);
+	assert_int_equal(sq_open(&h, name), 0);
+	sq_close(h);
+	assert_int_equal(chown(path_of(name), 65534, 65534), 0);
+	assert_int_equal(sq_open(&h, name), -EPERM);
+	assert_int_equal(sq_open(&h, full), 0);
+	sq_close(h);
+	assert_int_equal(setenv("SQ_PREFIX", "root", 1), 0);
+	assert_int_equal(sq_open(&h, name), 0);
+	sq_close(h);
+	assert_int_equal(sq_unlink(name), 0);
+	assert_int_equal(setenv("SQ_PREFIX", prefix, 1), 0);
+	free(prefix);
+}
+
 static void test_mode_in_spite_of_umask(void **state)
 {
 	static const uint32_t modes[] = {0600, 0660, 0666, 0640, 0777};
@@ -378,6 +434,8 @@ static void test_damaged_head_while_open(void **state)
 
 static const struct CMUnitTest tests[] = {
 	TEST(test_create),
+	TEST(test_holes),
+	TEST(test_another_users_queue),
 	TEST(test_mode_in_spite_of_umask),
 	TEST(test_no_room),
 	TEST(test_no_limit),

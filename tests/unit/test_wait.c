@@ -2,6 +2,8 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -590,6 +592,108 @@ static void test_signals_do_not_end_it(void **state)
 	assert_int_equal(s.v, 3);
 }
 
+struct idler {
+	pthread_t thread;
+	struct sq *h;
+	atomic_int tid;
+};
+
+static void *idle(void *arg)
+{
+	struct idler *s = arg;
+
+	atomic_store(&s->tid, gettid());
+	(void)get_in_vain(s->h, SQ_FOREVER);
+	return NULL;
+}
+
+static void begin_idling(struct idler *s)
+{
+	s->h = fx_open("a");
+	atomic_store(&s->tid, 0);
+	assert_int_equal(pthread_create(&s->thread, NULL, idle, s), 0);
+	while (atomic_load(&s->tid) == 0)
+		fx_nap(MS);
+}
+
+/* How often it went to sleep. */
+static long sleeps(const struct idler *s)
+{
+	char path[64], line[128];
+	long n = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", atomic_load(&s->tid));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (n < 0 && fgets(line, sizeof(line), f))
+		(void)sscanf(line, "voluntary_ctxt_switches: %ld", &n);
+	(void)fclose(f);
+	assert_true(n >= 0);
+	return n;
+}
+
+static bool is_watched(void *arg)
+{
+	struct sq *h = arg;
+
+	return sqi_look(&h->head->came_watch) != 0;
+}
+
+static bool watches(void *arg)
+{
+	struct idler *s = arg;
+
+	return sqi_look(&s->h->head->came_watch) == s->h->id;
+}
+
+/* Of those who sleep one looks after the dead many times a second, and the others hardly ever. */
+static void test_one_keeps_watch(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	struct idler s[4];
+	long before[4], watcher = 0, others = 0;
+	unsigned watchers = 0;
+
+	for (int i = 0; i < 4; i++)
+		begin_idling(&s[i]);
+	assert_true(fx_soon(is_watched, h, 60000 * MS));
+	fx_nap(1000 * MS); /* they have begun to sleep by then, or it shows as a few sleeps more */
+	for (int i = 0; i < 4; i++)
+		before[i] = sleeps(&s[i]);
+	/* Till the watcher has had 100 ticks, however long that takes: others have four or five. */
+	while (watcher < 100) {
+		fx_nap(100 * MS);
+		for (int i = 0; i < 4; i++)
+			if (watches(&s[i]))
+				watcher = sleeps(&s[i]) - before[i];
+	}
+	for (int i = 0; i < 4; i++) {
+		watchers += watches(&s[i]);
+		if (!watches(&s[i]))
+			others += sleeps(&s[i]) - before[i];
+	}
+	assert_int_equal(watchers, 1);
+	assert_true(others < 100);
+	assert_int_equal(sq_shutdown(h, true), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_join(s[i].thread, NULL), 0);
+}
+
+/* Whoever kept watch is dead, and gave it to nobody. */
+static void test_dead_watch_is_taken_over(void **state)
+{
+	struct sq *h = fx_make("a", &pair), *dead = fx_open("a");
+	struct idler s;
+
+	sqi_post(&h->head->came_watch, dead->id);
+	fx_die(dead);
+	begin_idling(&s);
+	assert_true(fx_soon(watches, &s, 60000 * MS));
+	assert_int_equal(sq_shutdown(h, true), 0);
+	assert_int_equal(pthread_join(s.thread, NULL), 0);
+}
+
 static void test_event_words(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
@@ -622,6 +726,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_too_large_for_the_first),
 	TEST(test_shutdown_wakes_who_waits_for_a_block),
 	TEST(test_signals_do_not_end_it),
+	TEST(test_one_keeps_watch),
+	TEST(test_dead_watch_is_taken_over),
 	TEST(test_event_words),
 };
 
