@@ -407,7 +407,7 @@ static int check_hub(const struct config *c, char why[static CONFIG_WHY_MAX])
 	if (!*c->address.host)
 		return say(why, -EINVAL, "where to listen? --listen 0.0.0.0:5678");
 	if (!*c->keys)
-		return say(why, -EINVAL,
+		return say(why, -ENOKEY,
 			"whose keys? --keys FILE, made by `sqbridge keygen --peer NAME --keys FILE`");
 	if (c->streams == 0)
 		return say(why, -EINVAL, "what to share? --share QUEUE:pull or QUEUE:push");
@@ -429,7 +429,8 @@ static int check_leaf(const struct config *c, char why[static CONFIG_WHY_MAX])
 	if (!*c->address.host)
 		return say(why, -EINVAL, "which hub? sqbridge leaf HOST:PORT");
 	if (!*c->keys)
-		return say(why, -EINVAL, "which key? --key FILE, as the hub's keygen made it");
+		return say(why, -ENOKEY,
+			"which key? --key FILE, made by `sqbridge keygen --peer NAME --keys FILE` on the hub");
 	if (c->streams == 0)
 		return say(why, -EINVAL, "which queues? --pull QUEUE, --push QUEUE");
 	return 0;

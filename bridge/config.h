@@ -101,13 +101,13 @@ struct config {
 };
 
 /*
- * config_parse(): argv as main() has it; nothing of it is kept. 0, or -EINVAL, -ENOENT, -EACCES,
+ * config_parse(): argv as main() has it; nothing of it is kept. 0, or -EINVAL, -ENOENT, -EACCES, -ENOKEY,
  * -EFBIG, -EIO with *why: where (flag, variable, file and line), what was wrong, what is allowed.
  * With the role CONFIG_HELP or CONFIG_VERSION nothing else is filled but help_for.
  */
 int config_parse(struct config *ret, int argc, char *const argv[], char why[static CONFIG_WHY_MAX]);
 
-/* config_check(): do the parts fit together? Part of config_parse(). 0 or -EINVAL. */
+/* config_check(): do the parts fit together? Part of config_parse(). 0, -EINVAL, or -ENOKEY. */
 int config_check(const struct config *c, char why[static CONFIG_WHY_MAX]);
 
 /*

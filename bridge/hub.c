@@ -54,6 +54,17 @@ static size_t find_key(void *ctx, const char *identity, uint8_t key[TLS_KEY_MAX]
 	return k->len;
 }
 
+/* What a key may not have; its owner is told why, and so is ours. */
+static int deny(struct peer *p, enum wire_direction direction, const char *queue, const char *why,
+	const char **ret_why)
+{
+	p->daemon->metrics.daemon.value[METRIC_REFUSED_DENIED]++;
+	log_event(LEVEL_WARNING, "denied", LOG_STR("peer", p->identity), LOG_STR("queue", queue),
+		LOG_STR("direction", wire_direction_name(direction)), LOG_STR("detail", why));
+	*ret_why = why;
+	return WIRE_E_DENIED;
+}
+
 /* Of a stream that was asked for by a peer that may. */
 int hub_open(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	struct link_end *ret, const char **ret_why)
@@ -63,21 +74,17 @@ int hub_open(void *context, struct link *l, enum wire_direction direction, const
 	const struct config_stream *share = config_share(d->config, queue, direction);
 	int r;
 
-	if (!share) {
-		*ret_why = "this queue is not shared in this direction";
-		return WIRE_E_NO_QUEUE;
-	}
-	if (!config_allows(d->config, p->identity, queue, direction)) {
-		d->metrics.daemon.value[METRIC_REFUSED_DENIED]++;
-		log_event(LEVEL_WARNING, "denied", LOG_STR("peer", p->identity),
-			LOG_STR("queue", queue),
-			LOG_STR("direction", wire_direction_name(direction)));
-		*ret_why = "this key may not do this with this queue";
-		return WIRE_E_DENIED;
-	}
+	if (!share)
+		return deny(
+			p, direction, queue, "this queue is not shared in this direction", ret_why);
+	if (!config_allows(d->config, p->identity, queue, direction))
+		return deny(
+			p, direction, queue, "this key may not do this with this queue", ret_why);
 	if (ret->sender || ret->receiver)
 		return 0;
 	r = daemon_end(d, p->identity, share, direction == WIRE_PULL, ret, ret_why);
+	if (r == WIRE_E_DENIED)
+		r = WIRE_E_NO_QUEUE; /* to us, not to the key */
 	if (r == 0)
 		log_event(LEVEL_INFO, "stream_open", LOG_STR("peer", link_peer(l)),
 			LOG_STR("queue", queue),

@@ -248,6 +248,13 @@ int keys_read(char **ret, size_t *ret_len, const char *path, char why[static KEY
 	/* Without O_NONBLOCK the opening of a pipe would wait for its other end. */
 	int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
+	if (fd < 0 && errno == ENOENT) {
+		r = keys_say(why, -errno,
+			"%s: %s; `sqbridge keygen --peer NAME --keys FILE` on the hub makes the hub's FILE and a "
+			"leaf's NAME.key",
+			path, strerror(errno));
+		goto out;
+	}
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		r = keys_say(why, -errno, "%s: %s", path, strerror(errno));
 		goto out;

@@ -102,6 +102,21 @@ static struct link *on_ready(void *context, struct conn *c)
 	return leaf->peer->link;
 }
 
+/* A key to which nothing is open is as good as a wrong one: it is told so once. */
+static void on_news(void *context, struct conn *c, struct link *l)
+{
+	struct daemon *d = context;
+
+	daemon_conn_news(context, c, l);
+	if (d->stopping || d->draining || !link_denied(l))
+		return;
+	log_event(LEVEL_ERROR, "all_denied", LOG_STR("peer", link_peer(l)),
+		LOG_STR("detail", "the hub opens none of these queues to this key"));
+	d->exit_code = EXIT_DENIED;
+	d->stopping = true;
+	leaf_stop(d);
+}
+
 static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end end)
 {
 	struct daemon *d = context;
@@ -168,7 +183,7 @@ static void connect_to(struct daemon *d, const struct addrinfo *to)
 		.handshake_ns = (int64_t)d->config->handshake_timeout_ns,
 		.context = d,
 		.ready = on_ready,
-		.news = daemon_conn_news,
+		.news = on_news,
 		.gone = on_gone};
 	int r = leaf->new_key ? take_key(d) : 0;
 

@@ -445,6 +445,14 @@ uint32_t link_retry_after_ms(const struct link *l)
 	return l->peer_retry_ms;
 }
 
+bool link_denied(const struct link *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (l->streams[i]->flowed || !l->streams[i]->denied)
+			return false;
+	return l->count > 0;
+}
+
 const char *link_peer(const struct link *l)
 {
 	return l->setup.peer;

@@ -130,6 +130,9 @@ bool link_give_up(struct link *, int64_t now_ns);
 /* How long the peer asked to be left alone, when it ended the last connection by an error; or 0. */
 uint32_t link_retry_after_ms(const struct link *);
 
+/* The leaf's: none of its streams has ever flowed, and all are denied to its key. */
+bool link_denied(const struct link *);
+
 const char *link_peer(const struct link *);
 const struct link_counts *link_counts(const struct link *);
 

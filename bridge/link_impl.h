@@ -41,6 +41,8 @@ struct stream {
 	int64_t retry_ns, touched_ns, lease_time;
 	int64_t closed_ns; /* the hub's: since when the leaf, connected, has not opened it; 0: it has */
 	bool drained;      /* its queue is shut down and empty, and that was told */
+	bool flowed;       /* the leaf's: it did, in some connection */
+	bool denied;       /* the leaf's: the hub said last that our key may not have it */
 };
 
 struct link {

@@ -9,9 +9,8 @@
 #include "loop_in.h"
 
 /*
- * The ring and its turns: what is wanted becomes requests, one system call submits them and waits,
- * completions go to their things. Timers need no request: the wait itself ends when the first is
- * due (IORING_FEAT_EXT_ARG).
+ * The loop and its turns: what is wanted becomes requests, the driver waits, completions go to their
+ * things. Timers need no request: the wait itself ends when the first is due.
  */
 
 enum {
@@ -85,6 +84,8 @@ static void thing_release(struct loop *l, struct thing *t)
 	l->slots_free = t->slot;
 	l->stats.objects--;
 	l->called = true;
+	if (l->driver->forget)
+		l->driver->forget(t);
 	t->type->release(l, t);
 }
 
@@ -109,43 +110,31 @@ uint64_t loop_user_data(const struct thing *t, enum op op)
 	return generation << (SLOT_BITS + OP_BITS) | (uint64_t)t->slot << OP_BITS | op;
 }
 
-/* A request of this thing, whose completion will be counted. NULL: the submission queue is full. */
-struct io_uring_sqe *loop_sqe(struct thing *t, enum op op)
+static enum op op_of(uint64_t user_data)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&t->loop->ring);
-
-	if (!sqe)
-		return NULL;
-	/* The prep functions of liburing 2.3 leave user_data alone. */
-	io_uring_sqe_set_data64(sqe, loop_user_data(t, op));
-	t->inflight++;
-	return sqe;
+	return user_data & ((1U << OP_BITS) - 1);
 }
 
-bool loop_cancel_fd(struct thing *t, int fd)
+struct thing *loop_thing_of(const struct loop *l, uint64_t user_data)
 {
-	struct io_uring_sqe *sqe = loop_sqe(t, OP_CANCEL);
+	uint32_t slot = user_data >> OP_BITS & ((1U << SLOT_BITS) - 1);
+	struct thing *t = slot < l->slots_n ? l->slots[slot].thing : NULL;
 
-	if (!sqe)
-		return false;
-	io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
-	return true;
+	return t && loop_user_data(t, op_of(user_data)) == user_data ? t : NULL;
 }
 
 void loop_dispatch(struct loop *l, uint64_t user_data, int res, unsigned flags)
 {
-	uint32_t slot = user_data >> OP_BITS & ((1U << SLOT_BITS) - 1);
-	struct thing *t = slot < l->slots_n ? l->slots[slot].thing : NULL;
-	enum op op = user_data & ((1U << OP_BITS) - 1);
+	struct thing *t = loop_thing_of(l, user_data);
 
 	l->stats.completions++;
-	if (!t || loop_user_data(t, op) != user_data) {
+	if (!t) {
 		l->stats.stale++;
 		return;
 	}
-	if (!(flags & IORING_CQE_F_MORE))
+	if (!(flags & DONE_MORE))
 		t->inflight--;
-	t->type->complete(l, t, op, res, flags);
+	t->type->complete(l, t, op_of(user_data), res, flags);
 	if (t->closing && t->inflight == 0)
 		loop_want(t); /* released by flush(): not now, when callers may still look at it */
 }
@@ -183,47 +172,6 @@ static void flush(struct loop *l)
 	}
 }
 
-static int submit_and_wait(struct loop *l, int64_t timeout_ns)
-{
-	struct __kernel_timespec ts = {
-		.tv_sec = timeout_ns / 1000000000,
-		.tv_nsec = timeout_ns % 1000000000,
-	};
-	struct io_uring_cqe *cqe;
-	int r;
-
-	if (timeout_ns == 0)
-		r = io_uring_submit_and_get_events(&l->ring);
-	else if (timeout_ns < 0)
-		r = io_uring_submit_and_wait(&l->ring, 1);
-	else
-		r = io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
-	/* EBUSY, EAGAIN: there are completions to be taken first. What was not submitted stays. */
-	if (r == -ETIME || r == -EINTR || r == -EBUSY || r == -EAGAIN)
-		return 0;
-	return r < 0 ? r : 0;
-}
-
-static void reap(struct loop *l)
-{
-	unsigned n = io_uring_cq_ready(&l->ring);
-
-	if (io_uring_cq_has_overflow(&l->ring)) {
-		l->stats.overflows++;
-		(void)io_uring_get_events(&l->ring); /* what fits now; again next turn */
-		n = io_uring_cq_ready(&l->ring);
-	}
-	while (n-- > 0) {
-		struct io_uring_cqe *cqe, copy;
-
-		if (io_uring_peek_cqe(&l->ring, &cqe) < 0 || !cqe)
-			break;
-		copy = *cqe;
-		io_uring_cqe_seen(&l->ring, cqe);
-		loop_dispatch(l, copy.user_data, copy.res, copy.flags);
-	}
-}
-
 int loop_turn(struct loop *l, int64_t timeout_ns)
 {
 	int64_t wait_ns;
@@ -243,14 +191,13 @@ int loop_turn(struct loop *l, int64_t timeout_ns)
 	 * flush() may have called back: closed(), or received() of what was held. Whoever was called
 	 * may have stopped us, or our caller may wait for just that.
 	 */
-	if (l->stopping || l->called || !TAILQ_EMPTY(&l->wanting) ||
-		io_uring_cq_ready(&l->ring) > 0)
+	if (l->stopping || l->called || !TAILQ_EMPTY(&l->wanting) || l->driver->ready(l))
 		wait_ns = 0;
-	r = submit_and_wait(l, wait_ns);
+	r = l->driver->wait(l, wait_ns);
 	if (r < 0)
 		return r;
 	l->now_ns = loop_clock_ns();
-	reap(l);
+	l->driver->reap(l);
 	if (!l->freeing)
 		loop_timers_run(l);
 	return 0;
@@ -283,16 +230,15 @@ int loop_new(struct loop **ret, const struct loop_config *config, char why[LOOP_
 {
 	static const struct loop_config defaults;
 	struct loop *l = calloc(1, sizeof(*l));
-	unsigned young;
 	int r;
 
 	if (!config)
 		config = &defaults;
+	*why = 0;
 	if (!l) {
-		loop_setup_explain(-ENOMEM, why);
+		loop_explain(-ENOMEM, why);
 		return -ENOMEM;
 	}
-	l->ring.ring_fd = -1;
 	l->slots_free = SLOT_NONE;
 	l->connections_max = config->connections_max ? config->connections_max
 						     : LOOP_CONNECTIONS_MAX;
@@ -302,22 +248,13 @@ int loop_new(struct loop **ret, const struct loop_config *config, char why[LOOP_
 	TAILQ_INIT(&l->listeners);
 	RB_INIT(&l->timers);
 	l->now_ns = loop_clock_ns();
-	r = loop_setup_ring(l, config, why);
-	if (r < 0)
-		goto fail;
-	young = config->young_buffers ? config->young_buffers : LOOP_YOUNG_BUFFERS;
-	r = loop_buffers_init(l, &l->young, young, LOOP_YOUNG_BYTES);
+	r = loop_choose(l, config, why);
 	if (r < 0) {
-		/* Buffer rings are of 5.19, and what else we need is no later than 6.1. */
-		loop_setup_explain(r == -EINVAL ? -ENOTSUP : r, why);
-		r = r == -EINVAL ? -ENOTSUP : r;
-		goto fail;
+		loop_free(l);
+		return r;
 	}
 	*ret = l;
 	return 0;
-fail:
-	loop_free(l);
-	return r;
 }
 
 void loop_free(struct loop *l)
@@ -331,12 +268,12 @@ void loop_free(struct loop *l)
 			loop_thing_close(l->slots[i].thing);
 	while (l->stats.objects > 0)
 		if (loop_turn(l, -1) < 0)
-			break; /* the ring is broken: what it holds is lost with it */
+			break; /* the driver is broken: what it holds is lost with it */
 	loop_timers_forget(l);
 	loop_futex_thread_free(l);
-	if (l->ring.ring_fd >= 0) {
+	if (l->driver) {
 		loop_buffers_deinit(l, &l->young);
-		io_uring_queue_exit(&l->ring);
+		l->driver->close(l);
 	}
 	free(l->groups);
 	free(l->slots);

@@ -11,9 +11,9 @@
 #include <bsd/sys/tree.h>
 
 /*
- * One thread that waits for everything: connections, timers, futex words, signals, descriptors. The
- * loop*.c files are the only ones that know io_uring. Whoever holds a connection (hub, leaf,
- * metrics) calls this.
+ * One thread that waits for everything: connections, timers, futex words, signals, descriptors; by
+ * io_uring, or by epoll where that is denied. The loop*.c files are the only ones that know which.
+ * Whoever holds a connection (hub, leaf, metrics) calls this.
  *
  * Everything here belongs to the thread that called loop_new(), and nothing may be called from
  * another one, nor from a child after fork().
@@ -66,9 +66,12 @@ struct loop_config { /* a zero field means its default */
 };
 
 /*
- * loop_new(): 0, and the loop to *ret; config may be NULL. Else what the kernel said: -EPERM,
- * -ENOSYS: io_uring is denied or missing; -ENOMEM: also for RLIMIT_MEMLOCK; -ENOTSUP: the kernel is
- * older than 6.1; and then `why` (LOOP_WHY_MAX bytes) holds one line: the reason and the remedy.
+ * loop_new(): 0, and the loop to *ret; config may be NULL. `why` (LOOP_WHY_MAX bytes) is then empty;
+ * or it is a loop over epoll, and `why` holds one line: the reason and the remedy. That is chosen
+ * where io_uring is denied or missing (EPERM, EACCES, ENOSYS) or the kernel is older than 6.1; by
+ * SQ_LOOP=poll in the environment always, by SQ_LOOP=uring never.
+ * Else -errno, and `why` holds the line: -ENOMEM: also for RLIMIT_MEMLOCK; -EINVAL: SQ_LOOP is
+ * neither; with SQ_LOOP=uring also -EPERM, -ENOSYS, ..., -ENOTSUP: older than 6.1.
  *
  * loop_free() closes all that is open, with the callbacks that belong to it, waits for the kernel to
  * let go of everything, and frees. NULL is allowed. Timers are forgotten, not called.
@@ -208,7 +211,7 @@ void loop_watch_close(struct loop_watch *w);
 /*
  * A descriptor, to be read by the callee when it can be: an eventfd, the end of a pipe. Level:
  * called again as long as there is something. The descriptor is borrowed until the end of the turn
- * after loop_poll_close(). -ENOMEM, -ENOSPC.
+ * after loop_poll_close(), and by one loop_poll at a time. -ENOMEM, -ENOSPC.
  */
 int loop_poll_new(
 	struct loop *l, int fd, void (*readable)(void *ctx), void *ctx, struct loop_poll **ret);
@@ -229,7 +232,7 @@ struct loop_stats {
 	uint64_t rearms;     /* receives armed */
 	uint64_t accepts_paused;
 	unsigned objects, connections;
-	bool defer, single, futex, multishot; /* what of the kernel is used */
+	bool uring, defer, single, futex, multishot; /* what of the kernel is used; !uring: epoll */
 };
 void loop_stats(const struct loop *l, struct loop_stats *ret);
 

@@ -7,8 +7,8 @@
 #include "loop_in.h"
 
 /*
- * Provided-buffer rings: memory that the kernel picks from when bytes have come, and not before.
- * A buffer is either in the ring (the kernel's) or with a connection (ours).
+ * Memory that the driver picks from when bytes have come, and not before. A buffer is either free
+ * (the driver's) or with a connection (ours).
  */
 
 enum {
@@ -42,19 +42,16 @@ uint8_t *loop_buffers_at(const struct buffers *b, uint16_t id)
 	return b->memory + (size_t)id * b->size;
 }
 
-void loop_buffers_give(struct buffers *b, uint16_t id)
+void loop_buffers_give(struct loop *l, struct buffers *b, uint16_t id)
 {
-	io_uring_buf_ring_add(
-		b->ring, loop_buffers_at(b, id), b->size, id, io_uring_buf_ring_mask(b->n), 0);
-	io_uring_buf_ring_advance(b->ring, 1);
+	l->driver->buffers_give(b, id);
 	b->free++;
 }
 
 int loop_buffers_init(struct loop *l, struct buffers *b, unsigned n, unsigned size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t head = (n * sizeof(struct io_uring_buf) + page - 1) & ~(page - 1);
-	struct io_uring_buf_reg reg = {.ring_entries = n};
+	size_t head = ((size_t)n * l->driver->head_bytes + page - 1) & ~(page - 1);
 	struct buffers new = {.size = size, .n = (uint16_t)n};
 	void *map;
 	int group, r;
@@ -72,16 +69,13 @@ int loop_buffers_init(struct loop *l, struct buffers *b, unsigned n, unsigned si
 		r = -ENOMEM;
 		goto fail_group;
 	}
-	new.ring = map;
+	new.head = map;
 	new.memory = (uint8_t *)map + head;
-	reg.ring_addr = (uintptr_t)map;
-	reg.bgid = new.group;
-	r = io_uring_register_buf_ring(&l->ring, &reg, 0);
+	r = l->driver->buffers_open(l, &new);
 	if (r < 0)
 		goto fail_map;
-	io_uring_buf_ring_init(new.ring);
 	for (unsigned i = 0; i < n; i++)
-		loop_buffers_give(&new, (uint16_t)i);
+		loop_buffers_give(l, &new, (uint16_t)i);
 	*b = new;
 	return 0;
 fail_map:
@@ -93,10 +87,10 @@ fail_group:
 
 void loop_buffers_deinit(struct loop *l, struct buffers *b)
 {
-	if (!b->ring)
+	if (!b->head)
 		return;
-	(void)io_uring_unregister_buf_ring(&l->ring, b->group); /* nothing of it is in flight */
-	(void)munmap(b->ring, b->mapped);
+	l->driver->buffers_close(l, b); /* nothing of it is in flight */
+	(void)munmap(b->head, b->mapped);
 	group_give(l, b->group);
 	*b = (struct buffers){0};
 }

@@ -80,8 +80,7 @@ int loop_connect(struct loop *l, const struct sockaddr *addr, socklen_t len, int
 	assert(ops->connected && ops->received && ops->ended && ops->sent && ops->closed);
 	if (len > sizeof(connect->addr))
 		return -EINVAL;
-	/* Not non-blocking: io_uring would hand EAGAIN to us instead of waiting itself. */
-	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | l->driver->socket_flags, 0);
 	if (fd < 0)
 		return -errno;
 	connect = calloc(1, sizeof(*connect));
@@ -108,22 +107,18 @@ fail_fd:
 	return r;
 }
 
-static bool flush_connect(struct loop_conn *c)
+static bool flush_connect(struct loop *l, struct loop_conn *c)
 {
 	struct connect *connect = c->connect;
-	struct io_uring_sqe *sqe;
 
 	if (!connect->sent) {
-		sqe = loop_sqe(&c->thing, OP_CONNECT);
-		if (!sqe)
-			return false;
-		io_uring_prep_connect(
-			sqe, c->fd, (const struct sockaddr *)&connect->addr, connect->len);
-		connect->sent = true;
-	} else if (connect->timed_out && !connect->cancelled) {
-		if (!loop_cancel_fd(&c->thing, c->fd))
-			return false;
-		connect->cancelled = true;
+		connect->sent = l->driver->connect(
+			&c->thing, c->fd, (const struct sockaddr *)&connect->addr, connect->len);
+		return connect->sent;
+	}
+	if (connect->timed_out && !connect->cancelled) {
+		connect->cancelled = l->driver->cancel_fd(&c->thing, c->fd);
+		return connect->cancelled;
 	}
 	return true;
 }
@@ -181,19 +176,11 @@ int loop_conn_finish(struct loop_conn *c)
 
 static bool flush_send(struct loop *l, struct loop_conn *c)
 {
-	struct io_uring_sqe *sqe;
-
 	if (!c->sending || c->send_armed)
 		return true;
-	sqe = loop_sqe(&c->thing, OP_SEND);
-	if (!sqe)
-		return false;
-	/* MSG_WAITALL: the kernel itself goes on after a partial send; not always. */
-	io_uring_prep_send(sqe, c->fd, c->send_data,
-		c->send_left < l->send_max ? c->send_left : l->send_max,
-		MSG_NOSIGNAL | MSG_WAITALL);
-	c->send_armed = true;
-	return true;
+	c->send_armed = l->driver->send(&c->thing, c->fd, c->send_data,
+		c->send_left < l->send_max ? c->send_left : l->send_max);
+	return c->send_armed;
 }
 
 static void complete_send(struct loop_conn *c, int res)
@@ -237,7 +224,7 @@ static bool flush_close(struct loop *l, struct loop_conn *c)
 	}
 	if (c->thing.inflight == 0 || c->cancelled)
 		return true;
-	c->cancelled = loop_cancel_fd(&c->thing, c->fd);
+	c->cancelled = l->driver->cancel_fd(&c->thing, c->fd);
 	return c->cancelled;
 }
 
@@ -246,7 +233,7 @@ static void conn_release(struct loop *l, struct thing *t)
 	struct loop_conn *c = (struct loop_conn *)t;
 
 	(void)close(c->fd);
-	if (c->window.ring)
+	if (c->window.head)
 		loop_buffers_deinit(l, &c->window);
 	if (c->held != &c->held_young)
 		free(c->held);
@@ -267,7 +254,7 @@ static bool conn_flush(struct loop *l, struct thing *t)
 	if (t->closing)
 		return flush_close(l, c);
 	if (c->connect)
-		return flush_connect(c);
+		return flush_connect(l, c);
 	return flush_send(l, c) && loop_receive_flush(l, c);
 }
 

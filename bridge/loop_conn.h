@@ -33,7 +33,7 @@ struct loop_conn {
 	bool receiving, armed, armed_window, armed_multishot;
 	bool paused, resumed, starving, ended, ended_told;
 	int ended_error;
-	struct buffers window; /* ring NULL: young */
+	struct buffers window; /* head NULL: young */
 	struct held *held, held_young;
 	unsigned held_max, held_first, held_n;
 	TAILQ_ENTRY(loop_conn) starve;

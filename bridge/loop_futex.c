@@ -6,15 +6,8 @@
 #include <stdlib.h>
 
 /*
- * Watches of futex words: by IORING_OP_FUTEX_WAIT where there is one, else by a thread.
+ * Watches of futex words: by the driver where it can (IORING_OP_FUTEX_WAIT), else by a thread.
  */
-
-/* Kernel 6.7. liburing has these from 2.5 on. */
-#define OP_FUTEX_WAIT    51
-#define FUTEX_U32_SHARED 2 /* FUTEX2_SIZE_U32, and not FUTEX2_PRIVATE */
-#define FUTEX_ANY        0xffffffff
-
-#define THREAD_RETRY_NS 10000000
 
 static const struct thing_type watch_type;
 
@@ -63,30 +56,23 @@ void loop_watch_close(struct loop_watch *w)
 	loop_thing_close(&w->thing);
 }
 
-static bool flush_close(struct loop_watch *w)
+static bool flush_close(struct loop *l, struct loop_watch *w)
 {
-	struct io_uring_sqe *sqe;
-
 	if (w->threaded) /* closed by loop_free() */
 		loop_thread_remove(w->thing.loop, w);
 	w->threaded = false;
 	if (w->thing.inflight == 0 || w->cancelled)
 		return true;
-	sqe = loop_sqe(&w->thing, OP_CANCEL);
-	if (!sqe)
-		return false;
-	io_uring_prep_cancel64(sqe, loop_user_data(&w->thing, OP_FUTEX), 0);
-	w->cancelled = true;
-	return true;
+	w->cancelled = l->driver->cancel(&w->thing, OP_FUTEX);
+	return w->cancelled;
 }
 
 static bool watch_flush(struct loop *l, struct thing *t)
 {
 	struct loop_watch *w = (struct loop_watch *)t;
-	struct io_uring_sqe *sqe;
 
 	if (t->closing)
-		return flush_close(w);
+		return flush_close(l, w);
 	if (!w->wanted)
 		return true;
 	if (!l->stats.futex) {
@@ -98,14 +84,9 @@ static bool watch_flush(struct loop *l, struct thing *t)
 		}
 		return true;
 	}
-	sqe = loop_sqe(t, OP_FUTEX);
-	if (!sqe)
-		return false;
-	io_uring_prep_rw(OP_FUTEX_WAIT, sqe, FUTEX_U32_SHARED, w->word, 0, w->value);
-	sqe->addr3 = FUTEX_ANY;
-	w->wanted = false;
-	w->armed = true;
-	return true;
+	w->armed = l->driver->futex(t, w->word, w->value);
+	w->wanted = !w->armed;
+	return w->armed;
 }
 
 void loop_thread_fired(struct loop_watch *w)

@@ -30,7 +30,7 @@ int loop_listen(struct loop *l, const struct sockaddr *addr, socklen_t len, int 
 	int yes = 1, fd, r;
 
 	assert(accepted);
-	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | l->driver->socket_flags, 0);
 	if (fd < 0)
 		return -errno;
 	if (addr->sa_family != AF_UNIX)
@@ -91,25 +91,20 @@ static bool flush_close(struct loop *l, struct loop_listener *li)
 	}
 	if (li->thing.inflight == 0 || li->cancelled)
 		return true;
-	li->cancelled = loop_cancel_fd(&li->thing, li->fd);
+	li->cancelled = l->driver->cancel_fd(&li->thing, li->fd);
 	return li->cancelled;
 }
 
 static bool listener_flush(struct loop *l, struct thing *t)
 {
 	struct loop_listener *li = (struct loop_listener *)t;
-	struct io_uring_sqe *sqe;
 
 	if (t->closing)
 		return flush_close(l, li);
 	if (li->armed || li->pause.armed || l->connections >= l->connections_max)
 		return true;
-	sqe = loop_sqe(t, OP_ACCEPT);
-	if (!sqe)
-		return false;
-	io_uring_prep_accept(sqe, li->fd, NULL, NULL, SOCK_CLOEXEC);
-	li->armed = true;
-	return true;
+	li->armed = l->driver->accept(t, li->fd);
+	return li->armed;
 }
 
 static void pause_over(void *ctx)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -9,10 +8,7 @@
 
 #include "loop_in.h"
 
-/*
- * Descriptors that become readable, and signals by way of one. A read by io_uring would cost a
- * kernel thread on those that cannot say "not yet"; a poll does not.
- */
+/* Descriptors that become readable, and signals by way of one. */
 
 struct loop_poll {
 	struct thing thing; /* first */
@@ -55,22 +51,16 @@ void loop_poll_close(struct loop_poll *p)
 static bool poll_flush(struct loop *l, struct thing *t)
 {
 	struct loop_poll *p = (struct loop_poll *)t;
-	struct io_uring_sqe *sqe;
 
 	if (t->closing ? t->inflight == 0 || p->cancelled : p->armed || p->broken)
 		return true;
-	sqe = loop_sqe(t, t->closing ? OP_CANCEL : OP_POLL);
-	if (!sqe)
-		return false;
 	if (t->closing) {
 		/* Not by descriptor: its owner may have closed it, and another may bear its number. */
-		io_uring_prep_cancel64(sqe, loop_user_data(t, OP_POLL), 0);
-		p->cancelled = true;
-	} else {
-		io_uring_prep_poll_add(sqe, p->fd, POLLIN);
-		p->armed = true;
+		p->cancelled = l->driver->cancel(t, OP_POLL);
+		return p->cancelled;
 	}
-	return true;
+	p->armed = l->driver->poll(t, p->fd);
+	return p->armed;
 }
 
 static void poll_complete(struct loop *l, struct thing *t, enum op op, int res, unsigned flags)

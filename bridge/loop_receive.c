@@ -6,14 +6,14 @@
 #include "loop_conn.h"
 
 /*
- * Receiving. The memory for it is a ring of buffers that the kernel fills: shared by the young
- * connections, one buffer each at most, by a request for each; or a window of one's own, by one
- * request for as long as it lasts (multishot). What the callee does not take stays in its buffer.
+ * Receiving. The memory for it are buffers that the driver fills: shared by the young connections,
+ * one buffer each at most, by a request for each; or a window of one's own, by one request for as
+ * long as it lasts (multishot). What the callee does not take stays in its buffer.
  * So holding up a peer needs no system call: his window fills, the request ends with ENOBUFS, the
- * socket fills, and TCP tells him. Armed again only when the request has ended (F_MORE clear) and
+ * socket fills, and TCP tells him. Armed again only when the request has ended (no DONE_MORE) and
  * everything was taken, so that all buffers are back.
  *
- * Invariant: each buffer is the kernel's, or in one connection's `held`, in the order of arrival.
+ * Invariant: each buffer is the driver's, or in one connection's `held`, in the order of arrival.
  */
 
 static struct held *held_at(struct loop_conn *c, unsigned i)
@@ -25,7 +25,7 @@ static void held_drop_first(struct loop_conn *c)
 {
 	struct held *h = held_at(c, 0);
 
-	loop_buffers_give(h->from, h->id);
+	loop_buffers_give(c->thing.loop, h->from, h->id);
 	c->held_first = (c->held_first + 1) % c->held_max;
 	c->held_n--;
 }
@@ -48,7 +48,7 @@ int loop_conn_window(struct loop_conn *c, unsigned buffers, unsigned size)
 	struct held *held;
 	int r;
 
-	if (c->window.ring)
+	if (c->window.head)
 		return -EALREADY;
 	if (c->thing.closing)
 		return -EPIPE;
@@ -130,36 +130,27 @@ void loop_conn_feed_starving(struct loop *l)
 
 bool loop_receive_flush(struct loop *l, struct loop_conn *c)
 {
-	struct buffers *b = c->window.ring ? &c->window : &l->young;
-	struct io_uring_sqe *sqe;
+	struct buffers *b = c->window.head ? &c->window : &l->young;
 
 	if (!c->receiving || c->armed || c->paused || c->starving || c->ended)
 		return true;
-	sqe = loop_sqe(&c->thing, OP_RECEIVE);
-	if (!sqe)
-		return false;
-	c->armed = true;
 	c->armed_window = b == &c->window;
 	c->armed_multishot = c->armed_window && l->stats.multishot;
-	if (c->armed_multishot)
-		io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
-	else
-		io_uring_prep_recv(sqe, c->fd, NULL, b->size, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = b->group;
-	l->stats.rearms++;
-	return true;
+	c->armed = l->driver->receive(&c->thing, c->fd, b, c->armed_multishot);
+	if (c->armed)
+		l->stats.rearms++;
+	return c->armed;
 }
 
 /* A buffer came with a completion: keep what is in it. */
 static void hold(struct loop *l, struct loop_conn *c, int res, unsigned flags)
 {
 	struct buffers *b = c->armed_window ? &c->window : &l->young;
-	uint16_t id = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
+	uint16_t id = (uint16_t)(flags >> DONE_BUFFER_SHIFT);
 
 	b->free--;
 	if (res <= 0 || c->thing.closing) {
-		loop_buffers_give(b, id);
+		loop_buffers_give(l, b, id);
 		return;
 	}
 	assert(c->held_n < c->held_max);
@@ -169,9 +160,9 @@ static void hold(struct loop *l, struct loop_conn *c, int res, unsigned flags)
 
 void loop_receive_complete(struct loop *l, struct loop_conn *c, int res, unsigned flags)
 {
-	if (flags & IORING_CQE_F_BUFFER)
+	if (flags & DONE_BUFFER)
 		hold(l, c, res, flags);
-	if (!(flags & IORING_CQE_F_MORE))
+	if (!(flags & DONE_MORE))
 		c->armed = false;
 	if (c->thing.closing)
 		return;

@@ -58,7 +58,13 @@ static void hold_standard_descriptors(void)
 
 static int exit_of(int error)
 {
-	return error == -EACCES || error == -EPERM ? EXIT_DENIED : EXIT_USAGE;
+	return error == -EACCES || error == -EPERM || error == -ENOKEY ? EXIT_DENIED : EXIT_USAGE;
+}
+
+/* Whatever is wrong with keys: one code, so that nobody has to know which. */
+static int exit_of_keys(int error)
+{
+	return error == -ENOMEM ? EXIT_SYSTEM : EXIT_DENIED;
 }
 
 static int keygen(void)
@@ -82,7 +88,10 @@ static int load_keys(struct keys **ret, const struct config *c, char why[static 
 
 	if (r == 0 && c->role == CONFIG_LEAF && !keys_at(*ret, 0)) {
 		keys_free(*ret);
-		r = keys_say(why, -EINVAL, "%.256s: there is no key in it", c->keys);
+		r = keys_say(why, -ENOKEY,
+			"%.256s: there is no key in it; a leaf's has one line, NAME:KEY, which `sqbridge "
+			"keygen --peer NAME` on the hub writes to NAME.key",
+			c->keys);
 	}
 	return r;
 }
@@ -259,7 +268,7 @@ static int check(void)
 	int r = load_keys(&keys, &config, why);
 
 	if (r < 0)
-		return complain("", why, exit_of(r));
+		return complain("", why, exit_of_keys(r));
 	keys_free(keys);
 	return EXIT_SUCCESS;
 }
@@ -275,12 +284,14 @@ static int serve(void)
 
 	r = load_keys(&keys, &config, keys_why);
 	if (r < 0)
-		return complain("", keys_why, exit_of(r));
+		return complain("", keys_why, exit_of_keys(r));
 	r = loop_new(&loop, NULL, why);
 	if (r < 0) {
 		keys_free(keys);
-		return complain("io_uring", why, EXIT_SYSTEM);
+		return complain("loop", why, r == -EINVAL ? EXIT_USAGE : EXIT_SYSTEM);
 	}
+	if (*why)
+		log_event(LEVEL_NOTICE, "loop_poll", LOG_STR("reason", why));
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);

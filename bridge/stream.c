@@ -256,6 +256,7 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 	st->acked = UINT64_MAX;
 	r = st->direction == WIRE_PULL ? opened_pull(l, st, f) : opened_push(l, st, f);
 	st->state = STREAM_FLOWING;
+	st->flowed = true;
 	return r;
 }
 
@@ -389,6 +390,7 @@ int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, 
 		return 0;
 	case WIRE_ERROR:
 		link_event_error(l, "stream_closed", &f->error);
+		st->denied = f->error.code == WIRE_E_DENIED;
 		stream_down(st);
 		st->state = l->setup.hub ? STREAM_CLOSED : STREAM_REFUSED;
 		st->retry_ns = now_ns + (f->error.retry_after_ms

@@ -83,8 +83,8 @@ enum wire_result {
 enum wire_code {
 	WIRE_E_PROTOCOL = 1, /* a frame that is none, or not now */
 	WIRE_E_VERSION,      /* no version in common */
-	WIRE_E_DENIED,       /* the key may not do this */
-	WIRE_E_NO_QUEUE,     /* the queue is not there, or not shared */
+	WIRE_E_DENIED,       /* the key may not do this, or nobody may */
+	WIRE_E_NO_QUEUE,     /* the queue is not there, or cannot be opened */
 	WIRE_E_CLOSED,       /* the queue is shut down */
 	WIRE_E_TOO_LARGE,    /* the sender's largest message does not fit in the receiver's queue */
 	WIRE_E_LIMIT,        /* too many streams, or links */

@@ -2,6 +2,8 @@
 #include <bsd/stdlib.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
 
 #include "command.h"
 #include "hold.h"
@@ -14,19 +16,29 @@
 
 /* sqctl produce: the recipe's producer. */
 
+#define RECIPE_MAX     999
+#define RECIPE_RATE    10
+#define RECIPE_SPAN_NS INT64_C(3000000000)
+#define SAY_NS         INT64_C(500000000) /* no rounds are said more often */
+
+#define PRODUCE_HELP_QUIET                                                                         \
+	"  -q, --quiet     do not say the rounds, nor that it waits, nor how many there were\n"
+
 const char help_produce[] =
-	"  --rate R        put so many, not as many as possible: 100/s, 10/3s\n"
-	"  --tasks N       end after so many\n"
+	"  --tasks N       end after so many; without --rate, as fast as it goes\n"
+	"  --forever       end at Ctrl-C (so it is without --tasks, too)\n"
+	"  --rate R        put so many: 100/s, 10/3s; or max, as fast as it goes (10/3s)\n"
 	"  --duration SPAN end after so long\n"
-	"  --max N         integers from 0 to N, at most 18446744073709551615 (1000000)\n"
+	"  --max N         integers from 0 to N, at most 18446744073709551615 (999)\n"
 	"  --below N       integers from 0 to N - 1\n"
-	"  --seed N        the same integers again (at random)\n" HOLD_HELP WAITING_HELP_TOTAL "\n"
-	"Puts random integers n >= 0, as text, for ever if nothing else is said. While the queue is full it\n"
-	"waits; what it could not put meanwhile is not made up for. Ctrl-C or SIGTERM end it in good order;\n"
-	"it says how many went in. If the queue is removed, it goes on with the one that has its name then;\n"
-	"if there is none, it ends or, with --wait, waits.\n"
+	"  --seed N        the same integers again (at random)\n" HOLD_HELP PRODUCE_HELP_QUIET "\n"
+	"Puts random integers as text: 10 every 3 seconds, from 0 to 999, for ever, if nothing else is said.\n"
+	"Each round, as the 10 of --rate 10/3s are, is said, but no more often than every half second; at the\n"
+	"end, how many went in. While the queue is full it waits; what it could not put meanwhile is not made\n"
+	"up for. Ctrl-C or SIGTERM end it in good order. If the queue is removed, it goes on with the one that\n"
+	"has its name then; if there is none, it ends or, with --wait, waits.\n"
 	"\n"
-	"  sqctl produce pq --rate 10/3s            at the recipe's pace\n"
+	"  sqctl produce pq                         the recipe's pace and range\n"
 	"  sqctl produce pq --tasks 1000000         as fast as it goes\n"
 	"  sqctl produce pq --duration 1m --wait    before there is a pq\n"
 	"\n"
@@ -38,16 +50,29 @@ struct produce {
 	const char *queue;
 	struct tasks tasks;
 	uint64_t todo;
-	int64_t duration_ns; /* 0: none */
+	bool any_rate, any_tasks, forever; /* were asked for */
+	int64_t duration_ns;               /* 0: none */
 	int64_t wait_ns;
+	uint64_t said; /* of those that went in */
+	int64_t said_ns;
 	struct waiting waiting;
 };
 
-enum { OPT_RATE = 256, OPT_TASKS, OPT_DURATION, OPT_MAX, OPT_BELOW, OPT_SEED, OPT_WAIT };
+enum {
+	OPT_RATE = 256,
+	OPT_TASKS,
+	OPT_FOREVER,
+	OPT_DURATION,
+	OPT_MAX,
+	OPT_BELOW,
+	OPT_SEED,
+	OPT_WAIT
+};
 
 static const struct option long_options[] = {
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"tasks", required_argument, NULL, OPT_TASKS},
+	{"forever", no_argument, NULL, OPT_FOREVER},
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"max", required_argument, NULL, OPT_MAX},
 	{"below", required_argument, NULL, OPT_BELOW},
@@ -57,15 +82,31 @@ static const struct option long_options[] = {
 	{0},
 };
 
+static const char *read_rate(struct produce *p, const char *text)
+{
+	p->any_rate = true;
+	if (strcmp(text, "max") == 0) {
+		p->tasks.rate = 0;
+		return NULL;
+	}
+	if (parse_rate(&p->tasks.rate, &p->tasks.rate_span_ns, text))
+		return "must be a rate such as 100 (a second), 100/s or 10/3s; or max";
+	return NULL;
+}
+
 static const char *parse_option(struct produce *p, int option)
 {
 	const char *wrong;
 
 	switch (option) {
 	case OPT_RATE:
-		return parse_rate(&p->tasks.rate, &p->tasks.rate_span_ns, optarg);
+		return read_rate(p, optarg);
 	case OPT_TASKS:
+		p->any_tasks = true;
 		return parse_count(&p->todo, optarg, 0, INT64_MAX);
+	case OPT_FOREVER:
+		p->forever = true;
+		return NULL;
 	case OPT_DURATION:
 		return parse_duration(&p->duration_ns, optarg);
 	case OPT_MAX:
@@ -106,22 +147,61 @@ static int read_options(struct produce *p, int argc, char **argv)
 			"produce", "the name of a queue is missing; `sqctl ls` lists them");
 	if (argc - optind > 1)
 		return report_usage("produce", "one queue at a time");
+	if (p->forever && (p->any_tasks || p->duration_ns))
+		return report_usage("produce", "--forever excludes --tasks and --duration");
+	if (!p->any_rate && !p->any_tasks) {
+		p->tasks.rate = RECIPE_RATE;
+		p->tasks.rate_span_ns = RECIPE_SPAN_NS;
+	}
 	p->queue = argv[optind];
 	return EXIT_DONE;
+}
+
+/* How many at once: of a pace that lets each round be said, no more than what it lacks. */
+static unsigned batch(const struct produce *p, uint64_t k)
+{
+	uint64_t n = p->todo - k, left;
+
+	if (n > TASKS_BATCH)
+		n = TASKS_BATCH;
+	if (p->tasks.rate && p->tasks.rate_span_ns >= SAY_NS) {
+		left = p->tasks.rate - k % p->tasks.rate;
+		n = left < n ? left : n;
+	}
+	return (unsigned)n;
+}
+
+/* k are put. As the recipe's producer does, say each round. */
+static void say_round(struct produce *p, uint64_t k)
+{
+	uint64_t rate = p->tasks.rate;
+	int64_t now;
+
+	if (!rate || p->waiting.quiet || k / rate == p->said / rate)
+		return;
+	now = now_ns();
+	if (p->tasks.rate_span_ns < SAY_NS && p->said_ns && now - p->said_ns < SAY_NS)
+		return;
+	(void)report(EXIT_DONE,
+		"round %" PRIu64 ": put %" PRIu64 " more into %s, %" PRIu64 " in all", k / rate,
+		k - p->said, p->queue, k);
+	p->said = k;
+	p->said_ns = now;
 }
 
 /* Until all are put (0), it is to end (-EINTR), or the queue does not take them. */
 static int put(struct produce *p, struct hold *hold, uint64_t *k)
 {
 	while (*k < p->todo) {
-		uint64_t want = p->todo - *k < TASKS_BATCH ? p->todo - *k : TASKS_BATCH;
-		unsigned n = tasks_due(&p->tasks, *k, (unsigned)want, STOP_LOOK_NS);
+		unsigned n = tasks_due(&p->tasks, *k, batch(p, *k), STOP_LOOK_NS);
 		int r = n > 0 ? tasks_put(&p->tasks, hold->q, *k, n, STOP_LOOK_NS) : 0;
 
 		if (r < 0 && r != -ETIMEDOUT)
 			return r == -EIDRM ? -ENOENT : r;
-		if (r > 0)
+		if (r > 0) {
 			*k += (uint64_t)r;
+			say_round(p, *k);
+		}
 		if (r == -ETIMEDOUT)
 			waiting_on(&p->waiting, p->queue, WAITING_ROOM);
 		else
@@ -182,7 +262,7 @@ int cmd_produce(int argc, char **argv)
 {
 	static _Atomic bool said;
 	struct produce p = {
-		.tasks = {.max = TASKS_MAX,
+		.tasks = {.max = RECIPE_MAX,
 			.producers = 1,
 			.seed = (uint64_t)arc4random() << 32 | arc4random()},
 		.todo = UINT64_MAX,

@@ -14,15 +14,18 @@
 
 #define SHOWN_MAX 40 /* bytes of a wrong task in an error message */
 
+/* In one piece: others write to the same terminal. */
 int report(int code, const char *format, ...)
 {
+	char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	fputs("sqctl: ", stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	va_end(args);
+	fprintf(stderr, "sqctl: %s\n", text ? text : format);
+	free(text);
 	return code;
 }
 

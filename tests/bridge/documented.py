@@ -16,7 +16,7 @@ import tempfile
 # Part of a message that the sources make at run time, or the C library does.
 MADE = re.compile(r'\.\.\.|FILE|farm1\.key|hub\.keys|farm1|0644|\bN\b|\bM\b|[0-9]+|`|reason=|detail=|error=|exit')
 OF_THE_SYSTEM = {'Connection refused', 'Connection timed out', 'No route to host', 'Address already in use',
-                 'Cannot assign requested address', 'No space left on device'}
+                 'Cannot assign requested address', 'No space left on device', 'No such file or directory'}
 PIECE_MIN = 8
 
 

@@ -97,12 +97,19 @@ int ends_end(void **state)
 	return bad ? -1 : 0;
 }
 
+bool ends_uring(void)
+{
+	const char *wish = getenv("SQ_LOOP");
+
+	return !wish || strcmp(wish, "poll") != 0;
+}
+
 struct loop *ends_loop(const struct loop_config *config)
 {
 	char why[LOOP_WHY_MAX] = "";
 	int r = loop_new(&ends_the_loop, config, why);
 
-	if (r < 0)
+	if (r < 0 || ends_uring() != !*why)
 		fail_msg("%d: %s", r, why);
 	return ends_the_loop;
 }
@@ -264,6 +271,20 @@ void ends_idle(int turns)
 {
 	while (turns-- > 0)
 		assert_int_equal(0, loop_turn(ends_the_loop, 2 * MS));
+}
+
+void ends_asleep(void)
+{
+	struct loop_stats stats;
+	uint64_t before;
+
+	ends_idle(5);
+	loop_stats(ends_the_loop, &stats);
+	before = stats.turns;
+	for (int64_t until = ends_clock_ns() + 100 * MS; ends_clock_ns() < until;)
+		assert_int_equal(0, loop_turn(ends_the_loop, 20 * MS));
+	loop_stats(ends_the_loop, &stats);
+	assert_true(stats.turns <= before + 10);
 }
 
 int ends_plain(const struct sockaddr_in *to)

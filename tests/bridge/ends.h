@@ -57,6 +57,9 @@ int ends_end(void **state);
 _Noreturn void ends_child_failed(const char *what, const char *file, int line);
 int ends_child_status(pid_t pid);
 
+/* Does SQ_LOOP leave us io_uring? Else all is tested over epoll. */
+bool ends_uring(void);
+
 /* Fails the test unless there is one. Freed with all its ends at the end of the test. */
 struct loop *ends_loop(const struct loop_config *config);
 void ends_loop_free(void);
@@ -87,6 +90,8 @@ void ends_pair(struct loop_listener *li, struct end **ret_client, struct end **r
 	}
 /* A few turns that do not wait: nothing is to happen. */
 void ends_idle(int turns);
+/* Nothing happens, and the loop sleeps all the while. */
+void ends_asleep(void);
 extern struct loop *ends_the_loop;
 int64_t ends_clock_ns(void);
 int ends_descriptors(void);

@@ -67,7 +67,7 @@ static void a_wrong_key_is_told_so_once(void **state)
 		"farm1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n");
 	leaf_start_with(&leaf, WORDS(NULL));
 	assert_int_equal(daemon_code(&leaf), 77);
-	assert_int_equal(count_lines(&leaf, "\n"), 1);
+	assert_int_equal(count_lines(&leaf, "\n"), 1 + count_lines(&leaf, "event=loop_poll"));
 	assert_int_equal(count_lines(&leaf, "level=error event=not_connected"), 1);
 	free(expect_line(&hub, "event=refused reason=\"wrong key\""));
 
@@ -383,6 +383,7 @@ static void a_reload_tells_what_it_changes(void **state)
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
 }
 
+/* It has the other one, and goes on. */
 static void what_is_not_allowed_is_denied(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -392,7 +393,94 @@ static void what_is_not_allowed_is_denied(void **state)
 	leaf_start_with(&leaf, WORDS(NULL));
 	free(expect_line(&hub, "event=denied peer=farm1 queue=cq direction=push"));
 	free(expect_line(&leaf, "detail=\"denied: this key may not do this with this queue\""));
+	/* It is asked for again. */
+	free(expect_line(&hub, "event=denied peer=farm1 queue=cq direction=push"));
 	leave(&hub, &leaf);
+	assert_int_equal(count_lines(&leaf, "event=all_denied"), 0);
+}
+
+/* A leaf of these words, as well as the usual ones: it is denied all that it asks for, and told so once. */
+static void all_denied(struct daemon_run *hub, const char *const *words, const char *hub_says)
+{
+	struct daemon_run leaf = {0};
+	char address[32];
+	const char *all[16] = {"leaf", address, "--key", "farm1.key"};
+	unsigned n = 4;
+
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%s", hub_port);
+	for (; *words; words++)
+		all[n++] = *words;
+	daemon_start(&leaf, leaf_prefix, "leaf.log", all);
+	assert_int_equal(daemon_code(&leaf), 77);
+	free(expect_line(hub, hub_says));
+	free(expect_line(hub, "event=link_down peer=farm1"));
+	assert_int_equal(count_lines(&leaf, "level=error"), 1);
+	assert_int_equal(count_lines(&leaf, "level=error event=all_denied peer=farm1 detail="), 1);
+	assert_int_equal(count_lines(&leaf, "event=link_up"), 1);
+	assert_int_equal(remove("leaf.log"), 0);
+}
+
+static void a_key_to_which_nothing_is_open_is_told_so_once(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+
+	make_queues();
+	hub_start_with(&hub, WORDS("--allow", "farm2:pq:pull", "--allow", "farm1:cq:push"));
+	all_denied(&hub, WORDS("--pull", "pq"),
+		"level=warning event=denied peer=farm1 queue=pq direction=pull "
+		"detail=\"this key may not do this with this queue\"");
+	/* What is shared with nobody, or the other way round only, is not for this key either. */
+	all_denied(&hub, WORDS("--pull", "xq"),
+		"level=warning event=denied peer=farm1 queue=xq direction=pull "
+		"detail=\"this queue is not shared in this direction\"");
+	all_denied(&hub, WORDS("--push", "pq", "--pull", "cq"),
+		"event=denied peer=farm1 queue=cq direction=pull "
+		"detail=\"this queue is not shared in this direction\"");
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+	hub_start_with(&hub, WORDS(NULL));
+	/* One of three is not shared: the others go on. */
+	leaf_start_with(&leaf, WORDS("--pull", "xq"));
+	free(expect_line(&hub, "event=denied peer=farm1 queue=xq direction=pull"));
+	free(expect_line(&leaf, "detail=\"denied: this queue is not shared in this direction\""));
+	work_goes_on();
+	leave(&hub, &leaf);
+}
+
+/* That is no matter of the key: the queue will be made. */
+static void a_queue_that_is_not_there_yet_is_waited_for(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+
+	hub_start_with(&hub, WORDS(NULL));
+	leaf_start_with(&leaf, WORDS(NULL));
+	free(expect_line(&leaf, "detail=\"no_queue: there is no such queue\""));
+	free(expect_line(&leaf, "detail=\"no_queue: there is no such queue\""));
+	make_queues();
+	work_goes_on();
+	leave(&hub, &leaf);
+}
+
+/* It had its queues: whoever took them from it may give them back. */
+static void a_leaf_that_had_its_queues_keeps_asking(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+
+	make_queues();
+	scratch_write("hub.conf", 0600, "allow = *:pq:pull\nallow = *:cq:push\n");
+	hub_start_with(&hub, WORDS("--config", "hub.conf"));
+	leaf_start_with(&leaf, WORDS(NULL));
+	work_goes_on();
+	scratch_write("hub.conf", 0600, "allow = farm2:pq:pull\n");
+	assert_int_equal(kill(hub.pid, SIGHUP), 0);
+	free(expect_line(&hub, "event=revoked peer=farm1"));
+	for (unsigned i = 0; i < 4; i++)
+		free(expect_line(&hub, "event=denied peer=farm1"));
+	scratch_write("hub.conf", 0600, "allow = *:pq:pull\nallow = *:cq:push\n");
+	assert_int_equal(kill(hub.pid, SIGHUP), 0);
+	free(expect_line(&hub, "event=reloaded"));
+	work_goes_on();
+	leave(&hub, &leaf);
+	assert_int_equal(count_lines(&leaf, "event=all_denied"), 0);
 }
 
 static void the_newer_of_two_with_one_key_stays(void **state)
@@ -564,6 +652,9 @@ int main(void)
 		DAEMON_TEST(a_reload_revokes_the_last_leaf),
 		DAEMON_TEST(a_reload_tells_what_it_changes),
 		DAEMON_TEST(what_is_not_allowed_is_denied),
+		DAEMON_TEST(a_key_to_which_nothing_is_open_is_told_so_once),
+		DAEMON_TEST(a_queue_that_is_not_there_yet_is_waited_for),
+		DAEMON_TEST(a_leaf_that_had_its_queues_keeps_asking),
 		DAEMON_TEST(the_newer_of_two_with_one_key_stays),
 		DAEMON_TEST(the_numbers_are_served),
 		DAEMON_TEST(the_numbers_are_served_at_a_socket),

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "daemons.h"
 #include "sq.h"
@@ -32,23 +33,82 @@ static int deny_io_uring(int error)
 		       : -1;
 }
 
-static void denied(int error, const char *says)
+static int deny_and_want_it(int error)
 {
-	struct daemon_run run = {0};
+	return setenv("SQ_LOOP", "uring", 1) == 0 ? deny_io_uring(error) : -1;
+}
 
-	run.before = deny_io_uring;
-	run.before_arg = error;
+static int deny_and_want_nothing(int error)
+{
+	return unsetenv("SQ_LOOP") == 0 ? deny_io_uring(error) : -1;
+}
+
+static int want_what_there_is_not(int arg)
+{
+	(void)arg;
+	return setenv("SQ_LOOP", "select", 1);
+}
+
+static void refused(int (*before)(int), int error, int code, const char *says)
+{
+	struct daemon_run run = {.before = before, .before_arg = error};
+
 	daemon_start(&run, hub_prefix, "denied.log", WORDS(HUB_WORDS));
-	assert_int_equal(daemon_code(&run), 69);
+	assert_int_equal(daemon_code(&run), code);
 	assert_int_equal(count_lines(&run, "\n"), 1);
 	assert_int_equal(count_lines(&run, says), 1);
 	assert_int_equal(remove("denied.log"), 0);
 }
 
-static void without_io_uring_it_says_why_and_what_to_do(void **state)
+static void an_event_loop_that_is_wanted_and_not_there_is_told_with_the_remedy(void **state)
 {
-	denied(EPERM, "sqbridge: io_uring: a seccomp filter denies io_uring. Docker's default");
-	denied(ENOSYS, "sqbridge: io_uring: there is no io_uring here");
+	refused(deny_and_want_it, EPERM, 69,
+		"sqbridge: loop: a seccomp filter denies io_uring. Docker's default");
+	refused(deny_and_want_it, ENOSYS, 69, "sqbridge: loop: there is no io_uring here");
+	refused(want_what_there_is_not, 0, 64, "sqbridge: loop: SQ_LOOP is poll or uring");
+}
+
+/* Both of them denied, and the work is done; each says so once. */
+static void works_without_io_uring(int error, const char *reason)
+{
+	struct daemon_run hub = {.before = deny_and_want_nothing, .before_arg = error};
+	struct daemon_run leaf = hub;
+	pid_t producer, worker;
+	char *line;
+
+	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
+	assert_int_equal(sq_create(hub_queue("cq"), NULL), 0);
+	hub_start_with(&hub, WORDS(NULL));
+	leaf_start_with(&leaf, WORDS(NULL));
+	worker = worker_start();
+	producer = producer_start(0, 999, 64);
+	collect(1000, 64);
+	assert_int_equal(waitpid(producer, NULL, 0), producer);
+	worker_stop(worker);
+	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+	for (int i = 0; i < 2; i++) {
+		struct daemon_run *run = i ? &hub : &leaf;
+
+		assert_int_equal(count_lines(run, "event=loop_poll"), 1);
+		run->seen = 0;
+		line = expect_line(run, "event=loop_poll");
+		assert_non_null(strstr(line, "level=notice"));
+		assert_non_null(strstr(line, reason));
+		free(line);
+		assert_int_equal(remove(run->log), 0);
+	}
+	assert_int_equal(sq_unlink(hub_queue("pq")), 0);
+	assert_int_equal(sq_unlink(hub_queue("cq")), 0);
+	assert_int_equal(sq_unlink(leaf_queue("pq")), 0);
+	assert_int_equal(sq_unlink(leaf_queue("cq")), 0);
+}
+
+static void without_io_uring_it_works_and_says_why(void **state)
+{
+	works_without_io_uring(
+		EPERM, "reason=\"a seccomp filter denies io_uring. Docker's default");
+	works_without_io_uring(ENOSYS, "reason=\"there is no io_uring here");
 }
 
 static void checked(const char *const *words, int code, const char *says)
@@ -72,11 +132,48 @@ static void a_check_reads_the_keys_too(void **state)
 	assert_int_equal(chmod("hub.keys", 0644), 0);
 	checked(hub, 77, "hub.keys: has mode 0644");
 	assert_int_equal(remove("hub.keys"), 0);
-	checked(hub, 64, "hub.keys: No such file or directory");
+	checked(hub, 77, "hub.keys: No such file or directory; `sqbridge keygen");
 	scratch_write("hub.keys", 0600, "farm1:00\n");
-	checked(hub, 64, "hub.keys: line 1: a key is 16 to 64 bytes");
+	checked(hub, 77, "hub.keys: line 1: a key is 16 to 64 bytes");
 	scratch_write("farm1.key", 0600, "# nothing\n");
-	checked(leaf, 64, "farm1.key: there is no key in it");
+	checked(leaf, 77, "farm1.key: there is no key in it");
+}
+
+/* Whatever is wrong with a key: one line that says what would do, and 77; checked, or at the start. */
+static void key_refused(const char *const *words, const char *says)
+{
+	const char *check[16];
+	unsigned n = 0;
+
+	checked(words, 77, says);
+	for (; words[n]; n++)
+		check[n] = words[n];
+	check[n] = "--check-config";
+	check[n + 1] = NULL;
+	checked(check, 77, says);
+}
+
+static void without_a_key_it_says_which_is_wanted(void **state)
+{
+	const char *const none[] = {"leaf", "127.0.0.1:1", "--pull", "pq", NULL};
+	const char *const leaf[] = {
+		"leaf", "127.0.0.1:1", "--key", "farm1.key", "--pull", "pq", NULL};
+	const char *const hub[] = {"hub", "--listen", "127.0.0.1:0", "--share", "pq:pull", NULL};
+
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+	key_refused(none, "sqbridge: which key? --key FILE, made by `sqbridge keygen --peer NAME");
+	key_refused(hub, "sqbridge: whose keys? --keys FILE, made by `sqbridge keygen --peer NAME");
+	assert_int_equal(remove("farm1.key"), 0);
+	key_refused(leaf, "sqbridge: farm1.key: No such file or directory; `sqbridge keygen");
+	scratch_write("farm1.key", 0600, "");
+	key_refused(leaf,
+		"sqbridge: farm1.key: there is no key in it; a leaf's has one line, NAME:KEY, which");
+	scratch_write("farm1.key", 0600, "farm1\n");
+	key_refused(leaf, "sqbridge: farm1.key: line 1: ");
+	scratch_write("farm1.key", 0644, "farm1:00112233445566778899aabbccddeeff\n");
+	key_refused(leaf, "sqbridge: farm1.key: has mode 0644");
+	/* What is no key's matter is as ever. */
+	checked(WORDS("leaf", "--key", "farm1.key", "--pull", "pq"), 64, "which hub?");
 }
 
 static mode_t mode_of(const char *queue)
@@ -171,7 +268,7 @@ static void a_wrong_prefix_is_told_with_what_is_allowed(void **state)
 
 	daemon_start(&hub, "a/b", "hub.log", WORDS(HUB_WORDS));
 	assert_int_equal(daemon_code(&hub), 64);
-	assert_int_equal(count_lines(&hub, "\n"), 1);
+	assert_int_equal(count_lines(&hub, "\n"), 1 + count_lines(&hub, "event=loop_poll"));
 	assert_int_equal(count_lines(&hub, "SQ_PREFIX must be letters, digits, '-' and '_'"), 1);
 }
 
@@ -203,8 +300,10 @@ static void lines_go_nowhere_but_to_standard_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		DAEMON_TEST(without_io_uring_it_says_why_and_what_to_do),
+		DAEMON_TEST(without_io_uring_it_works_and_says_why),
+		DAEMON_TEST(an_event_loop_that_is_wanted_and_not_there_is_told_with_the_remedy),
 		DAEMON_TEST(a_check_reads_the_keys_too),
+		DAEMON_TEST(without_a_key_it_says_which_is_wanted),
 		DAEMON_TEST(what_is_no_queue_is_named_with_the_remedy),
 		DAEMON_TEST(queues_are_made_for_whom_they_are_meant),
 		DAEMON_TEST(it_takes_the_descriptors_it_may_have),

@@ -110,9 +110,9 @@ class Scene:
         with open(self.f.path(peer + '.key'), encoding='ascii') as f:
             return re.search(f'^{peer}:([0-9a-f]+)$', f.read(), re.M).group(1)
 
-    def leaf_fails(self, line):
+    def leaf_fails(self, line, queue='pq'):
         """A leaf of mallory's, with mallory's key as it is now: its end."""
-        part = self.f.leaf('mallory', carry=('--pull', 'pq'))
+        part = self.f.leaf('mallory', carry=('--pull', queue))
         del self.f.parts['mallory']  # it ends by itself
         self.until(lambda: part.process.poll() is not None, 'the leaf ends')
         if part.process.returncode != 77 or not part.count(line):
@@ -126,7 +126,8 @@ def attacks(options, build):
     f.create('pq', 'cq')
     allow = [word for who in ('leaf1', 'leaf2', 'recorded') for what in ('pq:pull', 'cq:push')
              for word in ('--allow', f'{who}:{what}')]
-    hub = f.hub('--unauthenticated-max', str(UNAUTHENTICATED_MAX), *PATIENT, *allow)
+    hub = f.hub('--unauthenticated-max', str(UNAUTHENTICATED_MAX), *PATIENT, *allow, '--allow', 'mallory:xq:pull',
+                share=('pq:pull', 'cq:push', 'xq:pull'))  # there is no xq
     for name in f.leaves:
         f.leaf(name, *PATIENT)
         f.workers(name, 2, 500)
@@ -159,6 +160,11 @@ def attacks(options, build):
     farm.say('a key file of mode 0644: exit code 77, and nobody was asked')
     s.write('mallory.key', f'mallory:{key}\n'.encode())
 
+    s.expect('a queue that is not allowed', lambda: s.leaf_fails('event=all_denied'),
+             'event=denied peer=mallory queue=pq direction=pull detail="this key may not', 'denied')
+    s.expect('a queue that is not shared', lambda: s.leaf_fails('event=all_denied', queue='zq'),
+             'event=denied peer=mallory queue=zq direction=pull detail="this queue is not shared', 'denied')
+
     # The security is a standard's: its best-known tool completes the handshake.
     psk = f'-tls1_3 -psk_identity mallory -psk {key}'
     ups = hub.count('event=link_up peer=mallory')
@@ -181,6 +187,7 @@ def attacks(options, build):
 
     part = f.leaf('mallory', carry=('--pull', 'xq'))
     s.until(lambda: part.count('event=link_up'), 'mallory is connected')
+    del f.parts['mallory']  # it may end by itself: there is nothing left that its key opens
     with open(f.path('hub.keys'), 'r+', encoding='ascii') as keys:
         left = [line for line in keys if not line.startswith('mallory:')]
         keys.seek(0)
@@ -188,8 +195,9 @@ def attacks(options, build):
         keys.writelines(left)
     s.expect('a key that was revoked', lambda: hub.process.send_signal(farm.signal.SIGHUP),
              'event=revoked peer=mallory', 'revoked')
-    part.kill(again=False)
-    del f.parts['mallory']
+    part.process.kill()
+    if part.process.wait(farm.LIMIT_S) not in (77, -farm.signal.SIGKILL):
+        raise farm.Failed(f'the leaf whose key was revoked ended with {part.process.returncode}: {part.text()}')
 
     # A connection that did work is said again, to the byte.
     relay = s.attacker('relay', 7777, HUB, PORT, 'record')

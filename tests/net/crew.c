@@ -17,6 +17,7 @@
  *
  *	crew produce QUEUE KEY FIRST LAST   tasks of these numbers, each once, whoever is killed
  *	crew work PQ CQ THINK_US            tasks to results; so long about each, on the average
+ *	crew hold PQ NUMBER                 so many tasks, and does nothing about them
  *	crew collect CQ TALLY NUMBERS       results into the file TALLY
  *	crew stat QUEUE...                  a line for each: depth leased put took; "-": no such queue
  *
@@ -97,6 +98,21 @@ static int work(char **words)
 		if ((e = sq_ack(pq, &task)) < 0)
 			return failed("sq_ack", e);
 	}
+}
+
+static int hold(char **words)
+{
+	struct sq_lease task;
+	struct sq *pq;
+	int e;
+
+	if ((e = open_when_there(&pq, words[0])) < 0)
+		return failed(words[0], e);
+	for (uint64_t n = strtoull(words[1], NULL, 10); n > 0; n--)
+		if ((e = sq_lease(pq, &task, SQ_FOREVER)) < 0)
+			return failed("sq_lease", e);
+	for (;;)
+		(void)pause();
 }
 
 static int count(struct sq *cq, struct tally *tally, const struct sq_lease *result)
@@ -181,10 +197,12 @@ int main(int argc, char **argv)
 		return produce(argv + 2);
 	if (argc == 5 && strcmp(verb, "work") == 0)
 		return work(argv + 2);
+	if (argc == 4 && strcmp(verb, "hold") == 0)
+		return hold(argv + 2);
 	if (argc == 5 && strcmp(verb, "collect") == 0)
 		return collect(argv + 2);
 	if (argc > 2 && strcmp(verb, "stat") == 0)
 		return stat_all(argv + 2);
-	(void)fputs("usage: crew produce|work|collect|stat ...\n", stderr);
+	(void)fputs("usage: crew produce|work|hold|collect|stat ...\n", stderr);
 	return EX_USAGE;
 }

@@ -87,6 +87,7 @@ class Farm:
         self.given = 0  # numbers, to producers
         self.moved = (0, time.monotonic())
         self.leaves = [f'leaf{i + 1}' for i in range(leaves)]
+        self.of_daemons = [f'SQ_LOOP={options.loop}'] if options.loop else []  # environment, before their words
         self.spaces = spaces.Spaces(scratch, options.cable, ['hub'] + self.leaves + list(others), calm, options.seed)
         self.hosts = {host.name: host for host in self.spaces.hosts}
         for leaf in self.leaves:
@@ -106,14 +107,14 @@ class Farm:
     def hub(self, *words, share=('pq:pull', 'cq:push')):
         shares = [word for queue in share for word in ('--share', queue)]
         part = Part(self, 'hub', self.hosts['hub'], [
-            self.options.sqbridge, 'hub', '--listen', f'0.0.0.0:{PORT}', '--keys', 'hub.keys', '--metrics',
-            self.path('hub.sock'), *shares, *words])
+            *self.of_daemons, self.options.sqbridge, 'hub', '--listen', f'0.0.0.0:{PORT}', '--keys', 'hub.keys',
+            '--metrics', self.path('hub.sock'), *shares, *words])
         self.until(lambda: 'event=listening' in part.text(), 'the hub listens')
         return part
 
-    def leaf(self, name, *words, carry=('--pull', 'pq', '--push', 'cq')):
+    def leaf(self, name, *words, carry=('--pull', 'pq', '--push', 'cq'), hasty=('--retry-max', '500ms')):
         return Part(self, name, self.hosts[name], [
-            self.options.sqbridge, 'leaf', f'hub.example:{PORT}', '--key', name + '.key', '--retry-max', '500ms',
+            *self.of_daemons, self.options.sqbridge, 'leaf', f'hub.example:{PORT}', '--key', name + '.key', *hasty,
             *carry, *words])
 
     def crew(self, name, host, *words, ends=False):
@@ -259,6 +260,7 @@ def main(doc, scenes, **values):
         parser.add_argument(program, type=os.path.abspath)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--only', help='the scene of this name')
+    parser.add_argument('--loop', help='SQ_LOOP of all daemons, such as poll')
     parser.add_argument('--logs', action='store_true', help='show the ends of all logs in any case')
     for name, value in values.items():
         parser.add_argument('--' + name, type=type(value), default=value, help=f'default {value}')

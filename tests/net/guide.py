@@ -44,8 +44,8 @@ class User:
         self.f, self.host = f, host
         self.home = f.path(host + '.home')
         os.mkdir(self.home)
-        self.words = ['env', '-u', 'SQ_PREFIX', '-C', self.home, f'PATH={programs}:{os.environ["PATH"]}', 'unshare',
-                      '--pid', '--fork', '--kill-child', 'sh', '-c']
+        self.words = ['env', '-u', 'SQ_PREFIX', '-C', self.home, f'PATH={programs}:{os.environ["PATH"]}',
+                      *f.of_daemons, 'unshare', '--pid', '--fork', '--kill-child', 'sh', '-c']
 
     def types(self, name, line):
         farm.say(f'{self.host}$ {line}')
@@ -84,31 +84,54 @@ def results(part):
     return lines
 
 
+class Guide:
+    """The guide's lines, typed one after the other, but for the last: its parts, when it works."""
+
+    def __init__(self, f, guide):
+        with open(guide, encoding='utf-8') as text:
+            self.text = text.read()
+        lines = LINE.findall(SECTION.search(self.text)[1])
+        wanted = ['hub', 'hub', 'hub', 'farm1', 'farm1', 'hub']
+        if [host for host, _ in lines] != wanted:
+            raise farm.Failed(f'the lines are other ones: {lines}')
+        keygen, create, hub_line, leaf_line, work_line, self.job_line = [line for _, line in lines]
+
+        self.f = f
+        programs = f.path('bin')
+        os.mkdir(programs)
+        for program in f.options.sqbridge, f.options.sqctl:
+            os.symlink(program, os.path.join(programs, os.path.basename(program)))
+        self.hub_user, self.leaf_user = User(f, 'hub', programs), User(f, 'farm1', programs)
+
+        self.hub_user.run(keygen)
+        self.hub_user.run(create)
+        self.hub = self.hub_user.types('hub', hub_line)
+        shutil.move(os.path.join(self.hub_user.home, 'farm1.key'), self.leaf_user.home)
+        self.leaf = self.leaf_user.types('leaf', leaf_line)
+        f.until(lambda: self.hub.count('event=link_up peer=farm1') and self.hub.count('event=stream_open') == 2,
+                'it works')
+        f.until(lambda: self.leaf.count('event=queue_made') == 2, "the leaf's queues are made")
+        self.work = self.leaf_user.types('work', work_line)
+
+    def queues(self, host):
+        """pq and cq, by their whole names."""
+        names = {name.split('.')[2]: name[3:] for name in os.listdir(self.f.hosts[host].shm())
+                 if name.startswith('sq.')}
+        return [names['pq'], names['cq']]
+
+    def stat(self, host):
+        """As farm's, of pq and cq."""
+        return self.f.stat(host, *self.queues(host))
+
+    def all_done(self):
+        self.f.until(lambda: all(stat[0] == stat[1] == 0 for stat in self.stat('hub')), 'all is done')
+
+
 def five_lines(options, build):
-    with open(options.guide, encoding='utf-8') as f:
-        text = f.read()
-    lines = LINE.findall(SECTION.search(text)[1])
-    wanted = ['hub', 'hub', 'hub', 'farm1', 'farm1', 'hub']
-    if [host for host, _ in lines] != wanted:
-        raise farm.Failed(f'the lines are other ones: {lines}')
-    keygen, create, hub_line, leaf_line, work_line, job_line = [line for _, line in lines]
-
     f = build(0, 1, calm=True, others=['farm1'])
-    programs = f.path('bin')
-    os.mkdir(programs)
-    for program in options.sqbridge, options.sqctl:
-        os.symlink(program, os.path.join(programs, os.path.basename(program)))
-    hub_user, leaf_user = User(f, 'hub', programs), User(f, 'farm1', programs)
-
-    hub_user.run(keygen)
-    hub_user.run(create)
-    hub = hub_user.types('hub', hub_line)
-    shutil.move(os.path.join(hub_user.home, 'farm1.key'), leaf_user.home)
-    leaf = leaf_user.types('leaf', leaf_line)
-    f.until(lambda: hub.count('event=link_up peer=farm1') and hub.count('event=stream_open') == 2, 'it works')
-    f.until(lambda: leaf.count('event=queue_made') == 2, "the leaf's queues are made")
-    leaf_user.types('work', work_line)
-    job = hub_user.types('job', job_line)
+    g = Guide(f, options.guide)
+    hub, leaf = g.hub, g.leaf
+    job = g.hub_user.types('job', g.job_line)
     for n in range(options.kills + 1):
         f.until(lambda n=n: len(results(job)) >= (n + 1) * options.results // (options.kills + 1), 'results')
         if n < options.kills:
@@ -118,15 +141,14 @@ def five_lines(options, build):
     # No more tasks; those that were made are done.
     os.kill(process_of(job, 'sqctl', 'produce'), signal.SIGTERM)
     f.until(lambda: process_of(job, 'sqctl', 'produce') is None, 'no more tasks')
-    queues = {name.split('.')[2]: name[3:] for name in os.listdir(f.hosts['hub'].shm()) if name.startswith('sq.')}
-    f.until(lambda: all(stat[0] == stat[1] == 0 for stat in f.stat('hub', queues['pq'], queues['cq'])), 'all is done')
-    (_, _, tasks, _), (_, _, made, _) = f.stat('hub', queues['pq'], queues['cq'])
+    g.all_done()
+    (_, _, tasks, _), (_, _, made, _) = g.stat('hub')
     f.until(lambda: len(results(job)) >= made, 'all results are shown')
     if not tasks == made == len(results(job)):
         raise farm.Failed(f'{tasks} tasks, {made} results, {len(results(job))} shown')
     farm.say(f'{tasks} tasks, {made} results, each once. kill -9: hub {hub.kills}, leaf {leaf.kills}')
 
-    said = leaf_user.run(S_CLIENT.search(text)[1] + ' 2>&1 || true')
+    said = g.leaf_user.run(S_CLIENT.search(g.text)[1] + ' 2>&1 || true')
     if 'TLS_AES_128_GCM_SHA256' not in said:
         raise farm.Failed(f'openssl s_client: {said}')
 

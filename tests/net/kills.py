@@ -20,16 +20,23 @@ def kills(options, build):
     f.workers('leaf1', 2)
     f.collector('hub')
 
+    victims = [hub, leaf] * (options.kills // 2)
+    f.chance.shuffle(victims)
+
     def kill():
-        part = f.chance.choice((hub, leaf))
+        part = victims.pop()
         part.kill()
         if f.chance.random() < 0.25:
             time.sleep(f.chance.random() * 0.03)
             part.kill()
 
-    f.phase('kill -9 of either bridge', options.numbers, options.kills, kill)
+    f.phase('kill -9 of either bridge', options.numbers, len(victims), kill)
     f.account()
-    if hub.kills + leaf.kills < options.kills:
+    # Each way, on the side where they arrive; the hub's queues are in the account.
+    for queue, (_, _, put, gone) in zip(('pq', 'cq'), f.stat('leaf1', 'pq', 'cq')):
+        if (put, gone) != (options.numbers, options.numbers):
+            raise farm.Failed(f"the leaf's {queue}: {put} put, {gone} gone")
+    if min(hub.kills, leaf.kills) < options.kills // 2:
         raise farm.Failed(f'{hub.kills} + {leaf.kills} kills')
     farm.say(f"{options.numbers} tasks there and as many results back, each once: {hub.kills} kills of the hub's "
              f"daemon, {leaf.kills} of the leaf's, {leaf.count('event=link_up')} connections")
