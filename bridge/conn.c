@@ -16,6 +16,7 @@
 #define IN_ROOM     (IN_MAX + TLS_RECORD_MAX) /* a whole frame, and what came behind it */
 #define WINDOW      16
 #define WINDOW_SIZE (16 << 10)
+#define LAST_MAX    (WIRE_HEADER + 64 + WIRE_TEXT_MAX)
 #define FLUSH_NS    ((int64_t)2000000000) /* to say good-bye in */
 
 struct conn {
@@ -28,10 +29,12 @@ struct conn {
 	size_t in_len;
 	uint8_t *out, *plain; /* out: lent to TLS, or being sent */
 	size_t out_cap;
+	uint8_t *last; /* an error frame to be said at last, without a link */
+	size_t last_len;
 	uint64_t bytes_in, bytes_out;
 	enum conn_end end;
 	int error;
-	bool up, closing, finishing, closed;
+	bool up, closing, finishing, shut, closed;
 	uint8_t handshake_out[TLS_OUT_HANDSHAKE];
 };
 
@@ -74,6 +77,7 @@ static void on_closed(void *ctx)
 	tls_free(c->tls);
 	free(c->in);
 	free(c->plain);
+	free(c->last);
 	if (c->out != c->handshake_out)
 		free(c->out);
 	free(c);
@@ -189,7 +193,7 @@ static size_t on_received(void *ctx, const uint8_t *data, size_t len)
 	struct conn *c = ctx;
 	size_t left;
 
-	if (c->closed)
+	if (c->closed || c->finishing)
 		return len;
 	c->bytes_in += len;
 	tls_feed(c->tls, data, len);
@@ -365,20 +369,23 @@ size_t conn_pump(struct conn *c)
 void conn_say(struct conn *c, uint16_t code, const char *text, uint32_t retry_after_ms)
 {
 	struct wire_frame f = {.type = WIRE_ERROR};
-	uint8_t buf[WIRE_HEADER + 64 + WIRE_TEXT_MAX];
 	ssize_t n;
 
 	f.error = (struct wire_error){.code = code,
 		.retry_after_ms = retry_after_ms,
 		.text = text,
 		.text_len = (uint32_t)strlen(text)};
-	n = wire_encode(buf, sizeof(buf), &f);
-	if (n > 0)
-		(void)tls_write(c->tls, buf, (size_t)n); /* best effort: it is closed anyway */
-	send_pending(c);
+	free(c->last);
+	c->last = malloc(LAST_MAX); /* none: it is closed without a word */
+	n = c->last ? wire_encode(c->last, LAST_MAX, &f) : 0;
+	c->last_len = n > 0 ? (size_t)n : 0;
 }
 
-/* On the way out: the link's last words, then TLS's, then the end. */
+/*
+ * On the way out: the link's last words, then TLS's, then the end of what we send; and when the peer
+ * has answered by its own, or does not for too long, the socket is closed. One closed with bytes of
+ * the peer's unread would be reset, and what we said last might never be read.
+ */
 static void flush(struct conn *c)
 {
 	if (c->closed || loop_conn_sending(c->lc))
@@ -387,12 +394,19 @@ static void flush(struct conn *c)
 		if (c->link && conn_pump(c) && loop_conn_sending(c->lc))
 			return;
 		c->finishing = true;
+		if (c->last_len > 0) /* it may not be up */
+			(void)tls_write(c->tls, c->last, c->last_len);
 		(void)tls_end(c->tls); /* not if it is not up */
 		send_pending(c);
 		if (loop_conn_sending(c->lc))
 			return;
 	}
-	finish(c, c->end, c->error);
+	if (c->up && !c->shut && shutdown(loop_conn_fd(c->lc), SHUT_WR) == 0) {
+		c->shut = true;
+		loop_conn_resume(c->lc); /* what comes is passed over */
+	} else if (!c->shut) {
+		finish(c, c->end, c->error);
+	}
 }
 
 void conn_close(struct conn *c, enum conn_end end)
@@ -404,6 +418,14 @@ void conn_close(struct conn *c, enum conn_end end)
 	loop_timer_set(c->setup.loop, &c->timer, FLUSH_NS, timed_out, c);
 	send_pending(c);
 	flush(c);
+}
+
+void conn_dismiss(struct conn *c, enum conn_end end)
+{
+	if (c->link)
+		link_down(c->link, loop_now_ns(c->setup.loop));
+	c->link = NULL;
+	conn_close(c, end);
 }
 
 void conn_drop(struct conn *c, enum conn_end end)

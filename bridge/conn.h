@@ -62,12 +62,15 @@ int conn_connect(struct conn **ret, const struct conn_setup *setup, const struct
 /* conn_pump(): send what the link has to say. How many bytes that was. */
 size_t conn_pump(struct conn *);
 
-/* conn_say(): without a link: an error frame, before it is closed. */
+/* conn_say(): an error frame that is its last word, if it has no link then. `text`: at most WIRE_TEXT_MAX. */
 void conn_say(struct conn *, uint16_t code, const char *text, uint32_t retry_after_ms);
 
 /* conn_close(): after what is to be said was sent. conn_drop(): at once. gone() follows later. */
 void conn_close(struct conn *, enum conn_end end);
 void conn_drop(struct conn *, enum conn_end end);
+
+/* conn_dismiss(): the link is another connection's now, or nobody's; after conn_say() it is closed. */
+void conn_dismiss(struct conn *, enum conn_end end);
 
 struct link *conn_link(const struct conn *);
 struct tls *conn_tls(const struct conn *);

@@ -2,6 +2,7 @@
 #include "counts.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "daemon.h"
@@ -86,6 +87,12 @@ static struct counts_stream *stream_of(
 {
 	struct counts_stream *s = p->counts.stream[i];
 
+	/* Its place may have been another's, which was refused. */
+	if (s && (s->set.direction != direction || strcmp(s->set.queue, queue) != 0)) {
+		metrics_remove(&p->daemon->metrics, &s->set);
+		free(s);
+		s = p->counts.stream[i] = NULL;
+	}
 	if (!s) {
 		s = calloc(1, sizeof(*s));
 		if (!s)

@@ -49,6 +49,7 @@ static int take_instance(struct daemon *d, const char **ret_why)
 {
 	char path[sizeof("/dev/shm/sqb..") + SQ_NAME_MAX + CONFIG_NAME_MAX];
 	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct stat st;
 	ssize_t n;
 
 	(void)snprintf(path, sizeof(path), "/dev/shm/sqb.%s.%s", d->prefix, d->config->name);
@@ -56,6 +57,12 @@ static int take_instance(struct daemon *d, const char **ret_why)
 	*ret_why = "its object in /dev/shm cannot be opened";
 	if (d->instance_fd < 0)
 		return -errno;
+	/* In /dev/shm anybody may make a file of our names; what it says is not ours. */
+	if (fstat(d->instance_fd, &st) < 0)
+		return -errno;
+	*ret_why = "its object in /dev/shm belongs to another user: have it removed";
+	if (st.st_uid != geteuid())
+		return -EACCES;
 	if (fcntl(d->instance_fd, F_OFD_SETLK, &all) < 0) {
 		*ret_why =
 			"another daemon of this name runs: stop it, or give this one another --name";
@@ -173,7 +180,7 @@ static uint64_t random64(void *context)
 	uint64_t v = 0;
 
 	(void)context;
-	while (getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v) || v == 0)
+	while (getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v) || v == 0 || v > WIRE_EPOCH_MAX)
 		;
 	return v;
 }
@@ -238,6 +245,9 @@ static int code_of(int error, const char **ret_why)
 		return WIRE_E_REPLACED;
 	case -EPROTO:
 		*ret_why = "the queue or its ledger in /dev/shm is of another version: remove it";
+		return WIRE_E_INTERNAL;
+	case -EUCLEAN:
+		*ret_why = "its ledger in /dev/shm belongs to another user: have it removed";
 		return WIRE_E_INTERNAL;
 	case -EACCES:
 		*ret_why = "the queue may not be opened by this user";

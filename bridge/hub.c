@@ -10,6 +10,7 @@
 
 #include "leftover.h"
 #include "log.h"
+#include "queues.h"
 #include "roles.h"
 
 /*
@@ -133,10 +134,8 @@ static struct link *on_ready(void *context, struct conn *c)
 	if (p->conn) {
 		/* The older one is dead, and nobody has noticed; or there are two with one key. */
 		log_event(LEVEL_NOTICE, "replaced", LOG_STR("peer", identity));
-		link_bye(p->link, WIRE_E_REPLACED, "a newer connection has this key", 5000);
-		(void)conn_pump(p->conn);
-		link_down(p->link, loop_now_ns(d->loop));
-		conn_drop(p->conn, CONN_REPLACED);
+		conn_say(p->conn, WIRE_E_REPLACED, "a newer connection has this key", 5000);
+		conn_dismiss(p->conn, CONN_REPLACED);
 	}
 	unlist(hub, g);
 	g->peer = p;
@@ -447,6 +446,7 @@ void hub_reload(struct daemon *d, struct keys *keys)
 		else if (may_less(d, g->peer))
 			show_out(g, "what this key may do was changed", 100);
 	}
+	queues_move(d);
 	keys_free(before);
 	daemon_news(d);
 }

@@ -19,6 +19,7 @@
 #define RETRY_REFUSED_NS ((int64_t)30000000000)
 #define SETTLED_NS       ((int64_t)1000000000) /* a connection that lasted so long was a good one */
 #define CONNECT_NS       ((int64_t)10000000000)
+#define PATIENCE_PART    4 /* of the time that the hub waits for us, at most, we pause */
 
 struct leaf {
 	struct peer *peer;
@@ -28,6 +29,12 @@ struct leaf {
 	struct addrinfo *addresses, *address; /* the hub's, and which is tried; NULL: ask anew */
 	bool ever_up, new_key, asking;
 };
+
+/*
+ * Of a queue that nobody asked to be able to take long messages: ours is made as it was, with memory
+ * for a few. One that was asked to has some for eight at least.
+ */
+#define MESSAGE_DEFAULT ((uint64_t)1 << 20)
 
 static void try(void *ctx);
 
@@ -49,7 +56,7 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 	struct daemon *d = p->daemon;
 	const struct config_stream *s = stream_of(d, queue, direction);
 	struct sq_config config = {.capacity = opened->capacity,
-		.max_message = opened->max_message,
+		.max_message = opened->max_message == MESSAGE_DEFAULT ? 0 : opened->max_message,
 		.small_message = opened->small,
 		.mode = d->config->mode};
 	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2];
@@ -71,11 +78,22 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 	return daemon_end(d, d->config->name, s, direction == WIRE_PUSH, ret, ret_why);
 }
 
+/* A pause must not be what makes the hub give up on us. */
+static int64_t longest_pause(const struct daemon *d, const struct leaf *leaf)
+{
+	int64_t max = (int64_t)d->config->retry_max_ns;
+	int64_t patience = link_patience_ms(leaf->peer->link) * (int64_t)1000000 / PATIENCE_PART;
+
+	if (patience > 0 && patience < max)
+		max = patience;
+	return max < RETRY_MIN_NS ? RETRY_MIN_NS : max;
+}
+
 /* Not all leaves at once, when a hub comes back: somewhere in the second half of the pause. */
 static void later(struct daemon *d, bool refused)
 {
 	struct leaf *leaf = d->role;
-	int64_t max = (int64_t)d->config->retry_max_ns, pause, asked;
+	int64_t max = longest_pause(d, leaf), pause, asked;
 
 	leaf->pause_ns = leaf->pause_ns ? leaf->pause_ns * 2 : RETRY_MIN_NS;
 	if (leaf->pause_ns > max)

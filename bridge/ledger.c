@@ -99,6 +99,9 @@ static int check(int fd, uint32_t *ret_entries)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	/* In /dev/shm anybody may make a file of this name, and go on writing into it. */
+	if (st.st_uid != geteuid())
+		return -EUCLEAN;
 	if (!S_ISREG(st.st_mode) || pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
 		memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0 || head.version != VERSION ||
 		head.entries == 0 || (uint64_t)st.st_size != bytes_for(head.entries))

@@ -30,6 +30,7 @@ struct ledger;
  *
  *	-EBUSY    another daemon has it
  *	-EPROTO   it is not a ledger, or of another version
+ *	-EUCLEAN  it belongs to another user
  *	-ENOSPC   no shared memory left
  *	-EINVAL, -EACCES, -EMFILE, -ENFILE, -ENOMEM
  */
@@ -54,6 +55,7 @@ int ledger_next(const struct ledger *, uint32_t *place, struct ledger_entry *ret
  * Words of the head. The epoch is written last when a run of a pull begins, and first, as 0, when
  * it ends. `entered`: the highest sequence that the receiver has made an entry for.
  */
+#define LEDGER_DISOWNED UINT64_MAX /* no epoch: what is left is done here, and not reported */
 uint64_t ledger_epoch(const struct ledger *);
 void ledger_set_epoch(struct ledger *, uint64_t epoch);
 uint64_t ledger_entered(const struct ledger *);

@@ -79,16 +79,17 @@ int link_add(struct link *l, enum wire_direction direction, const char *queue,
 int link_adopt(struct link *l, enum wire_direction direction, const char *queue,
 	const struct link_end *end, int64_t now_ns)
 {
-	l->down_ns = now_ns;
-	l->given_up = false;
-	return link_add(l, direction, queue, end);
+	int r = link_add(l, direction, queue, end);
+
+	if (r == 0)
+		l->streams[l->count - 1]->flowed_ns = now_ns;
+	return r;
 }
 
 void link_up(struct link *l, int64_t now_ns)
 {
 	l->counts.reconnects++;
 	l->up = true;
-	l->given_up = false;
 	l->greeted = l->closing = false;
 	l->say_hello = true;
 	l->say_ping = l->say_pong = l->say_bye = false;
@@ -105,9 +106,10 @@ void link_down(struct link *l, int64_t now_ns)
 	if (!l->up)
 		return;
 	l->up = false;
-	l->down_ns = now_ns;
-	for (unsigned i = 0; i < l->count; i++)
+	for (unsigned i = 0; i < l->count; i++) {
+		stream_flowed(l->streams[i], now_ns);
 		stream_down(l->streams[i]);
+	}
 }
 
 bool link_is_up(const struct link *l)
@@ -127,6 +129,7 @@ static int hello(struct link *l, const struct wire_hello *f)
 	l->greeted = true;
 	memcpy(l->peer_instance, f->instance, sizeof(l->peer_instance));
 	l->peer_heartbeat_ms = f->heartbeat_ms;
+	l->peer_redeliver_ms = f->redeliver_after_ms;
 	l->say_ping = true; /* the first round trip's time is wanted at once */
 	for (unsigned i = 0; i < l->count; i++)
 		if (l->streams[i]->end.sender)
@@ -420,24 +423,26 @@ void link_forget(struct link *l, unsigned i, int64_t now_ns)
 	stream_forget(l, l->streams[i], now_ns);
 }
 
+uint64_t link_move(struct link *l, unsigned i, int64_t now_ns)
+{
+	uint64_t n = stream_give_back(l->streams[i]);
+
+	stream_forget(l, l->streams[i], now_ns);
+	return n;
+}
+
 bool link_give_up(struct link *l, int64_t now_ns)
 {
 	bool any = false;
 
-	if (l->up || l->given_up || now_ns - l->down_ns < l->setup.redeliver_after_ms * MS)
-		return false;
-	l->given_up = true;
-	for (unsigned i = 0; i < l->count; i++) {
-		struct stream *st = l->streams[i];
-
-		if (st->direction != WIRE_PULL || !st->end.sender)
-			continue;
-		any |= sender_in_flight(st->end.sender) > 0;
-		stream_end_epoch(st);
-	}
-	if (any)
-		link_event(l, "given_up", NULL);
+	for (unsigned i = 0; i < l->count; i++)
+		any |= stream_give_up(l, l->streams[i], now_ns);
 	return any;
+}
+
+uint32_t link_patience_ms(const struct link *l)
+{
+	return l->peer_redeliver_ms;
 }
 
 uint32_t link_retry_after_ms(const struct link *l)

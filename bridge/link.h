@@ -55,7 +55,7 @@ struct link_setup {
 		const struct wire_opened *, struct link_end *ret, const char **ret_why);
 	/* Something to be logged and counted: an event's name, and words about it or NULL. */
 	void (*event)(void *context, struct link *, const char *event, const char *detail);
-	uint64_t (*random)(void *context); /* for epochs; not 0 */
+	uint64_t (*random)(void *context); /* for epochs: 1 to WIRE_EPOCH_MAX */
 };
 
 struct link_counts {
@@ -88,6 +88,12 @@ int link_adopt(struct link *, enum wire_direction, const char *queue, const stru
  * closed: no word of its queue may be watched any more.
  */
 void link_forget(struct link *, unsigned i, int64_t now_ns);
+
+/*
+ * link_move(): as link_forget(), of a queue that stands, but whose stream has another one from now
+ * on: what is leased of it for the peer is given back first. How many messages that were.
+ */
+uint64_t link_move(struct link *, unsigned i, int64_t now_ns);
 
 /* link_up(): a connection is there, authenticated. link_down(): it is not there any more. */
 void link_up(struct link *, int64_t now_ns);
@@ -124,8 +130,15 @@ bool link_idle(const struct link *);
 /* link_bye(): say good-bye; link_output() has it. */
 void link_bye(struct link *, enum wire_code code, const char *text, uint32_t retry_after_ms);
 
-/* The hub's: has the peer been away so long that others shall have its messages? Then they do. */
+/*
+ * link_give_up(): the hub's: has the peer not carried a pull for so long that others shall have its
+ * messages? Then they do; true: there were some. A peer that is away, that comes and goes without
+ * getting so far, and that is there but does not open it: one clock, which only stands while it flows.
+ */
 bool link_give_up(struct link *, int64_t now_ns);
+
+/* link_patience_ms(): how long the peer said it waits for us before it gives up; 0: never heard. */
+uint32_t link_patience_ms(const struct link *);
 
 /* How long the peer asked to be left alone, when it ended the last connection by an error; or 0. */
 uint32_t link_retry_after_ms(const struct link *);

@@ -39,7 +39,8 @@ struct stream {
 	const char *error_text;
 	uint64_t part_offset; /* of the next message, if it goes in parts */
 	int64_t retry_ns, touched_ns, lease_time;
-	int64_t closed_ns; /* the hub's: since when the leaf, connected, has not opened it; 0: it has */
+	int64_t flowed_ns; /* the hub's, of a pull: when it last flowed, or was found in a ledger */
+	bool given_up;     /* since then */
 	bool drained;      /* its queue is shut down and empty, and that was told */
 	bool flowed;       /* the leaf's: it did, in some connection */
 	bool denied;       /* the leaf's: the hub said last that our key may not have it */
@@ -60,12 +61,11 @@ struct link {
 	bool say_hello, say_ping, say_drain, say_bye;
 	uint64_t pong, ping_nonce;
 	bool say_pong;
-	int64_t ping_sent_ns, heard_ns, said_ns, down_ns;
-	uint32_t peer_heartbeat_ms, peer_retry_ms;
+	int64_t ping_sent_ns, heard_ns, said_ns;
+	uint32_t peer_heartbeat_ms, peer_retry_ms, peer_redeliver_ms;
 	uint8_t peer_instance[WIRE_INSTANCE];
 	struct wire_error bye;
 	char bye_text[WIRE_TEXT_MAX];
-	bool given_up;
 	struct link_counts counts;
 };
 
@@ -79,12 +79,15 @@ int link_broken(struct link *l, const char *why);
 struct stream *stream_new(enum wire_direction direction, const char *queue);
 void stream_free(struct stream *st);
 void stream_down(struct stream *st);
+void stream_flowed(struct stream *st, int64_t now_ns);
 int stream_open(struct link *l, const struct wire_frame *f);
 int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, int64_t now_ns);
 int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns);
 bool stream_idle(const struct stream *st);
 void stream_withdraw(struct stream *st);
 void stream_end_epoch(struct stream *st);
+bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns);
+uint64_t stream_give_back(struct stream *st);
 void stream_forget(struct link *l, struct stream *st, int64_t now_ns);
 void stream_refuse(struct stream *st, uint16_t code, const char *text);
 

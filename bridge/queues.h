@@ -11,4 +11,10 @@ struct daemon;
  */
 void queues_look(struct daemon *d);
 
+/*
+ * queues_move(): the shares are others now. A stream that has another local queue gives back to the
+ * old one what it held of it, and is opened again with the new one.
+ */
+void queues_move(struct daemon *d);
+
 #endif

@@ -118,12 +118,13 @@ static int take_up(struct receiver *r)
 {
 	uint64_t entered = ledger_entered(r->ledger), last;
 	const struct owed *o;
+	uint64_t epoch = ledger_epoch(r->ledger);
 	bool foreign;
 	int rc = load(r);
 
 	if (rc < 0)
 		return rc;
-	if (r->received == entered + 1 && ledger_epoch(r->ledger)) {
+	if (r->received == entered + 1 && epoch && epoch != LEDGER_DISOWNED) {
 		/* Killed between the put and its entry; or between that and the word that says so. */
 		o = TAILQ_LAST(&r->owed, owed_list);
 		if (o && o->sequence == r->received)
@@ -139,9 +140,9 @@ static int take_up(struct receiver *r)
 	 * Another queue of the same name: nothing is known of what was put, and the ids in the
 	 * ledger may be those of messages in this one that are not ours.
 	 */
-	foreign = rc < 0;
+	foreign = rc < 0 || epoch == LEDGER_DISOWNED;
 	if (foreign)
-		ledger_set_epoch(r->ledger, 0);
+		ledger_set_epoch(r->ledger, LEDGER_DISOWNED);
 	rc = load_recalled(r);
 	if (rc == 0 && foreign)
 		receiver_disown(r);

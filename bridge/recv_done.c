@@ -11,7 +11,9 @@
  * is behind all of them, and when everything before those marks has left, it has arrived.
  */
 
-#define ROW_MAX       32      /* waiting in a row: the rest waits too */
+#define ROW_MAX 32 /* waiting in a row: the rest waits too, mostly */
+#define LOOK_ALL_NS                                                                                \
+	100000000 /* at all of them: what came back from a worker hides none behind it */
 #define LOOK_AGAIN_NS 2000000 /* at the marks, if nothing else says so */
 
 /*
@@ -145,8 +147,11 @@ static void find_done(struct receiver *r, struct owed_list *ret_done, int64_t no
 {
 	struct owed *o = TAILQ_FIRST(&r->owed), *next;
 	uint32_t row = 0, begun = 0, gone = 0;
+	bool all = now_ns - r->looked_all_ns >= LOOK_ALL_NS;
 
-	for (; o && row < ROW_MAX; o = next) {
+	if (all)
+		r->looked_all_ns = now_ns;
+	for (; o && (all || row < ROW_MAX); o = next) {
 		next = TAILQ_NEXT(o, order);
 		switch (sq_find(r->q, o->id)) {
 		case SQ_GONE:
@@ -351,8 +356,8 @@ static void let_all_go(struct receiver *r, bool keep)
 {
 	struct stage *s;
 
-	/* First: from here on, whatever is left is let go by whoever comes next. */
-	ledger_set_epoch(r->ledger, 0);
+	/* First: from here on, whatever is left is let go, and in this way, by whoever comes next. */
+	ledger_set_epoch(r->ledger, keep ? LEDGER_DISOWNED : 0);
 	let_go(r, &r->owed, keep);
 	let_go(r, &r->found, keep);
 	let_go(r, &r->recalled, keep);
@@ -360,6 +365,7 @@ static void let_all_go(struct receiver *r, bool keep)
 		let_go(r, &s->done, keep);
 	receiver_free_stages(r);
 	r->told_first = r->told_count = 0;
+	ledger_set_epoch(r->ledger, 0);
 }
 
 void receiver_abandon(struct receiver *r)

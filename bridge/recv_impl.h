@@ -65,6 +65,7 @@ struct receiver {
 	unsigned stage_count;
 	struct range *told; /* settled, to be told: a ring */
 	uint32_t told_first, told_count;
+	int64_t looked_all_ns; /* the last look at all that is owed */
 	int64_t looked_ns;     /* the last look at marks */
 	uint64_t looked_count; /* what the senders had settled then */
 	int64_t rest_until_ns; /* no new marks, and no look at marks, before */

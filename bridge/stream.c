@@ -92,6 +92,20 @@ void stream_end_epoch(struct stream *st)
 	sender_return_all(st->end.sender);
 }
 
+/* All that it holds of its queue, for good; wherever this dies, leftover.c does the rest. */
+uint64_t stream_give_back(struct stream *st)
+{
+	struct sender *s = st->end.sender;
+	uint64_t before;
+
+	if (!s)
+		return 0;
+	before = sender_counts(s)->given_back;
+	stream_end_epoch(st);
+	(void)sq_retire(sender_queue(s)); /* it is closed next, and nothing of it is left then */
+	return sender_counts(s)->given_back - before;
+}
+
 /* The hub's side of a pull: the leaf has this many, of that epoch. */
 static int open_pull(struct link *l, struct stream *st, const struct wire_open *open)
 {
@@ -135,12 +149,24 @@ static struct stream *find_queue(
 	return NULL;
 }
 
+/* For one more: the place of one that was refused, and of which nothing is left; or a new one. */
+static unsigned place_for(struct link *l)
+{
+	unsigned i = 0;
+
+	while (i < l->count && (l->streams[i]->state != STREAM_CLOSED || l->streams[i]->say_error ||
+				       l->streams[i]->end.sender || l->streams[i]->end.receiver))
+		i++;
+	return i;
+}
+
 /* The hub is asked for a stream. */
 int stream_open(struct link *l, const struct wire_frame *f)
 {
 	const struct wire_open *open = &f->open;
 	struct stream *st = find_queue(l, open->direction, open->name);
 	const char *why = "";
+	bool had_sender;
 	int r;
 
 	if (!l->setup.hub)
@@ -149,17 +175,24 @@ int stream_open(struct link *l, const struct wire_frame *f)
 		if (l->streams[i]->number == f->stream && l->streams[i] != st)
 			return link_broken(l, "a stream's number is in use");
 	if (!st) {
-		if (l->count == WIRE_STREAMS_MAX)
+		unsigned place = place_for(l);
+
+		if (place == WIRE_STREAMS_MAX)
 			return link_broken(l, "too many streams");
 		st = stream_new(open->direction, open->name);
 		if (!st)
 			return -ENOMEM;
-		l->streams[l->count++] = st;
+		if (place == l->count)
+			l->count++;
+		else
+			stream_free(l->streams[place]);
+		l->streams[place] = st;
 	} else if (st->state != STREAM_CLOSED) {
 		return link_broken(l, "a stream was opened twice");
 	}
 	stream_down(st);
 	st->number = f->stream;
+	had_sender = st->end.sender;
 	r = l->setup.open(l->setup.context, l, open->direction, open->name, &st->end, &why);
 	if (r == 0 && open->direction == WIRE_PULL && open->max_message &&
 		open->max_message < st->end.max_message) {
@@ -175,8 +208,8 @@ int stream_open(struct link *l, const struct wire_frame *f)
 		link_event(l, "stream_refused", why);
 		return 0;
 	}
-	if (st->end.sender)
-		sender_stop(st->end.sender, l->draining || l->peer_drains);
+	if (!had_sender)
+		st->flowed_ns = l->heard_ns;
 	st->opened = (struct wire_opened){
 		.result = WIRE_RESUMED,
 		.max_message = st->end.max_message,
@@ -260,14 +293,21 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 	return r;
 }
 
-/* Does this result say that the queue takes no more? Then the peer is told so. */
-static bool refuse_closed(struct stream *st, int r)
+/*
+ * The queue does not take the message, and it must not be passed over: the stream ends, the peer is
+ * told why, and the other streams go on. What was held comes again when it is opened again.
+ */
+static void not_taken(struct link *l, struct stream *st, int r)
 {
 	if (r == -EPIPE)
 		stream_refuse(st, WIRE_E_CLOSED, "the queue was shut down");
 	else if (r == -EIDRM)
 		stream_refuse(st, WIRE_E_CLOSED, "the queue was removed");
-	return r == -EPIPE || r == -EIDRM;
+	else if (r == -EMSGSIZE)
+		stream_refuse(st, WIRE_E_TOO_LARGE, "too large for the queue");
+	else
+		stream_refuse(st, WIRE_E_INTERNAL, sq_strerror(r));
+	link_event(l, "stream_refused", st->error_text);
 }
 
 static int receive(struct link *l, struct stream *st, const struct wire_frame *f)
@@ -289,13 +329,9 @@ static int receive(struct link *l, struct stream *st, const struct wire_frame *f
 	}
 	if (r == -EPROTO)
 		return link_broken(l, "a message out of turn, or more than was granted");
-	if (r == -EMSGSIZE) {
-		stream_refuse(st, WIRE_E_TOO_LARGE, "too large for the queue");
-		return 0;
-	}
-	if (refuse_closed(st, r))
-		return 0;
-	return r;
+	if (r < 0)
+		not_taken(l, st, r);
+	return 0;
 }
 
 /* Remember to say these again as returned. */
@@ -417,18 +453,32 @@ static void touch(struct stream *st, int64_t now_ns)
 	st->touched_ns = now_ns;
 }
 
-/* The hub's: a leaf that is there, but does not carry this any more, stays away as well. */
-static void give_up_closed(struct link *l, struct stream *st, int64_t now_ns)
+/* It flows now: whoever carries it is given time again, from here on. */
+void stream_flowed(struct stream *st, int64_t now_ns)
 {
-	if (!l->setup.hub || !link_is_up(l) || st->state != STREAM_CLOSED || st->say_error ||
-		!st->end.sender || sender_in_flight(st->end.sender) == 0) {
-		st->closed_ns = 0;
-	} else if (st->closed_ns == 0) {
-		st->closed_ns = now_ns;
-	} else if (now_ns - st->closed_ns >= l->setup.redeliver_after_ms * (int64_t)1000000) {
-		stream_end_epoch(st);
+	if (st->state != STREAM_FLOWING)
+		return;
+	st->flowed_ns = now_ns;
+	st->given_up = false;
+}
+
+bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns)
+{
+	bool any;
+
+	if (st->direction != WIRE_PULL || !st->end.sender || st->given_up ||
+		st->state == STREAM_FLOWING ||
+		now_ns - st->flowed_ns < l->setup.redeliver_after_ms * (int64_t)1000000)
+		return false;
+	any = sender_in_flight(st->end.sender) > 0;
+	st->given_up = true;
+	stream_end_epoch(st);
+	/* It has not told what it owes, for so long: it begins anew. */
+	if (st->state != STREAM_CLOSED)
+		stream_refuse(st, WIRE_E_LIMIT, "what is owed was not told in time");
+	if (any)
 		link_event(l, "given_up", st->queue);
-	}
+	return any;
 }
 
 static bool stands(const void *of)
@@ -444,20 +494,20 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 	struct receiver *r = st->end.receiver;
 	int64_t again = now_ns + TICK_NS, rested_ns;
 	unsigned n = 0;
+	int flushed;
 
 	if (st->end.sender)
 		touch(st, now_ns);
-	give_up_closed(l, st, now_ns);
+	stream_flowed(st, now_ns);
 	if (st->state == STREAM_REFUSED && now_ns >= st->retry_ns && !l->draining) {
 		st->say_open = true;
 		st->state = STREAM_OPENING;
 	}
 	if (!r)
 		return again;
-	if (st->state == STREAM_FLOWING)
-		(void)refuse_closed(st, receiver_flush(r));
-	else
-		(void)receiver_flush(r);
+	flushed = receiver_flush(r);
+	if (flushed < 0 && st->state == STREAM_FLOWING)
+		not_taken(l, st, flushed);
 	if (st->direction == WIRE_PULL) {
 		for (unsigned i = 0; i < l->count; i++)
 			if (l->streams[i]->direction == WIRE_PUSH)

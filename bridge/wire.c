@@ -107,6 +107,8 @@ static const char *open_check(const struct wire_frame *f)
 		return "open: neither pull nor push";
 	if (o->owed > WIRE_WINDOW_MAX)
 		return "open: owes more than a window";
+	if (o->epoch > WIRE_EPOCH_MAX)
+		return "open: that is no epoch";
 	if (o->epoch == 0 && o->owed > 0)
 		return "open: owes without an epoch";
 	if (o->direction == WIRE_PUSH && o->epoch != 0)
@@ -161,6 +163,8 @@ static const char *opened_check(const struct wire_frame *f)
 
 	if (o->result != WIRE_RESUMED && o->result != WIRE_FRESH && o->result != WIRE_STALE)
 		return "opened: no result";
+	if (o->epoch > WIRE_EPOCH_MAX)
+		return "opened: that is no epoch";
 	if (o->sequence > WIRE_SEQUENCE_MAX)
 		return "opened: no sequence";
 	if (o->max_message < 1 || o->max_message > WIRE_MESSAGE_MAX)

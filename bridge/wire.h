@@ -33,6 +33,7 @@
 #define WIRE_CAPACITY_MAX       (1u << 30) /* messages in a queue, as the engine's */
 #define WIRE_SMALL_MAX          4096       /* bytes of a small message, as the engine's */
 #define WIRE_SEQUENCE_MAX       ((uint64_t)INT64_MAX) /* so that no sum wraps */
+#define WIRE_EPOCH_MAX          (UINT64_MAX - 1)      /* one more is no epoch, in a ledger */
 #define WIRE_HEARTBEAT_MS_MAX   3600000u              /* an hour */
 #define WIRE_REDELIVER_MS_MAX   2592000000u           /* thirty days */
 #define WIRE_INSTANCE           16                    /* bytes */

@@ -117,7 +117,7 @@ static void make_open(struct frames *f, struct wire_frame *ret)
 	o->sequence = from(f, 1, WIRE_SEQUENCE_MAX);
 	o->max_message = from(f, 1, WIRE_MESSAGE_MAX);
 	if (o->direction == WIRE_PULL) {
-		o->epoch = edge(f, UINT64_MAX);
+		o->epoch = edge(f, WIRE_EPOCH_MAX);
 		if (o->epoch)
 			o->owed = (uint32_t)edge(
 				f, o->sequence < WIRE_WINDOW_MAX ? o->sequence : WIRE_WINDOW_MAX);
@@ -163,7 +163,7 @@ void frames_make(struct frames *f, struct wire_frame *ret, enum wire_type type, 
 	case WIRE_OPENED:
 		ret->opened = (struct wire_opened){
 			.result = (enum wire_result)frames_below(f, 3),
-			.epoch = edge(f, UINT64_MAX),
+			.epoch = edge(f, WIRE_EPOCH_MAX),
 			.sequence = edge(f, WIRE_SEQUENCE_MAX),
 			.max_message = from(f, 1, WIRE_MESSAGE_MAX),
 			.capacity = from(f, 1, WIRE_CAPACITY_MAX),

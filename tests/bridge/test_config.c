@@ -86,7 +86,7 @@ static void test_issue(void **state)
 static void test_defaults(void **state)
 {
 	good(HUB);
-	assert_true(c.redeliver_after_ns == 60000000000);
+	assert_true(c.redeliver_after_ns == 120000000000);
 	assert_true(c.heartbeat_ns == 5000000000);
 	assert_true(c.handshake_timeout_ns == 5000000000);
 	assert_true(c.drain_timeout_ns == 30000000000);
@@ -101,7 +101,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.allows, 0);
 	assert_false(c.check);
 	good(LEAF);
-	assert_true(c.retry_max_ns == 30000000000);
+	assert_true(c.retry_max_ns == 10000000000);
 	assert_int_equal(c.mode, 0600);
 }
 

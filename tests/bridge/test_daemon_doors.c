@@ -494,6 +494,7 @@ static void the_newer_of_two_with_one_key_stays(void **state)
 	leaf_start_with(&other, WORDS("--name", "other"));
 	free(expect_line(&hub, "event=replaced peer=farm1"));
 	free(expect_line(&hub, "reason=replaced"));
+	free(expect_line(&leaf, "event=peer_error peer=farm1 detail=\"replaced: a newer"));
 	assert_int_equal(daemon_stop(&other, SIGKILL), -SIGKILL);
 	leave(&hub, &leaf);
 }

@@ -166,6 +166,50 @@ static void a_reload_leaves_a_share_its_queue(void **state)
 	assert_int_equal(count_lines(&hub, "event=queue_gone"), 0);
 }
 
+/* Taken out, and put in again with another queue: what was in flight of the old one is its again. */
+static void a_share_that_comes_back_elsewhere_gives_back(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+	struct sq_lease task;
+	struct sq *xq;
+
+	make(hub_queue("pq"));
+	make(hub_queue("cq"));
+	make(hub_queue("xq"));
+	make(hub_queue("other"));
+	scratch_write("hub.conf", 0600, "share = xq:pull\n");
+	hub_start_with(&hub, WORDS("--config", "hub.conf"));
+	leaf_start_with(&leaf, WORDS("--pull", "xq"));
+	put(hub_queue("xq"), "one");
+	while (sq_open(&xq, leaf_queue("xq")) < 0)
+		nap_ms(5);
+	assert_int_equal(sq_lease(xq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	assert_int_equal(daemon_stop(&leaf, SIGKILL), -SIGKILL);
+	wait_for(hub_queue("xq"), 0, 1);
+
+	scratch_write("hub.conf", 0600, "");
+	assert_int_equal(kill(hub.pid, SIGHUP), 0);
+	free(expect_line(&hub, "event=reloaded"));
+	scratch_write("hub.conf", 0600, "share = xq=other:pull\n");
+	assert_int_equal(kill(hub.pid, SIGHUP), 0);
+	free(expect_line(&hub, "event=ledger_moved"));
+	wait_for(hub_queue("xq"), 1, 0);
+
+	/* The leaf comes again, and has what the new one has. */
+	assert_int_equal(sq_ack(xq, &task), 0);
+	put(hub_queue("other"), "two");
+	leaf_start_with(&leaf, WORDS("--pull", "xq"));
+	assert_int_equal(sq_lease(xq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	assert_int_equal(task.len, 3);
+	assert_memory_equal(task.data, "two", 3);
+	assert_int_equal(sq_ack(xq, &task), 0);
+	sq_close(xq);
+	wait_for(hub_queue("other"), 0, 0);
+	wait_for(hub_queue("xq"), 1, 0);
+	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+}
+
 /* One task there, and its result back. */
 static void one_goes_round(void)
 {
@@ -451,6 +495,7 @@ int main(void)
 		DAEMON_TEST(a_queue_that_has_another_name_here_now_is_let_go),
 		DAEMON_TEST(what_others_put_into_a_remade_queue_stays),
 		DAEMON_TEST(a_reload_leaves_a_share_its_queue),
+		DAEMON_TEST(a_share_that_comes_back_elsewhere_gives_back),
 	};
 
 	return cmocka_run_group_tests_name("queues", tests, NULL, NULL);

@@ -239,6 +239,80 @@ static void what_is_no_queue_is_named_with_the_remedy(void **state)
 	assert_int_equal(daemon_stop(&holder, SIGTERM), 0);
 }
 
+/* In /dev/shm anybody may make a file of any name, and go on writing into it. */
+static void what_is_anothers_is_not_ours(void **state)
+{
+	const char *const words[] = {
+		"leaf", "127.0.0.1:1", "--key", "farm1.key", "--pull", "pq", NULL};
+	struct daemon_run run = {.log = "leaf.log", .prefix = hub_prefix};
+	char instance[200], ledger[200];
+
+	if (geteuid() != 0)
+		skip(); /* only root can give files away */
+	(void)snprintf(instance, sizeof(instance), "/dev/shm/sqb.%s.leaf", hub_prefix);
+	(void)snprintf(ledger, sizeof(ledger), "/dev/shm/sqb.%s.leaf.leaf.pq.pull", hub_prefix);
+	scratch_write(instance, 0666, "0123456789abcdef");
+	assert_int_equal(chown(instance, 65534, 65534), 0);
+	assert_int_equal(run_code("leaf.log", words), 77);
+	assert_int_equal(count_lines(&run, "belongs to another user"), 1);
+	assert_int_equal(remove(instance), 0);
+
+	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
+	daemon_start(&run, hub_prefix, "leaf.log", words);
+	free(expect_line(&run, "event=not_connected"));
+	assert_int_equal(daemon_stop(&run, SIGTERM), 0);
+	assert_int_equal(chown(ledger, 65534, 65534), 0);
+	assert_int_equal(run_code("leaf.log", words), 69);
+	assert_int_equal(count_lines(&run, "belongs to another user"), 2);
+	assert_int_equal(remove(ledger), 0);
+}
+
+/* A long pause is no reason for a hub to give up on its leaf. */
+static void pauses_are_short_for_a_hub_that_does_not_wait_long(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+	char address[32];
+
+	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
+	hub_start_with(&hub, WORDS("--redeliver-after", "400ms"));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%s", hub_port);
+	daemon_start(&leaf, leaf_prefix, "leaf.log",
+		WORDS("leaf", address, "--key", "farm1.key", "--pull", "pq", "--retry-max", "1h"));
+	free(expect_line(&leaf, "event=queue_made queue="));
+	assert_int_equal(daemon_stop(&hub, SIGKILL), -SIGKILL);
+	/* Pauses that become twice as long each time take 2^30 times the first for these. */
+	for (unsigned i = 0; i < 30; i++)
+		free(expect_line(&leaf, "event=not_connected"));
+	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
+}
+
+/* As much memory as a queue of `sqctl create` takes. */
+static void a_leafs_queue_takes_what_the_hubs_takes(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+	struct sq_config large = {.max_message = 2 << 20};
+	struct stat of_hub, of_leaf;
+	char path[200];
+
+	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
+	assert_int_equal(sq_create(hub_queue("cq"), &large), 0);
+	hub_start_with(&hub, WORDS(NULL));
+	leaf_start_with(&leaf, WORDS(NULL));
+	for (unsigned i = 0; i < 2; i++)
+		free(expect_line(&leaf, "event=queue_made queue="));
+	for (unsigned i = 0; i < 2; i++) {
+		const char *queue = i ? "cq" : "pq";
+
+		(void)snprintf(path, sizeof(path), "/dev/shm/sq.%s", hub_queue(queue));
+		assert_int_equal(stat(path, &of_hub), 0);
+		(void)snprintf(path, sizeof(path), "/dev/shm/sq.%s", leaf_queue(queue));
+		assert_int_equal(stat(path, &of_leaf), 0);
+		assert_true(of_hub.st_size == of_leaf.st_size);
+	}
+	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+}
+
 /* Each leaf takes some: what the system allows is used. */
 static int few_descriptors(int arg)
 {
@@ -305,6 +379,9 @@ int main(void)
 		DAEMON_TEST(a_check_reads_the_keys_too),
 		DAEMON_TEST(without_a_key_it_says_which_is_wanted),
 		DAEMON_TEST(what_is_no_queue_is_named_with_the_remedy),
+		DAEMON_TEST(what_is_anothers_is_not_ours),
+		DAEMON_TEST(pauses_are_short_for_a_hub_that_does_not_wait_long),
+		DAEMON_TEST(a_leafs_queue_takes_what_the_hubs_takes),
 		DAEMON_TEST(queues_are_made_for_whom_they_are_meant),
 		DAEMON_TEST(it_takes_the_descriptors_it_may_have),
 		DAEMON_TEST(a_wrong_prefix_is_told_with_what_is_allowed),

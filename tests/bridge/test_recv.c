@@ -161,6 +161,55 @@ static void what_is_refused_is_not_kept(void **state)
 	assert_true(receiver_idle(t.r));
 }
 
+/* A daemon that was killed while it disowned: the next goes on with that, and removes nothing. */
+static void what_is_disowned_stays(void **state)
+{
+	struct sq_stat st;
+	struct ledger *l;
+
+	(void)state;
+	open_as(t.ledger);
+	receiver_begin(t.r, 5);
+	for (unsigned i = 1; i <= 2; i++)
+		assert_int_equal(receiver_put(t.r, i, "x", 1), 0);
+	receiver_close(t.r);
+	t.r = NULL;
+	assert_int_equal(ledger_open(&l, t.ledger, 1), 0);
+	ledger_set_epoch(l, LEDGER_DISOWNED);
+	ledger_close(l);
+
+	open_as(t.ledger);
+	assert_int_equal(receiver_owed_count(t.r), 0);
+	assert_int_equal(receiver_epoch(t.r), 0);
+	assert_int_equal(receiver_received(t.r), 2);
+	assert_int_equal(sq_look(t.queue, &st), 0);
+	assert_int_equal(st.depth, 2);
+}
+
+/* Killed on the way back to the sender: what was taken out of the workers' hands is told again. */
+static void what_was_taken_back_is_told_again(void **state)
+{
+	struct sq_stat st;
+	struct range told;
+
+	(void)state;
+	open_as(t.ledger);
+	receiver_begin(t.r, 5);
+	assert_int_equal(receiver_put(t.r, 1, "x", 1), 0);
+	receiver_recall(t.r);
+	assert_int_equal(receiver_recalled(t.r, &told, 1), 1);
+	receiver_close(t.r);
+	t.r = NULL;
+
+	open_as(t.ledger);
+	assert_int_equal(receiver_recalled(t.r, &told, 1), 1);
+	assert_true(told.first == 1 && told.count == 1);
+	receiver_returned(t.r, 1, 1);
+	assert_int_equal(receiver_owed_count(t.r), 0);
+	assert_int_equal(sq_look(t.queue, &st), 0);
+	assert_int_equal(st.depth + st.leased, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +221,8 @@ int main(void)
 		TEST(refuses_to_hold_more_than_was_granted),
 		TEST(refuses_to_owe_more_than_was_granted),
 		TEST(refuses_without_an_epoch),
+		TEST(what_is_disowned_stays),
+		TEST(what_was_taken_back_is_told_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,11 +189,87 @@ static void no_more_is_held_than_the_window(void **state)
 	sq_close(q);
 }
 
+/* Many that came back from a worker wait in front of one that is done. */
+static void what_came_back_hides_none_that_is_done(void **state)
+{
+	static struct sq_lease task[64];
+	struct sq *q;
+	bool dead;
+
+	(void)state;
+	make(64);
+	begin_pull();
+	say_batch(1, 64);
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(sq_lease(q, &task[i], SQ_NOWAIT), 0);
+	assert_int_equal(sq_ack(q, &task[63]), 0);
+	for (unsigned i = 0; i < 63; i++)
+		assert_int_equal(sq_nack(q, &task[i]), 0);
+	for (int64_t now_ns = 1; now_ns < 2000000000; now_ns += 10000000)
+		(void)link_tick(t.l, now_ns, &dead);
+	assert_int_equal(hear_settled(), 1);
+	sq_close(q);
+}
+
+/* What it says of its streams: the code of the last error. */
+static unsigned hear_error(void)
+{
+	unsigned code = 0;
+	size_t len;
+
+	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
+		for (size_t at = 0, n; at < len; at += n) {
+			struct wire_frame f;
+
+			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
+			if (f.type == WIRE_ERROR && f.stream)
+				code = f.error.code;
+		}
+	return code;
+}
+
+/* It waits for room, and when there is some, the queue does not take it: the peer is told. */
+static void what_the_queue_never_takes_ends_the_stream(void **state)
+{
+	struct wire_batch_build b;
+	static char large[65];
+	size_t used, len;
+	struct sq_lease task;
+	struct sq *q;
+	bool dead;
+
+	(void)state;
+	make(2);
+	begin_pull();
+	assert_int_equal(wire_batch_begin(&b, t.buf, sizeof(t.buf), 1, 1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(wire_batch_add(&b, "task", 4, 1), 0);
+	assert_int_equal(wire_batch_add(&b, large, sizeof(large), 1), 0);
+	len = wire_batch_end(&b);
+	assert_int_equal(link_input(t.l, t.buf, len, 1, &used), 0);
+	assert_int_equal(hear_error(), 0);
+
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(sq_lease(q, &task, SQ_NOWAIT), 0);
+		assert_int_equal(sq_ack(q, &task), 0);
+	}
+	(void)link_tick(t.l, 2, &dead);
+	assert_int_equal(hear_error(), WIRE_E_TOO_LARGE);
+	assert_int_equal(sq_lease(q, &task, SQ_NOWAIT), 0); /* the third is there */
+	sq_close(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_settle_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_more_is_held_than_the_window, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_came_back_hides_none_that_is_done, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_the_queue_never_takes_ends_the_stream, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);

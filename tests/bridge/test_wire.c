@@ -317,6 +317,8 @@ static void test_limits(void **state)
 		{&pull, 12, 4, WIRE_WINDOW_MAX, NULL},
 		{&pull, 12, 4, WIRE_WINDOW_MAX + 1, "window"},
 		{&pull, 16, 8, 0, "without an epoch"},
+		{&pull, 16, 8, WIRE_EPOCH_MAX, NULL},
+		{&pull, 16, 8, WIRE_EPOCH_MAX + 1, "no epoch"},
 		{&push, 16, 8, 1, "push with an epoch"},
 		{&push, 12, 4, 1, "without an epoch"},
 		{&pull, 24, 8, WIRE_SEQUENCE_MAX, NULL},

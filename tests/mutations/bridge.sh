@@ -19,7 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 sim=tests/sim/sim
-units="tests/bridge/test_bridge_recv tests/bridge/test_bridge_send tests/bridge/test_bridge_settle"
+units="tests/bridge/test_bridge_epoch tests/bridge/test_bridge_recv tests/bridge/test_bridge_send tests/bridge/test_bridge_settle
+    tests/bridge/test_bridge_stream"
 LONGEST=1800 # seconds, for all seeds
 
 usage() {
