@@ -246,6 +246,11 @@ static int code_of(int error, const char **ret_why)
 	case -EPROTO:
 		*ret_why = "the queue or its ledger in /dev/shm is of another version: remove it";
 		return WIRE_E_INTERNAL;
+	case -EOPNOTSUPP:
+		*ret_why =
+			"the queue has --max-attempts, by which tasks that nobody did would count as done: "
+			"make it without; the hub's may have it";
+		return WIRE_E_INTERNAL;
 	case -EUCLEAN:
 		*ret_why = "its ledger in /dev/shm belongs to another user: have it removed";
 		return WIRE_E_INTERNAL;

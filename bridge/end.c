@@ -72,13 +72,19 @@ static void name(struct link_end *ret, const struct end_setup *s)
 	ret->file = look(s->local, &ret->device);
 }
 
-static int describe(struct link_end *ret, struct sq *q)
+/*
+ * tasks: of a pull's receiver. A dead letter of such a queue would leave it as a task that is done
+ * does, and count as done at the hub, whose queue is the one to say how often a task may be tried.
+ */
+static int describe(struct link_end *ret, struct sq *q, bool tasks)
 {
 	struct sq_stat st;
 	int r = sq_stat(q, &st);
 
 	if (r < 0)
 		return r;
+	if (tasks && st.max_attempts > 0)
+		return -EOPNOTSUPP;
 	ret->max_message = st.max_message;
 	ret->capacity = st.capacity;
 	ret->small = (uint32_t)st.small_message;
@@ -98,7 +104,7 @@ int end_sender(struct link_end *ret, const struct end_setup *s)
 	if (r == 0)
 		r = sender_open(&end.sender, &setup);
 	if (r == 0)
-		r = describe(&end, sender_queue(end.sender));
+		r = describe(&end, sender_queue(end.sender), false);
 	if (r < 0) {
 		sender_close(end.sender);
 		return r;
@@ -123,7 +129,7 @@ int end_receiver(struct link_end *ret, const struct end_setup *s)
 	if (r == 0)
 		r = receiver_open(&end.receiver, &setup);
 	if (r == 0)
-		r = describe(&end, receiver_queue(end.receiver));
+		r = describe(&end, receiver_queue(end.receiver), s->direction == WIRE_PULL);
 	if (r < 0) {
 		receiver_close(end.receiver);
 		return r;

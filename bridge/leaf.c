@@ -158,7 +158,9 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 			LOG_STR("reason", end == CONN_REFUSED ? tls_reason_text(tls_reason(tls))
 							      : conn_end_name(end)),
 			LOG_STR("detail",
-				conn_error(c) ? strerror(-conn_error(c)) : tls_detail(tls)));
+				refused ? "the hub knows no such peer, or another key: its log says which"
+				: conn_error(c) ? strerror(-conn_error(c))
+						: tls_detail(tls)));
 		leaf->address = leaf->address ? leaf->address->ai_next : NULL;
 	}
 	if (refused && !leaf->ever_up && !d->stopping) {

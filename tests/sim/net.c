@@ -337,6 +337,15 @@ static void take_turn(void *arg)
 	say(t);
 }
 
+/* The leaf's queue was removed under it: then its stream has ended, and the hub waits for another. */
+static bool was_removed(unsigned i, const char *queue)
+{
+	for (unsigned q = 0; q < QUEUES; q++)
+		if (sim.host[i].removed[q] > 0 && strcmp(queue_name((enum queue)q), queue) == 0)
+			return true;
+	return false;
+}
+
 /*
  * A leaf that has drained, and leaves in time: the hub holds nothing for it, whatever it was sending
  * when it heard so. What it did hold would wait for redeliver-after, though nobody has it.
@@ -355,7 +364,7 @@ static void check_left(unsigned i)
 		int n;
 
 		link_stream(hub, k, &direction, &queue, &end);
-		if (direction != WIRE_PULL || !end.sender)
+		if (direction != WIRE_PULL || !end.sender || was_removed(i, queue))
 			continue;
 		n = sq_held(sender_queue(end.sender), NULL, 0);
 		if (n > 0)
