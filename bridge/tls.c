@@ -73,8 +73,9 @@ static size_t take(struct tls *t, void *buf, size_t cap)
 		return n;
 	}
 	n = t->in_len < cap ? t->in_len : cap;
-	if (n > 0)
-		memcpy(buf, t->in, n);
+	if (n == 0)
+		return 0;
+	memcpy(buf, t->in, n);
 	t->in += n;
 	t->in_len -= n;
 	return n;
