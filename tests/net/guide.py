@@ -69,8 +69,12 @@ def kill_daemon(part, role):
     if not pid:
         raise farm.Failed(f'{part.name} runs no daemon')
     os.kill(pid, signal.SIGKILL)
-    part.process.wait(farm.LIMIT_S)
+    code = part.process.wait(farm.LIMIT_S)
+    if code not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        raise farm.Failed(f'{part.name} was to be killed and ended with {code}')
     part.kills += 1
+    # Of those that are dead: more are of its next life.
+    part.ups = part.count('event=link_up')
     part.start()
 
 
