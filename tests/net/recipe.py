@@ -99,8 +99,8 @@ def do(options, build, kills):
     began = time.monotonic()
     results = Results(f, g.hub_user.types('job', job_line))
 
-    dead = ['hub', 'leaf'] * kills
-    f.chance.shuffle(dead)
+    # In pairs: with each connection that lasts less than a second the leaf waits twice as long for the next one.
+    dead = [role for _ in range(kills) for role in f.chance.sample(['hub', 'leaf'], 2)]
     killed_last, under_way = None, 0
     for at, role in zip(sorted(f.chance.randrange(options.tasks // 2) for _ in dead), dead):
         results.until(at)
