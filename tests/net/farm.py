@@ -31,6 +31,7 @@ class Part:
         self.log = os.path.join(farm.scratch, (log or name) + '.log')
         self.process = None
         self.kills = 0
+        self.ups = 0  # connections of its earlier lives, as far as somebody counts them
         farm.parts[name] = self
         self.start()
 
@@ -200,6 +201,13 @@ class Farm:
             s.sendall(b'GET /metrics HTTP/1.0\r\n\r\n')
             text = b''.join(iter(lambda: s.recv(65536), b'')).decode()
         return {name: float(value) for name, value in re.findall(r'^(\w+(?:\{[^}]*\})?) (\S+)$', text, re.M)}
+
+    def looped(self, *daemons):
+        """They have run over the loop that was wanted."""
+        wish = self.options.loop or os.environ.get('SQ_LOOP')
+        for part in daemons:
+            if wish and bool(part.count('event=loop_poll')) != (wish == 'poll'):
+                raise Failed(f'{part.name} did not run over {wish}')
 
     def settled(self):
         """Nothing is in any queue, or in anybody's hand."""

@@ -32,6 +32,7 @@ def kills(options, build):
 
     f.phase('kill -9 of either bridge', options.numbers, len(victims), kill)
     f.account()
+    f.looped(hub, leaf)
     # Each way, on the side where they arrive; the hub's queues are in the account.
     for queue, (_, _, put, gone) in zip(('pq', 'cq'), f.stat('leaf1', 'pq', 'cq')):
         if (put, gone) != (options.numbers, options.numbers):
