@@ -453,6 +453,11 @@ int conn_fd(const struct conn *c)
 	return loop_conn_fd(c->lc);
 }
 
+bool conn_is_closing(const struct conn *c)
+{
+	return c->closing;
+}
+
 bool conn_is_up(const struct conn *c)
 {
 	return c->up;

@@ -76,7 +76,8 @@ struct link *conn_link(const struct conn *);
 struct tls *conn_tls(const struct conn *);
 int conn_error(const struct conn *);
 int conn_fd(const struct conn *);
-bool conn_is_up(const struct conn *); /* the key was proved */
+bool conn_is_up(const struct conn *);      /* the key was proved */
+bool conn_is_closing(const struct conn *); /* it says its last words, or waits for the peer's */
 void *conn_context(const struct conn *);
 
 /* Bytes of the network. */

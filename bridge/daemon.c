@@ -204,6 +204,7 @@ int daemon_peer(struct peer **ret, struct daemon *d, const char *identity, bool 
 		.redeliver_after_ms = (uint32_t)(d->config->redeliver_after_ns / 1000000),
 		.open = hub_open,
 		.opened = leaf_opened,
+		.absent = leaf_absent,
 		.event = on_event,
 		.random = random64};
 	int r;
@@ -246,11 +247,6 @@ static int code_of(int error, const char **ret_why)
 	case -EPROTO:
 		*ret_why = "the queue or its ledger in /dev/shm is of another version: remove it";
 		return WIRE_E_INTERNAL;
-	case -EOPNOTSUPP:
-		*ret_why =
-			"the queue has --max-attempts, by which tasks that nobody did would count as done: "
-			"make it without; the hub's may have it";
-		return WIRE_E_INTERNAL;
 	case -EUCLEAN:
 		*ret_why = "its ledger in /dev/shm belongs to another user: have it removed";
 		return WIRE_E_INTERNAL;
@@ -279,6 +275,13 @@ int daemon_end(struct daemon *d, const char *peer, const struct config_stream *s
 
 	daemon_local(local, sizeof(local), d, stream);
 	r = sending ? end_sender(ret, &setup) : end_receiver(ret, &setup);
+	if (r == -EOPNOTSUPP) {
+		*ret_why = sending ? "the queue has --lease-time, by which results might arrive "
+				     "twice: make it without"
+				   : "the queue has --max-attempts, by which tasks that nobody did "
+				     "would count as done: make it without; the hub's may have it";
+		return WIRE_E_INTERNAL;
+	}
 	return r < 0 ? code_of(r, ret_why) : 0;
 }
 
@@ -364,8 +367,9 @@ static void end_if_idle(struct daemon *d)
 
 	if (!d->draining || d->stopping)
 		return;
+	/* A leaf that is away may be so for ever; its hub will come. */
 	TAILQ_FOREACH (p, &d->peers, entry)
-		if (p->conn && !link_idle(p->link))
+		if ((p->conn || !d->hub) && !link_idle(p->link))
 			return;
 	d->stopping = true;
 	d->leave(d);

@@ -73,22 +73,37 @@ static void name(struct link_end *ret, const struct end_setup *s)
 }
 
 /*
- * tasks: of a pull's receiver. A dead letter of such a queue would leave it as a task that is done
- * does, and count as done at the hub, whose queue is the one to say how often a task may be tried.
+ * A pull's receiver: a dead letter of such a queue would leave it as a task that is done does, and count
+ * as done at the hub, whose queue is the one to say how often a task may be tried. A push's sender: a
+ * message whose lease ends while its number is on the way would be sent again under another one.
  */
-static int describe(struct link_end *ret, struct sq *q, bool tasks)
+static int describe(struct link_end *ret, struct sq *q, bool pull, bool sends)
 {
 	struct sq_stat st;
 	int r = sq_stat(q, &st);
 
 	if (r < 0)
 		return r;
-	if (tasks && st.max_attempts > 0)
+	if (pull && !sends && st.max_attempts > 0)
+		return -EOPNOTSUPP;
+	if (!pull && sends && st.lease_time > 0)
 		return -EOPNOTSUPP;
 	ret->max_message = st.max_message;
 	ret->capacity = st.capacity;
 	ret->small = (uint32_t)st.small_message;
 	return 0;
+}
+
+/*
+ * Which count of puts this is: of one key in one queue, of which there may be another with its name, or
+ * with the same messages counted under another key.
+ */
+static uint64_t identity(const struct link_end *end, uint64_t key)
+{
+	/* An odd factor: other files of one key have other numbers. */
+	uint64_t n = key ^ end->device ^ end->file * 0x9e3779b97f4a7c15;
+
+	return n == 0 || n > WIRE_EPOCH_MAX ? 1 : n;
 }
 
 int end_sender(struct link_end *ret, const struct end_setup *s)
@@ -104,7 +119,7 @@ int end_sender(struct link_end *ret, const struct end_setup *s)
 	if (r == 0)
 		r = sender_open(&end.sender, &setup);
 	if (r == 0)
-		r = describe(&end, sender_queue(end.sender), false);
+		r = describe(&end, sender_queue(end.sender), s->direction == WIRE_PULL, true);
 	if (r < 0) {
 		sender_close(end.sender);
 		return r;
@@ -127,9 +142,11 @@ int end_receiver(struct link_end *ret, const struct end_setup *s)
 	if (r == 0)
 		r = key_of(s, &setup.key);
 	if (r == 0)
+		end.identity = identity(&end, setup.key);
+	if (r == 0)
 		r = receiver_open(&end.receiver, &setup);
 	if (r == 0)
-		r = describe(&end, receiver_queue(end.receiver), s->direction == WIRE_PULL);
+		r = describe(&end, receiver_queue(end.receiver), s->direction == WIRE_PULL, false);
 	if (r < 0) {
 		receiver_close(end.receiver);
 		return r;

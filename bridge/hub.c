@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <bsd/stdlib.h>
 
 #include "leftover.h"
 #include "log.h"
@@ -113,6 +114,18 @@ static void unlist(struct hub *hub, struct guest *g)
 	}
 }
 
+/* One connection of a peer may be on its way out, beside the one that it has; not any number. */
+static void drop_former(struct hub *hub, const struct peer *p)
+{
+	struct guest *g, *next;
+
+	for (g = TAILQ_FIRST(&hub->known); g; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		if (g->peer == p && g->conn != p->conn)
+			conn_drop(g->conn, CONN_REPLACED);
+	}
+}
+
 static struct link *on_ready(void *context, struct conn *c)
 {
 	struct guest *g = context;
@@ -131,7 +144,10 @@ static struct link *on_ready(void *context, struct conn *c)
 		conn_say(c, WIRE_E_LEAVING, "the hub is leaving", 1000);
 		return NULL;
 	}
-	if (p->conn) {
+	drop_former(hub, p);
+	if (p->conn && conn_is_closing(p->conn)) {
+		conn_dismiss(p->conn, CONN_LEFT); /* it has its reason */
+	} else if (p->conn) {
 		/* The older one is dead, and nobody has noticed; or there are two with one key. */
 		log_event(LEVEL_NOTICE, "replaced", LOG_STR("peer", identity));
 		conn_say(p->conn, WIRE_E_REPLACED, "a newer connection has this key", 5000);
@@ -209,11 +225,25 @@ static void address_of(char ret[static ADDRESS_MAX], int fd)
 			host, port);
 }
 
-/* Whoever waits longest with nothing proved makes room. */
-static void drop_oldest(struct hub *hub)
+/*
+ * Somebody with nothing proved makes room: who waits longest without having said who he is, for who has
+ * a key says so at once; or, if all have, anybody. So no crowd keeps out those who have one.
+ */
+static void drop_one(struct hub *hub)
 {
-	struct guest *g = TAILQ_FIRST(&hub->guests);
+	uint64_t n = arc4random_uniform((uint32_t)hub->unauthenticated);
+	struct guest *g, *any = NULL;
 
+	TAILQ_FOREACH (g, &hub->guests, entry) {
+		if (!*tls_identity(conn_tls(g->conn)))
+			break;
+		if (n-- == 0)
+			any = g;
+	}
+	if (!g)
+		g = any;
+	if (!g)
+		return;
 	unlist(hub, g);
 	g->dropped = true;
 	conn_drop(g->conn, CONN_CROWDED);
@@ -238,7 +268,7 @@ static void on_accepted(void *ctx, struct loop_conn *lc, int error)
 	}
 	count[METRIC_ACCEPTED]++;
 	if (hub->unauthenticated >= d->config->unauthenticated_max)
-		drop_oldest(hub);
+		drop_one(hub);
 	g = hub->connections < d->config->connections_max ? calloc(1, sizeof(*g)) : NULL;
 	if (!g) {
 		count[METRIC_REFUSED_CROWDED]++;

@@ -48,6 +48,19 @@ static const struct config_stream *stream_of(
 	return NULL;
 }
 
+bool leaf_absent(void *context, const char *queue)
+{
+	const struct daemon *d = ((struct peer *)context)->daemon;
+	const struct config_stream *s = stream_of(d, queue, WIRE_PUSH);
+	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2];
+	struct link_end none = {0};
+
+	if (!s)
+		return false;
+	daemon_local(local, sizeof(local), d, s);
+	return end_look(&none, local) == END_REMOVED;
+}
+
 /* The hub's queue is known: ours, if there is none, is made like it. */
 int leaf_opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	const struct wire_opened *opened, struct link_end *ret, const char **ret_why)
@@ -89,6 +102,15 @@ static int64_t longest_pause(const struct daemon *d, const struct leaf *leaf)
 	return max < RETRY_MIN_NS ? RETRY_MIN_NS : max;
 }
 
+/* A key that was good may be again; but not at the price of being given up. */
+static int64_t refused_pause(const struct leaf *leaf, int64_t pause)
+{
+	int64_t patience = link_patience_ms(leaf->peer->link) * (int64_t)1000000 / PATIENCE_PART;
+	int64_t longest = patience > 0 && patience < RETRY_REFUSED_NS ? patience : RETRY_REFUSED_NS;
+
+	return pause < longest ? longest : pause;
+}
+
 /* Not all leaves at once, when a hub comes back: somewhere in the second half of the pause. */
 static void later(struct daemon *d, bool refused)
 {
@@ -103,8 +125,8 @@ static void later(struct daemon *d, bool refused)
 	asked = link_retry_after_ms(leaf->peer->link) * (int64_t)1000000;
 	if (pause < asked)
 		pause = asked < max ? asked : max;
-	if (refused && pause < RETRY_REFUSED_NS)
-		pause = RETRY_REFUSED_NS;
+	if (refused)
+		pause = refused_pause(leaf, pause);
 	loop_timer_set(d->loop, &leaf->retry, pause, try, d);
 }
 
@@ -167,8 +189,8 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 		d->exit_code = EXIT_DENIED;
 		d->stopping = true;
 	}
-	if (d->draining)
-		d->stopping = true; /* what is under way stays durable */
+	if (d->draining && link_idle(leaf->peer->link))
+		d->stopping = true;
 	if (d->stopping)
 		loop_stop(d->loop);
 	else if (!l && !refused && leaf->address)
@@ -346,7 +368,7 @@ void leaf_reload(struct daemon *d, struct keys *keys)
 	keys_free(d->keys);
 	d->keys = keys;
 	leaf->new_key = true;
-	if (leaf->peer->conn || d->draining)
+	if (leaf->peer->conn)
 		return;
 	leaf->pause_ns = 0;
 	loop_timer_set(d->loop, &leaf->retry, 0, try, d);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,9 +103,10 @@ static int check(int fd, uint32_t *ret_entries)
 	/* In /dev/shm anybody may make a file of this name, and go on writing into it. */
 	if (st.st_uid != geteuid())
 		return -EUCLEAN;
+	/* Larger than it says: somebody was killed who changed that. */
 	if (!S_ISREG(st.st_mode) || pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
 		memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0 || head.version != VERSION ||
-		head.entries == 0 || (uint64_t)st.st_size != bytes_for(head.entries))
+		head.entries == 0 || (uint64_t)st.st_size < bytes_for(head.entries))
 		return -EPROTO;
 	*ret_entries = head.entries;
 	return 0;
@@ -147,6 +149,45 @@ static int get_file(int *ret_fd, const char *path, uint32_t entries, uint32_t *r
 	return -EBUSY;
 }
 
+/* How many places there must be so that none that is in use is lost. */
+static int used(int fd, uint32_t entries, uint32_t *ret)
+{
+	struct place place;
+
+	for (*ret = entries; *ret > 0; --*ret) {
+		off_t at = (off_t)(bytes_for(*ret) - sizeof(place));
+
+		if (pread(fd, &place, sizeof(place), at) != (ssize_t)sizeof(place))
+			return -EIO;
+		if (atomic_load(&place.tag) != 0)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * To as many places as are wanted now, or as few as are in use. At each instant the file has at least
+ * those that its head says. No room for more: then it stays as it is.
+ */
+static int resize(int fd, uint32_t wanted, uint32_t *entries)
+{
+	uint32_t least;
+	int r = used(fd, *entries, &least);
+
+	if (r < 0 || wanted == *entries)
+		return r;
+	if (wanted < least)
+		wanted = least;
+	if (wanted > *entries && posix_fallocate(fd, 0, (off_t)bytes_for(wanted)) != 0)
+		return 0;
+	if (pwrite(fd, &wanted, sizeof(wanted), offsetof(struct head, entries)) !=
+		(ssize_t)sizeof(wanted))
+		return -EIO;
+	*entries = wanted;
+	(void)ftruncate(fd, (off_t)bytes_for(wanted)); /* else it is only larger than it need be */
+	return 0;
+}
+
 int ledger_open(struct ledger **ret, const char *name, uint32_t entries)
 {
 	struct ledger *l;
@@ -162,6 +203,9 @@ int ledger_open(struct ledger **ret, const char *name, uint32_t entries)
 	r = get_file(&l->fd, l->path, entries, &l->entries);
 	if (r < 0)
 		goto free_ledger;
+	r = resize(l->fd, entries, &l->entries);
+	if (r < 0)
+		goto close_file;
 	l->bytes = bytes_for(l->entries);
 	l->unused = calloc(l->entries, sizeof(*l->unused));
 	r = -ENOMEM;

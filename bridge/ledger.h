@@ -26,7 +26,7 @@ struct ledger;
 
 /*
  * ledger_open(): the ledger of this name, made with room for `entries` if there is none; one
- * that is there may have another room. *ret is the caller's.
+ * that is there gets that room, but for what is in use there, or for want of memory. *ret is the caller's.
  *
  *	-EBUSY    another daemon has it
  *	-EPROTO   it is not a ledger, or of another version

@@ -117,8 +117,18 @@ bool link_is_up(const struct link *l)
 	return l->up && l->greeted;
 }
 
+static bool streams_idle(const struct link *l)
+{
+	for (unsigned i = 0; i < l->count; i++)
+		if (!stream_idle(l->streams[i]))
+			return false;
+	return true;
+}
+
 static int hello(struct link *l, const struct wire_hello *f)
 {
+	bool idle;
+
 	if (l->greeted)
 		return link_broken(l, "a second hello");
 	if (f->lowest > WIRE_VERSION || f->highest < WIRE_VERSION) {
@@ -134,11 +144,15 @@ static int hello(struct link *l, const struct wire_hello *f)
 	for (unsigned i = 0; i < l->count; i++)
 		if (l->streams[i]->end.sender)
 			sender_stop(l->streams[i]->end.sender, l->draining && l->setup.hub);
-	/* While we drain, a pull is opened all the same: the hub may hold some of it for us. */
+	/*
+	 * While we drain, a pull is opened all the same: the hub may hold some of it for us. So is a
+	 * push while anything is under way: the results of that have not come into it yet.
+	 */
+	idle = streams_idle(l);
 	for (unsigned i = 0; !l->setup.hub && i < l->count; i++) {
 		struct stream *st = l->streams[i];
 
-		st->say_open = !l->draining || st->direction == WIRE_PULL || !stream_idle(st);
+		st->say_open = !l->draining || st->direction == WIRE_PULL || !idle;
 		st->state = st->say_open ? STREAM_OPENING : STREAM_CLOSED;
 	}
 	link_event(l, "greeted", NULL);
@@ -151,14 +165,6 @@ static struct stream *find_number(const struct link *l, uint16_t number)
 		if (l->streams[i]->number == number)
 			return l->streams[i];
 	return NULL;
-}
-
-static bool streams_idle(const struct link *l)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		if (!stream_idle(l->streams[i]))
-			return false;
-	return true;
 }
 
 /* One answer may be for several pings: the last of them. */

@@ -32,6 +32,7 @@ struct link_end {
 	uint64_t max_message, capacity;
 	uint32_t small;
 	uint64_t device, file;
+	uint64_t identity; /* of a receiver's count of puts; 0: not known */
 	char local[2 * SQ_NAME_MAX + 2];
 };
 
@@ -53,6 +54,11 @@ struct link_setup {
 	 */
 	int (*opened)(void *context, struct link *, enum wire_direction, const char *queue,
 		const struct wire_opened *, struct link_end *ret, const char **ret_why);
+	/*
+	 * The leaf's: is there no queue here under the local name of this push? NULL: that is not known.
+	 * Asked after a task was seen to be done, of a push that has no end.
+	 */
+	bool (*absent)(void *context, const char *queue);
 	/* Something to be logged and counted: an event's name, and words about it or NULL. */
 	void (*event)(void *context, struct link *, const char *event, const char *detail);
 	uint64_t (*random)(void *context); /* for epochs: 1 to WIRE_EPOCH_MAX */

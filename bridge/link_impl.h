@@ -8,7 +8,6 @@
 /* What link.c, stream.c and stream_say.c share, and nobody else includes. */
 
 #define STREAM_RETRY_NS ((int64_t)2000000000) /* a stream that was refused is asked for again */
-#define RETURNED_MAX    65536                 /* ranges that a peer may have us say again */
 
 enum stream_state {
 	STREAM_CLOSED,      /* not in this connection */
@@ -35,6 +34,9 @@ struct stream {
 	struct wire_credit credit;
 	struct range *returned;
 	size_t returned_count, returned_room;
+	uint64_t base;     /* of a pull's sender: the lowest in flight when it was opened */
+	uint64_t named;    /* by the peer, of messages, since then */
+	uint64_t not_done; /* that we have said so of */
 	uint16_t error;
 	const char *error_text;
 	uint64_t part_offset; /* of the next message, if it goes in parts */

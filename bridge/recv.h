@@ -73,7 +73,9 @@ void receiver_disown(struct receiver *);
 /*
  * A queue in which results leave this host. No sender: it is not there, or cannot be used. `run`:
  * not 0, and another each time that the sender is of another queue. stands(of): is what is put by
- * the queue's name still put where the sender sees it? NULL: it is.
+ * the queue's name still put where the sender sees it? NULL: it is. absent(of): of one without a
+ * sender: is there no queue of its name at all, so that nothing can have been put into it? NULL: it
+ * is there.
  */
 #define RECEIVER_PUSHES_MAX 64
 struct receiver_push {
@@ -81,6 +83,7 @@ struct receiver_push {
 	uint64_t run;
 	uint64_t capacity; /* of its queue: what a look at it costs */
 	bool (*stands)(const void *of);
+	bool (*absent)(const void *of);
 	const void *of;
 };
 

@@ -99,15 +99,22 @@ static bool settle_all(struct receiver *r, struct owed_list *done)
 }
 
 /*
- * A queue that is not there, or that we cannot use, may get results that nobody sees yet: it keeps
- * all waiting. One that is another now has what was put into it since.
+ * A queue that we cannot use may have results that nobody carries yet: it keeps all waiting. One that is
+ * not there has none: what was put into one of its name before these were done was removed with it. One
+ * that is another now has what was put into it since.
  */
+static bool push_passed(struct stage *s, unsigned i, const struct receiver_push *push)
+{
+	if (!push->sender)
+		return push->absent && push->absent(push->of);
+	return mark(s, i, push) && sender_passed(push->sender, s->mark[i]);
+}
+
 static bool stage_passed(struct stage *s, const struct receiver_push *push, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		if (!s->passed[i])
-			s->passed[i] = mark(s, i, &push[i]) &&
-				       sender_passed(push[i].sender, s->mark[i]);
+			s->passed[i] = push_passed(s, i, &push[i]);
 		if (!s->passed[i])
 			return false;
 	}
@@ -321,11 +328,13 @@ void receiver_tell_again(struct receiver *r)
 void receiver_returned(struct receiver *r, uint64_t first, uint64_t count)
 {
 	struct owed *o = TAILQ_FIRST(&r->recalled), *next;
+	uint64_t left = count; /* mostly they are the first ones */
 
-	for (; o; o = next) {
+	for (; o && left > 0; o = next) {
 		next = TAILQ_NEXT(o, order);
 		if (o->sequence - first >= count)
 			continue;
+		left--;
 		TAILQ_REMOVE(&r->recalled, o, order);
 		/* Removed while it is still owed: a death in between leaves a message that is gone. */
 		(void)sq_ack(r->q, &o->lease);

@@ -27,6 +27,7 @@ void leaf_reload(struct daemon *d, struct keys *keys);
 /* What link_setup asks of them; the context is a struct peer. */
 int hub_open(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	struct link_end *ret, const char **ret_why);
+bool leaf_absent(void *context, const char *queue);
 int leaf_opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	const struct wire_opened *opened, struct link_end *ret, const char **ret_why);
 

@@ -497,15 +497,39 @@ void sender_return_all(struct sender *s)
 	s->received = 0;
 }
 
-void sender_touch(struct sender *s)
+/*
+ * One whose lease has ended is in the queue again, or another's, and its memory is not ours: nothing
+ * of it may be sent from now on. If it was still to be sent, so were those behind it: their numbers
+ * would have a hole before them, so they go back too, and the numbers are free again.
+ */
+bool sender_touch(struct sender *s, bool begun)
 {
-	struct item *i;
+	uint64_t from = s->next ? s->next->sequence : s->next_sequence;
+	bool hole = false, whole = true;
+	struct item *i, *next;
 
-	/* An end is noticed when it is settled. */
-	TAILQ_FOREACH (i, &s->flying, order)
-		(void)sq_touch(s->q, &i->lease);
-	TAILQ_FOREACH (i, &s->unnumbered, order)
-		(void)sq_touch(s->q, &i->lease);
+	for (i = TAILQ_FIRST(&s->flying); i; i = next) {
+		next = TAILQ_NEXT(i, order);
+		if (sq_touch(s->q, &i->lease) == 0)
+			continue;
+		hole |= i->sequence >= from;
+		whole &= !begun || i->sequence != from;
+		s->counts.lost_leases++;
+		forget(s, i);
+	}
+	for (i = TAILQ_FIRST(&s->unnumbered); i; i = next) {
+		next = TAILQ_NEXT(i, order);
+		if (sq_touch(s->q, &i->lease) == 0)
+			continue;
+		s->counts.lost_leases++;
+		TAILQ_REMOVE(&s->unnumbered, i, order);
+		TAILQ_INSERT_HEAD(&s->unused, i, order);
+	}
+	if (hole) {
+		sender_withdraw(s, begun && whole);
+		s->next_sequence = begun && whole ? from + 1 : from;
+	}
+	return whole;
 }
 
 int sender_mark(struct sender *s, uint64_t *ret)

@@ -95,8 +95,12 @@ void sender_reconcile(struct sender *);
 void sender_return(struct sender *, uint64_t first, uint64_t count);
 void sender_return_all(struct sender *);
 
-/* sender_touch(): in a queue with a lease time: all leases have more of it. */
-void sender_touch(struct sender *);
+/*
+ * sender_touch(): in a queue with a lease time: all leases have more of it, and those that had ended
+ * before are let go of. begun: a part of the next one is on its way. False: its lease is one that had
+ * ended, and it can never be whole.
+ */
+bool sender_touch(struct sender *, bool begun);
 
 /* sender_passed(): has everything put into the queue before the mark left it? sender_mark(). */
 int sender_mark(struct sender *, uint64_t *ret);

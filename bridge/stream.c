@@ -42,6 +42,7 @@ void stream_down(struct stream *st)
 	st->owed_count = st->owed_at = st->returned_count = 0;
 	st->say_open = st->say_opened = st->say_owed = st->say_credit = st->say_error = false;
 	st->part_offset = 0;
+	st->named = st->not_done = 0;
 	st->number = 0;
 	st->state = STREAM_CLOSED;
 }
@@ -194,6 +195,8 @@ int stream_open(struct link *l, const struct wire_frame *f)
 	st->number = f->stream;
 	had_sender = st->end.sender;
 	r = l->setup.open(l->setup.context, l, open->direction, open->name, &st->end, &why);
+	if (!had_sender)
+		st->flowed_ns = l->heard_ns;
 	if (r == 0 && open->direction == WIRE_PULL && open->max_message &&
 		open->max_message < st->end.max_message) {
 		r = WIRE_E_TOO_LARGE;
@@ -208,8 +211,6 @@ int stream_open(struct link *l, const struct wire_frame *f)
 		link_event(l, "stream_refused", why);
 		return 0;
 	}
-	if (!had_sender)
-		st->flowed_ns = l->heard_ns;
 	st->opened = (struct wire_opened){
 		.result = WIRE_RESUMED,
 		.max_message = st->end.max_message,
@@ -219,10 +220,12 @@ int stream_open(struct link *l, const struct wire_frame *f)
 	st->acked = UINT64_MAX;
 	if (open->direction == WIRE_PULL) {
 		r = open_pull(l, st, open);
+		st->base = sender_lowest(st->end.sender);
 		if (r == 0 && (l->draining || l->peer_drains))
 			stream_withdraw(st); /* now it is known what was not received */
 	} else {
 		st->opened.sequence = receiver_received(st->end.receiver);
+		st->opened.epoch = st->end.identity;
 		st->state = STREAM_FLOWING;
 	}
 	st->say_opened = r == 0;
@@ -261,12 +264,20 @@ static int opened_pull(struct link *l, struct stream *st, const struct wire_open
 static int opened_push(struct link *l, struct stream *st, const struct wire_opened *opened)
 {
 	struct sender *s = st->end.sender;
-	int r = sender_resume(s, opened->sequence);
+	struct ledger *ledger = sender_ledger(s);
+	uint64_t before = ledger_epoch(ledger);
+	int r = -ERANGE;
 
+	/* Of another queue, what it has says nothing of what was sent. */
+	if (before == 0 || opened->epoch == 0 || before == opened->epoch)
+		r = sender_resume(s, opened->sequence);
 	if (r == -ERANGE) {
 		link_event(l, "renumbered", st->queue);
 		r = sender_renumber(s, opened->sequence);
 	}
+	/* Last: whoever comes after a kill finds no number of the former. */
+	if (r == 0 && opened->epoch)
+		ledger_set_epoch(ledger, opened->epoch);
 	if (r == 0)
 		sender_received(s, opened->sequence);
 	return r;
@@ -341,8 +352,6 @@ static int note_returned(struct stream *st, struct wire_range range)
 		size_t room = st->returned_room ? st->returned_room * 2 : 64;
 		struct range *more;
 
-		if (room > RETURNED_MAX)
-			return -EPROTO;
 		more = reallocarray(st->returned, room, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
@@ -352,6 +361,24 @@ static int note_returned(struct stream *st, struct wire_range range)
 	st->returned[st->returned_count++] = (struct range){
 		.first = range.first, .count = range.count};
 	return 0;
+}
+
+/*
+ * Each number costs a search, however short the range that has it. A peer names each that it was sent
+ * once as owed, and once as settled or not done; each that it has not done comes back as returned once.
+ * (A few more may be named of which we know nothing any more.) More than that is no peer of ours.
+ */
+static bool too_many(struct stream *st, const struct wire_frame *f)
+{
+	const struct sender *s = st->end.sender;
+	uint64_t may, sum = 0;
+
+	for (uint32_t i = 0; i < f->ranges.count; i++)
+		sum += wire_range_at(&f->ranges, i).count;
+	may = f->type == WIRE_RETURNED ? st->not_done
+				       : 2 * (sender_next_sequence(s) - st->base + WIRE_WINDOW_MAX);
+	st->named += sum;
+	return sum > WIRE_WINDOW_MAX || st->named > may;
 }
 
 static int ranges(struct link *l, struct stream *st, const struct wire_frame *f)
@@ -367,11 +394,10 @@ static int ranges(struct link *l, struct stream *st, const struct wire_frame *f)
 		return link_broken(
 			l, "owed, settled or not done, of a stream that is not a pull's");
 	}
+	if (too_many(st, f))
+		return link_broken(l, "more is said of messages than there are");
 	for (uint32_t i = 0; r == 0 && i < f->ranges.count; i++) {
 		struct wire_range range = wire_range_at(&f->ranges, i);
-
-		if (range.count > WIRE_WINDOW_MAX)
-			return link_broken(l, "a range longer than any window");
 
 		switch (f->type) {
 		case WIRE_OWED:
@@ -389,8 +415,6 @@ static int ranges(struct link *l, struct stream *st, const struct wire_frame *f)
 			break;
 		}
 	}
-	if (r == -EPROTO)
-		return link_broken(l, "too much was given back at once");
 	if (f->type == WIRE_OWED && f->ranges.last) {
 		sender_reconcile(s);
 		st->state = STREAM_FLOWING;
@@ -402,6 +426,9 @@ int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, 
 {
 	/* We have refused it, and the peer may not know yet. */
 	if (st->say_error || (l->setup.hub && st->state == STREAM_CLOSED))
+		return 0;
+	/* Of the stream that had this number before, and was refused. */
+	if (st->state == STREAM_OPENING && f->type != WIRE_OPENED && f->type != WIRE_ERROR)
 		return 0;
 	switch (f->type) {
 	case WIRE_OPENED:
@@ -438,8 +465,11 @@ int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, 
 	}
 }
 
-/* Leases of a queue with a lease time are kept, whether or not the peer is there. */
-static void touch(struct stream *st, int64_t now_ns)
+/*
+ * Leases of a queue with a lease time are kept, whether or not the peer is there. If we stood still for
+ * so long that some have ended, then what was to be sent after them gets its numbers anew.
+ */
+static void touch(struct link *l, struct stream *st, int64_t now_ns)
 {
 	struct sq_stat stat;
 
@@ -449,8 +479,11 @@ static void touch(struct stream *st, int64_t now_ns)
 	} else if (!st->lease_time || now_ns - st->touched_ns < st->lease_time / 3) {
 		return;
 	}
-	sender_touch(st->end.sender);
 	st->touched_ns = now_ns;
+	if (sender_touch(st->end.sender, st->part_offset > 0))
+		return;
+	stream_refuse(st, WIRE_E_INTERNAL, "a message's lease ended while it was sent");
+	link_event(l, "stream_refused", st->error_text);
 }
 
 /* It flows now: whoever carries it is given time again, from here on. */
@@ -481,23 +514,38 @@ bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns)
 	return any;
 }
 
+/* A push, as those see it who wait for its results. */
+struct push_of {
+	const struct link *link;
+	const struct stream *stream;
+};
+
 static bool stands(const void *of)
 {
-	const struct link_end *end = of;
+	const struct link_end *end = &((const struct push_of *)of)->stream->end;
 
 	return end_look(end, end->local) == END_STANDS;
+}
+
+static bool absent(const void *of)
+{
+	const struct push_of *push = of;
+	const struct link_setup *setup = &push->link->setup;
+
+	return setup->absent && setup->absent(setup->context, push->stream->queue);
 }
 
 int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 {
 	struct receiver_push push[RECEIVER_PUSHES_MAX];
+	struct push_of of[RECEIVER_PUSHES_MAX];
 	struct receiver *r = st->end.receiver;
 	int64_t again = now_ns + TICK_NS, rested_ns;
 	unsigned n = 0;
 	int flushed;
 
 	if (st->end.sender)
-		touch(st, now_ns);
+		touch(l, st, now_ns);
 	stream_flowed(st, now_ns);
 	if (st->state == STREAM_REFUSED && now_ns >= st->retry_ns && !l->draining) {
 		st->say_open = true;
@@ -510,13 +558,17 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 		not_taken(l, st, flushed);
 	if (st->direction == WIRE_PULL) {
 		for (unsigned i = 0; i < l->count; i++)
-			if (l->streams[i]->direction == WIRE_PUSH)
-				push[n++] = (struct receiver_push){
+			if (l->streams[i]->direction == WIRE_PUSH) {
+				of[n] = (struct push_of){l, l->streams[i]};
+				push[n] = (struct receiver_push){
 					.sender = l->streams[i]->end.sender,
 					.run = l->streams[i]->run,
 					.capacity = l->streams[i]->end.capacity,
 					.stands = stands,
-					.of = &l->streams[i]->end};
+					.absent = absent,
+					.of = &of[n]};
+				n++;
+			}
 		(void)receiver_scan(r, push, n, now_ns);
 		/* Also what came, or came back from a worker, since we began to drain. */
 		if (l->draining)

@@ -104,7 +104,11 @@ static size_t say_done(struct link *l, struct stream *st, uint8_t *buf, size_t c
 	if (n > 0)
 		return say_ranges(l, st, WIRE_SETTLE, some, n, &at, false, buf, cap);
 	n = receiver_recalled(st->end.receiver, some, max);
-	return n > 0 ? say_ranges(l, st, WIRE_NACK, some, n, &at, false, buf, cap) : 0;
+	if (n == 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		st->not_done += some[i].count;
+	return say_ranges(l, st, WIRE_NACK, some, n, &at, false, buf, cap);
 }
 
 /* One frame, or none. */

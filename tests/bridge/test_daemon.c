@@ -193,6 +193,42 @@ static void a_leaf_that_drains_leaves_nothing_in_flight(void **state)
 	sq_close(cq);
 }
 
+/* Its hub goes while it drains, and comes back: what a worker has in hand still comes to its end. */
+static void a_leaf_that_drains_waits_for_its_hub(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+	struct sq_lease task;
+	pid_t producer;
+	struct sq *pq, *cq;
+
+	make_queues(1024);
+	hub_start_with(&hub, WORDS(NULL));
+	leaf_start_with(&leaf, WORDS(NULL));
+	producer = producer_start(0, 0, SIZE);
+	assert_int_equal(waitpid(producer, NULL, 0), producer);
+	while (sq_open(&pq, leaf_queue("pq")) < 0)
+		nap_ms(5);
+	while (sq_open(&cq, leaf_queue("cq")) < 0)
+		nap_ms(5);
+	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	assert_int_equal(kill(leaf.pid, SIGTERM), 0);
+	free(expect_line(&leaf, "event=draining"));
+	assert_int_equal(daemon_stop(&hub, SIGKILL), -SIGKILL);
+	free(expect_line(&leaf, "event=link_down"));
+	free(expect_line(&leaf, "event=not_connected"));
+	assert_int_equal(sq_put(cq, task.data, task.len, SQ_FOREVER), 0);
+	assert_int_equal(sq_ack(pq, &task), 0);
+	hub_start_with(&hub, WORDS(NULL));
+	assert_int_equal(daemon_code(&leaf), 0);
+	assert_int_equal(count_lines(&leaf, "drain_timeout"), 0);
+	assert_int_equal(leased(hub_queue("pq")), 0);
+	assert_int_equal(depth(hub_queue("pq")), 0);
+	assert_int_equal(depth(hub_queue("cq")), 1);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+	sq_close(pq);
+	sq_close(cq);
+}
+
 /* A hub that drains takes the results of what is under way. */
 static void a_hub_that_drains_waits_for_results(void **state)
 {
@@ -263,6 +299,7 @@ int main(void)
 		DAEMON_TEST(large_messages_go_both_ways),
 		DAEMON_TEST(a_leaf_that_drains_leaves_nothing_in_flight),
 		DAEMON_TEST(a_hub_that_drains_waits_for_results),
+		DAEMON_TEST(a_leaf_that_drains_waits_for_its_hub),
 		DAEMON_TEST(what_a_leaf_had_that_stays_away_is_given_back),
 	};
 

@@ -221,6 +221,20 @@ static void one_goes_round(void)
 	wait_for(hub_queue("pq"), 0, 0);
 }
 
+/* A queue for results that the hub does not share, and that nobody has here, keeps no task waiting. */
+static void a_push_of_nothing_keeps_nothing_waiting(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+
+	make(hub_queue("pq"));
+	make(hub_queue("cq"));
+	hub_start_with(&hub, WORDS(NULL));
+	leaf_start_with(&leaf, WORDS("--push", "logs"));
+	free(expect_line(&leaf, "event=stream_closed"));
+	one_goes_round();
+	stop_both(&hub, &leaf);
+}
+
 #define PQ "{peer=\"farm1\",queue=\"pq\",direction=\"pull\"} "
 #define CQ "{peer=\"farm1\",queue=\"cq\",direction=\"push\"} "
 
@@ -496,6 +510,7 @@ int main(void)
 		DAEMON_TEST(what_others_put_into_a_remade_queue_stays),
 		DAEMON_TEST(a_reload_leaves_a_share_its_queue),
 		DAEMON_TEST(a_share_that_comes_back_elsewhere_gives_back),
+		DAEMON_TEST(a_push_of_nothing_keeps_nothing_waiting),
 	};
 
 	return cmocka_run_group_tests_name("queues", tests, NULL, NULL);

@@ -268,10 +268,12 @@ static void what_is_anothers_is_not_ours(void **state)
 }
 
 /* What it gives up on would count as done at the hub. */
-static void tasks_want_a_queue_without_dead_letters(void **state)
+static void queues_by_which_something_is_lost_or_doubled_are_refused(void **state)
 {
 	const char *const pull[] = {
 		"leaf", "127.0.0.1:1", "--key", "farm1.key", "--pull", "pq", NULL};
+	const char *const push[] = {
+		"leaf", "127.0.0.1:1", "--key", "farm1.key", "--push", "pq", NULL};
 	struct sq_config config = {.max_attempts = 3, .dead_letter = "dead"};
 	struct daemon_run run = {.log = "leaf.log", .prefix = hub_prefix};
 
@@ -279,7 +281,18 @@ static void tasks_want_a_queue_without_dead_letters(void **state)
 	assert_int_equal(run_code("leaf.log", pull), 69);
 	assert_int_equal(count_lines(&run, "event=queue_unusable"), 1);
 	assert_int_equal(count_lines(&run, "the queue has --max-attempts"), 1);
+	assert_int_equal(sq_unlink(hub_queue("pq")), 0);
+
+	/* A lease that ends while its message is on the way: it would arrive twice. */
+	config = (struct sq_config){.lease_time = 1000000000};
+	assert_int_equal(sq_create(hub_queue("pq"), &config), 0);
+	assert_int_equal(run_code("leaf.log", push), 69);
+	assert_int_equal(count_lines(&run, "the queue has --lease-time"), 1);
+	assert_int_equal(sq_unlink(hub_queue("pq")), 0);
+
 	/* A result that is given up on here stays in its dead letters. */
+	config = (struct sq_config){.max_attempts = 3, .dead_letter = "dead"};
+	assert_int_equal(sq_create(hub_queue("pq"), &config), 0);
 	daemon_start(&run, hub_prefix, "leaf.log",
 		WORDS("leaf", "127.0.0.1:1", "--key", "farm1.key", "--push", "pq"));
 	free(expect_line(&run, "event=not_connected"));
@@ -399,7 +412,7 @@ int main(void)
 		DAEMON_TEST(without_a_key_it_says_which_is_wanted),
 		DAEMON_TEST(what_is_no_queue_is_named_with_the_remedy),
 		DAEMON_TEST(what_is_anothers_is_not_ours),
-		DAEMON_TEST(tasks_want_a_queue_without_dead_letters),
+		DAEMON_TEST(queues_by_which_something_is_lost_or_doubled_are_refused),
 		DAEMON_TEST(pauses_are_short_for_a_hub_that_does_not_wait_long),
 		DAEMON_TEST(a_leafs_queue_takes_what_the_hubs_takes),
 		DAEMON_TEST(queues_are_made_for_whom_they_are_meant),

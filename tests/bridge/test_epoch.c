@@ -366,6 +366,40 @@ static void what_has_no_number_is_given_up(void **state)
 	assert_int_equal(waiting(), 1);
 }
 
+static int settle(uint64_t first, uint32_t count, unsigned ranges)
+{
+	struct wire_ranges_build b;
+	size_t n, used;
+
+	assert_int_equal(wire_ranges_begin(&b, t.buf, sizeof(t.buf), WIRE_SETTLE, 1), 0);
+	for (unsigned i = 0; i < ranges; i++)
+		for (uint64_t s = 0; s < count; s++)
+			assert_int_equal(
+				wire_ranges_add(&b, first + i * (count + (uint64_t)1) + s), 0);
+	n = wire_ranges_end(&b, false);
+	return link_input(t.l, t.buf, n, t.now_ns, &used);
+}
+
+/* Each number costs a search: no peer may have us look for any number of them. */
+static void no_more_is_heard_of_than_there_is(void **state)
+{
+	(void)state;
+	take_two();
+	assert_int_equal(settle(1, 2, 1), 0);
+	assert_int_equal(settle(1000, WIRE_WINDOW_MAX / 2 + 1, 2), -EPROTO);
+}
+
+static void no_more_is_heard_than_was_sent(void **state)
+{
+	unsigned frames = 0;
+
+	(void)state;
+	take_two();
+	while (settle(1000, WIRE_WINDOW_MAX, 1) == 0)
+		assert_true(frames++ < 10);
+	assert_true(frames > 0);
+}
+
 static void refused_streams_take_no_room(void **state)
 {
 	char name[16];
@@ -398,6 +432,9 @@ int main(void)
 			one_that_does_not_tell_what_it_owes_is_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_no_number_is_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_streams_take_no_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			no_more_is_heard_of_than_there_is, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_more_is_heard_than_was_sent, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);

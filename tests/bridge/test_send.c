@@ -162,12 +162,86 @@ static void what_was_not_sent_is_withdrawn(void **state)
 	sender_close(s);
 }
 
+/*
+ * We stood still for longer than a lease lasts, and another has the message: what is sent under its
+ * number is what comes next, and not what lies in its memory now.
+ */
+static void what_is_anothers_is_not_sent(void **state)
+{
+	struct sq_config config = {
+		.capacity = WINDOW, .max_message = 64, .participants = 8, .lease_time = 20000000};
+	struct sender_message m;
+	struct sq_lease lease;
+	struct sender *s;
+	struct sq *other;
+
+	(void)state;
+	assert_int_equal(sq_unlink(queue), 0);
+	assert_int_equal(sq_create(queue, &config), 0);
+	assert_int_equal(sq_open(&other, queue), 0);
+	s = take_up(WINDOW);
+	put(1);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 1, 1 << 20);
+	assert_int_equal(sender_next(s, &m), 0);
+	sender_sent(s);
+	assert_true(sender_touch(s, false));
+	sender_pause(s);
+	assert_int_equal(sender_resume(s, 0), 0); /* it is to be sent again */
+	sender_credit(s, 2, 1 << 20);
+
+	(void)usleep(50000);
+	assert_int_equal(sq_lease(other, &lease, (int64_t)10 * 1000000000), 0);
+	assert_false(sender_touch(s, true));
+	assert_int_equal(sq_put(other, "another", 7, SQ_NOWAIT), 0);
+	assert_int_equal(sender_next(s, &m), 0);
+	assert_int_equal(m.sequence, 1);
+	assert_memory_equal(m.data, "another", 7);
+	sender_sent(s);
+	assert_int_equal(sender_next(s, &m), -EAGAIN);
+	sender_close(s);
+	sq_close(other);
+}
+
+/* The books are as large as the window that is asked for, but for what is in them. */
+static void the_books_are_as_large_as_the_window(void **state)
+{
+	struct sender *s = take_up(64);
+	uint64_t first, last;
+
+	(void)state;
+	assert_int_equal(ledger_room(sender_ledger(s)), 64);
+	sender_close(s);
+	s = take_up(4);
+	assert_int_equal(ledger_room(sender_ledger(s)), 4);
+	put(4);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 100, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), 4);
+	sender_close(s);
+	s = take_up(2);
+	assert_int_equal(ledger_room(sender_ledger(s)), 4);
+	assert_int_equal(sender_in_flight(s), 4);
+	sender_close(s);
+	s = take_up(WINDOW);
+	assert_int_equal(ledger_room(sender_ledger(s)), WINDOW);
+	assert_int_equal(sender_in_flight(s), 4);
+	put(WINDOW);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 100, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), WINDOW);
+	sender_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_smaller_window_gives_nothing_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_not_sent_is_withdrawn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_anothers_is_not_sent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_books_are_as_large_as_the_window, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("send", tests, NULL, NULL);

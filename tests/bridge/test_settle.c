@@ -194,6 +194,28 @@ static void waits_for_one_that_is_not_there(void **state)
 	assert_int_equal(scan(), 1);
 }
 
+static bool there_is_none;
+
+static bool absent(const void *of)
+{
+	(void)of;
+	return there_is_none;
+}
+
+/* A name for which there is no queue here: nothing can have been put there. */
+static void waits_for_none_of_which_there_is_no_queue(void **state)
+{
+	(void)state;
+	t.push[0].absent = absent;
+	t.push[1].sender = sender_of(t.c2, t.l2, 0);
+	there_is_none = false;
+	work(1, t.c2);
+	carry(t.push[1].sender);
+	assert_int_equal(scan(), 0);
+	there_is_none = true;
+	assert_int_equal(scan(), 1);
+}
+
 /* A mark of a queue that was removed says nothing of the one made after it. */
 static void another_queue_is_marked_anew(void **state)
 {
@@ -248,6 +270,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(waits_for_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			waits_for_none_of_which_there_is_no_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(waits_for_one_that_comes_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(waits_for_one_that_is_not_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

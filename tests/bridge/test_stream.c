@@ -14,6 +14,7 @@
 #include "ledger.h"
 #include "link.h"
 #include "recv.h"
+#include "send.h"
 
 /* A link with real queues, and frames by hand. */
 
@@ -261,6 +262,121 @@ static void what_the_queue_never_takes_ends_the_stream(void **state)
 	sq_close(q);
 }
 
+/* Of a stream that was refused, some may still be on its way when it has been asked for again. */
+static void what_comes_late_is_passed_over(void **state)
+{
+	struct wire_frame answer = {.type = WIRE_OPENED,
+		.stream = 1,
+		.opened = {
+			.result = WIRE_FRESH, .epoch = 2, .max_message = 64, .capacity = WINDOW}};
+	struct sq_stat st;
+	struct sq *q;
+	bool dead;
+
+	(void)state;
+	make(64);
+	begin_pull();
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	assert_int_equal(sq_shutdown(q, false), 0);
+	say_batch(1, 1);
+	assert_int_equal(hear_error(), WIRE_E_CLOSED);
+	(void)link_tick(t.l, 3000000000, &dead);
+	assert_int_equal(hear_settled(), 0); /* and it asks for its stream */
+	say_batch(1, 1);
+	say(&answer);
+	assert_int_equal(sq_stat(q, &st), 0);
+	assert_int_equal(st.put, 0);
+	sq_close(q);
+}
+
+/* How many messages are said, and the first one's number. */
+static unsigned hear_messages(uint64_t *ret_first)
+{
+	unsigned messages = 0;
+	size_t len;
+
+	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
+		for (size_t at = 0, n; at < len; at += n) {
+			struct wire_frame f;
+
+			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
+			if (f.type == WIRE_BATCH && messages == 0)
+				*ret_first = f.batch.first;
+			if (f.type == WIRE_BATCH)
+				messages += f.batch.count;
+		}
+	return messages;
+}
+
+static void open_push(uint64_t received, uint64_t identity)
+{
+	struct wire_frame hello = {.type = WIRE_HELLO,
+		.hello = {.lowest = 1, .highest = 1, .instance = {2}, .heartbeat_ms = 1000}};
+	struct wire_frame answer = {.type = WIRE_OPENED,
+		.stream = 1,
+		.opened = {.epoch = identity,
+			.sequence = received,
+			.max_message = 64,
+			.capacity = 64}};
+	struct wire_frame credit = {.type = WIRE_CREDIT,
+		.stream = 1,
+		.credit = {.sequence = received + 100, .bytes = 1 << 20}};
+	uint64_t first;
+
+	link_up(t.l, 1);
+	say(&hello);
+	(void)hear_messages(&first);
+	say(&answer);
+	say(&credit);
+}
+
+/* What another queue at the hub has got says nothing of what was sent to the one before. */
+static void another_queue_over_there_is_numbered_anew(void **state)
+{
+	struct sender_setup setup = {.queue = t.queue, .ledger = t.ledger, .key = 8, .window = 64};
+	struct link_setup leaf = {.peer = "hub",
+		.instance = {1},
+		.heartbeat_ms = 1000,
+		.opened = opened,
+		.random = any};
+	struct wire_frame ack = {.type = WIRE_ACK, .stream = 1, .received = 3};
+	struct link_end end = {.max_message = 64, .capacity = 64};
+	struct sq_stat st;
+	uint64_t first;
+	struct sq *q;
+
+	(void)state;
+	make(64);
+	assert_int_equal(sq_open(&q, t.queue), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(sq_put(q, "result", 6, SQ_NOWAIT), 0);
+	assert_int_equal(sender_open(&end.sender, &setup), 0);
+	assert_int_equal(link_new(&t.l, &leaf), 0);
+	assert_int_equal(link_add(t.l, WIRE_PUSH, "q", &end), 0);
+
+	open_push(0, 71);
+	assert_int_equal(hear_messages(&first), 5);
+	assert_int_equal(first, 1);
+	say(&ack);
+	link_down(t.l, 1);
+	open_push(3, 71);
+	assert_int_equal(hear_messages(&first), 2);
+	assert_int_equal(first, 4);
+	link_down(t.l, 1);
+	open_push(4, 72); /* four of others */
+	assert_int_equal(hear_messages(&first), 2);
+	assert_int_equal(first, 5);
+	assert_int_equal(sq_stat(q, &st), 0);
+	assert_int_equal(st.leased, 2);
+	link_down(t.l, 1);
+	open_push(5, 72);
+	assert_int_equal(hear_messages(&first), 1);
+	assert_int_equal(first, 6);
+	assert_int_equal(sq_stat(q, &st), 0);
+	assert_int_equal(st.leased, 1);
+	sq_close(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +386,9 @@ int main(void)
 			what_came_back_hides_none_that_is_done, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_the_queue_never_takes_ends_the_stream, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_comes_late_is_passed_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			another_queue_over_there_is_numbered_anew, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);

@@ -70,6 +70,16 @@ static int hub_open(void *context, struct link *l, enum wire_direction direction
 	return r;
 }
 
+static bool leaf_absent(void *context, const char *queue)
+{
+	const struct bridge *b = context;
+	struct link_end none = {0};
+	char local[80];
+
+	hosts_name(local, sizeof(local), &sim.host[b->host], queue_of(queue));
+	return end_look(&none, local) == END_REMOVED;
+}
+
 /* The local queue is made if it is not there. */
 static int leaf_opened(void *context, struct link *l, enum wire_direction direction,
 	const char *queue, const struct wire_opened *opened, struct link_end *ret,
@@ -188,6 +198,7 @@ static void start(void *arg)
 			.context = b,
 			.open = hub_open,
 			.opened = leaf_opened,
+			.absent = leaf_absent,
 			.event = on_event,
 			.random = next_epoch};
 		int r;
