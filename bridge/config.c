@@ -144,7 +144,8 @@ static int slurp(char **ret, const char *path, char why[static CONFIG_WHY_MAX])
 	}
 	text = S_ISREG(st.st_mode) ? malloc(cap) : NULL;
 	if (!text) {
-		r = say(why, -EINVAL, "%s: is no regular file, or there is no memory", path);
+		r = say(why, -EINVAL, "%s: %s", path,
+			S_ISREG(st.st_mode) ? "there is no memory" : "is no regular file");
 		goto out;
 	}
 	do {
@@ -200,8 +201,39 @@ static int from_file(struct config *c, char why[static CONFIG_WHY_MAX])
 
 /* The environment */
 
+/* A name mistyped would be passed over in silence. */
+static int check_environment(char why[static CONFIG_WHY_MAX])
+{
+	extern char **environ;
+
+	for (char **p = environ; *p; p++) {
+		size_t begin = sizeof("SQBRIDGE_") - 1, len = strcspn(*p, "=");
+		const struct option_row *row;
+		char name[64] = "";
+
+		if (strncmp(*p, "SQBRIDGE_", begin) != 0)
+			continue;
+		for (size_t i = begin; i < len && i - begin < sizeof(name) - 1; i++)
+			name[i - begin] = (char)tolower((unsigned char)(*p)[i]);
+		row = option_find(name, strlen(name), ~0u);
+		if (strcmp(name, "config") == 0 && row)
+			continue;
+		if (!row || (row->flags & OPTION_COMMAND_ONLY))
+			return say(why, -EINVAL, "$%.*s: there is no such option",
+				len < 64 ? (int)len : 64, *p);
+		if (option_is_list(row))
+			return say(why, -EINVAL,
+				"$%.*s: lists are for the command line and the file", (int)len, *p);
+	}
+	return 0;
+}
+
 static int from_environment(struct config *c, char why[static CONFIG_WHY_MAX])
 {
+	int r = check_environment(why);
+
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < options_n; i++) {
 		const struct option_row *row = &options[i];
 		char name[64] = "SQBRIDGE_";
@@ -442,6 +474,10 @@ static int check_keygen(const struct config *c, char why[static CONFIG_WHY_MAX])
 		return say(why, -EINVAL, "for whom? --peer NAME");
 	if (!*c->keys)
 		return say(why, -EINVAL, "to which file? --keys FILE, the hub's");
+	if (*c->peer == '.')
+		return say(why, -EINVAL,
+			"peer %s: must not begin with a dot: its key's file would be hidden",
+			c->peer);
 	if (c->rotate && c->drop_old)
 		return say(why, -EINVAL,
 			"--rotate and --drop-old: first the one, and when the peer has its new key, "

@@ -55,14 +55,17 @@ static int take_instance(struct daemon *d, const char **ret_why)
 	(void)snprintf(path, sizeof(path), "/dev/shm/sqb.%s.%s", d->prefix, d->config->name);
 	d->instance_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	*ret_why = "its object in /dev/shm cannot be opened";
-	if (d->instance_fd < 0)
+	if (d->instance_fd < 0 && errno != EACCES)
 		return -errno;
 	/* In /dev/shm anybody may make a file of our names; what it says is not ours. */
+	*ret_why = "sqb.PREFIX.NAME in /dev/shm belongs to another user: take another --name or "
+		   "SQ_PREFIX, or have it removed, if no daemon of that user's runs";
+	if (d->instance_fd < 0)
+		return -EPERM;
 	if (fstat(d->instance_fd, &st) < 0)
 		return -errno;
-	*ret_why = "its object in /dev/shm belongs to another user: have it removed";
 	if (st.st_uid != geteuid())
-		return -EACCES;
+		return -EPERM;
 	if (fcntl(d->instance_fd, F_OFD_SETLK, &all) < 0) {
 		*ret_why =
 			"another daemon of this name runs: stop it, or give this one another --name";
@@ -96,7 +99,7 @@ int daemon_init(struct daemon *d, struct loop *loop, struct config *config, cons
 	TAILQ_INIT(&d->watches);
 	counts_init(d);
 	d->status.writer.fd = -1;
-	*ret_why = "SQ_PREFIX must be letters, digits, '-' and '_', at most 64";
+	*ret_why = DAEMON_PREFIX_WHY;
 	r = sq_prefix(d->prefix, sizeof(d->prefix));
 	if (r == 0)
 		r = take_instance(d, ret_why);
@@ -185,14 +188,26 @@ static uint64_t random64(void *context)
 	return v;
 }
 
-static void on_event(void *context, struct link *l, const char *event, const char *detail)
+/* What somebody must see to, of what links say; the hub says itself what it denies. */
+static enum log_level level_of(const struct daemon *d, const char *event)
+{
+	if (strcmp(event, "greeted") == 0)
+		return LEVEL_DEBUG;
+	if (strcmp(event, "stream_refused") == 0 ||
+		(strcmp(event, "stream_closed") == 0 && !d->hub))
+		return LEVEL_WARNING;
+	return LEVEL_INFO;
+}
+
+static void on_event(
+	void *context, struct link *l, const char *event, const char *queue, const char *detail)
 {
 	struct peer *p = context;
 
 	if (strcmp(event, "version") == 0)
 		p->daemon->metrics.daemon.value[METRIC_REFUSED_VERSION]++;
-	log_event(strcmp(event, "greeted") == 0 ? LEVEL_DEBUG : LEVEL_INFO, event,
-		LOG_STR("peer", link_peer(l)), LOG_STR("detail", detail));
+	log_event(level_of(p->daemon, event), event, LOG_STR("peer", link_peer(l)),
+		LOG_STR("queue", queue), LOG_STR("detail", detail));
 	status_soon(p->daemon);
 }
 
@@ -246,6 +261,14 @@ static int code_of(int error, const char **ret_why)
 		return WIRE_E_REPLACED;
 	case -EPROTO:
 		*ret_why = "the queue or its ledger in /dev/shm is of another version: remove it";
+		return WIRE_E_INTERNAL;
+	case -ENOBUFS:
+		*ret_why =
+			"no room in /dev/shm for its books, 16 bytes for each message of --window";
+		return WIRE_E_LIMIT;
+	case -ENOSPC:
+	case -EUSERS:
+		*ret_why = "the queue has no place for another participant";
 		return WIRE_E_INTERNAL;
 	case -EUCLEAN:
 		*ret_why = "its ledger in /dev/shm belongs to another user: have it removed";

@@ -27,6 +27,8 @@
  * not armed while we are awake anyway.
  */
 
+#define DAEMON_PREFIX_WHY "SQ_PREFIX must be letters, digits, '-' and '_', at most 64"
+
 struct watch;
 
 struct peer {

@@ -74,7 +74,7 @@ int hub_open(void *context, struct link *l, enum wire_direction direction, const
 	struct peer *p = context;
 	struct daemon *d = p->daemon;
 	const struct config_stream *share = config_share(d->config, queue, direction);
-	int r;
+	int r = 0;
 
 	if (!share)
 		return deny(
@@ -82,9 +82,8 @@ int hub_open(void *context, struct link *l, enum wire_direction direction, const
 	if (!config_allows(d->config, p->identity, queue, direction))
 		return deny(
 			p, direction, queue, "this key may not do this with this queue", ret_why);
-	if (ret->sender || ret->receiver)
-		return 0;
-	r = daemon_end(d, p->identity, share, direction == WIRE_PULL, ret, ret_why);
+	if (!ret->sender && !ret->receiver)
+		r = daemon_end(d, p->identity, share, direction == WIRE_PULL, ret, ret_why);
 	if (r == WIRE_E_DENIED)
 		r = WIRE_E_NO_QUEUE; /* to us, not to the key */
 	if (r == 0)
@@ -165,13 +164,15 @@ static struct link *on_ready(void *context, struct conn *c)
 static void log_refused(const struct guest *g, const struct conn *c, enum conn_end end)
 {
 	const struct tls *tls = conn_tls(c);
+	/* Then the reason is all, and OpenSSL's words are of something else. */
+	bool key = tls_reason(tls) == TLS_WRONG_KEY || tls_reason(tls) == TLS_UNKNOWN_IDENTITY;
 
 	log_event(LEVEL_WARNING, "refused",
 		LOG_STR("reason", end == CONN_REFUSED ? tls_reason_text(tls_reason(tls))
 						      : conn_end_name(end)),
 		LOG_STR("from", g->address),
 		LOG_STR("identity", *tls_identity(tls) ? tls_identity(tls) : NULL),
-		LOG_STR("detail", end == CONN_REFUSED ? tls_detail(tls) : NULL));
+		LOG_STR("detail", end == CONN_REFUSED && !key ? tls_detail(tls) : NULL));
 }
 
 static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end end)
@@ -337,7 +338,7 @@ static void adopt(struct daemon *d)
 		(void)closedir(dir);
 }
 
-static int listen_at(struct daemon *d)
+static int listen_at(struct daemon *d, const char **ret_why)
 {
 	const struct config_address *a = &d->config->address;
 	struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *list;
@@ -349,8 +350,10 @@ static int listen_at(struct daemon *d)
 	int r;
 
 	(void)snprintf(port, sizeof(port), "%u", a->port);
+	*ret_why = "the name of --listen does not resolve";
 	if (getaddrinfo(a->host, port, &hints, &list) != 0)
-		return -EADDRNOTAVAIL;
+		return -EINVAL;
+	*ret_why = "the address cannot be listened at";
 	do
 		r = loop_listen(d->loop, list->ai_addr, list->ai_addrlen, BACKLOG, on_accepted, d,
 			&hub->listener);
@@ -384,8 +387,7 @@ int hub_start(struct daemon *d, const char **ret_why, int *ret_exit)
 	if (r < 0)
 		return r;
 	leftover_clear(d);
-	*ret_why = "the address cannot be listened at";
-	r = listen_at(d);
+	r = listen_at(d, ret_why);
 	if (r < 0)
 		return r;
 	adopt(d);

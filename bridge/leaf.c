@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: ISC */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <bsd/stdlib.h>
 
 #include "leftover.h"
@@ -27,7 +31,7 @@ struct leaf {
 	int64_t pause_ns, up_ns;
 	struct resolve *resolve;
 	struct addrinfo *addresses, *address; /* the hub's, and which is tried; NULL: ask anew */
-	bool ever_up, new_key, asking;
+	bool ever_up, new_key, asking, own;
 };
 
 /*
@@ -61,6 +65,40 @@ bool leaf_absent(void *context, const char *queue)
 	return end_look(&none, local) == END_REMOVED;
 }
 
+/*
+ * Is the hub a daemon of this host and prefix, as its instance says? Then its queue and ours are the
+ * same, if their names are.
+ */
+static bool is_own(const struct daemon *d, const struct link *l, const struct config_stream *s)
+{
+	char begin[SQ_NAME_MAX + 8], path[sizeof("/dev/shm/") + NAME_MAX];
+	uint8_t instance[WIRE_INSTANCE];
+	const struct dirent *e;
+	bool own = false;
+	DIR *dir;
+
+	if (strcmp(s->queue, s->local) != 0)
+		return false;
+	(void)snprintf(begin, sizeof(begin), "sqb.%s.", d->prefix);
+	dir = opendir("/dev/shm");
+	while (dir && !own && (e = readdir(dir))) {
+		int fd;
+
+		if (strncmp(e->d_name, begin, strlen(begin)) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/dev/shm/%s", e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		own = fd >= 0 &&
+		      read(fd, instance, sizeof(instance)) == (ssize_t)sizeof(instance) &&
+		      memcmp(instance, link_peer_instance(l), sizeof(instance)) == 0;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return own;
+}
+
 /* The hub's queue is known: ours, if there is none, is made like it. */
 int leaf_opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	const struct wire_opened *opened, struct link_end *ret, const char **ret_why)
@@ -75,10 +113,14 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2];
 	int r;
 
-	(void)l;
+	daemon_local(local, sizeof(local), d, s);
+	if (is_own(d, l, s)) {
+		*ret_why = "it is the hub's own queue";
+		((struct leaf *)d->role)->own = true;
+		return WIRE_E_INTERNAL;
+	}
 	if (ret->sender || ret->receiver)
 		return 0;
-	daemon_local(local, sizeof(local), d, s);
 	r = sq_create(local, &config);
 	if (r < 0 && r != -EEXIST) {
 		*ret_why = "the local queue cannot be made";
@@ -142,19 +184,37 @@ static struct link *on_ready(void *context, struct conn *c)
 	return leaf->peer->link;
 }
 
-/* A key to which nothing is open is as good as a wrong one: it is told so once. */
+static void give_up(struct daemon *d, int code)
+{
+	d->exit_code = code;
+	d->stopping = true;
+	leaf_stop(d);
+}
+
+/*
+ * A key to which nothing is open is as good as a wrong one: it is told so once. And a hub whose queues
+ * are ours would have each message carried from a queue into that same queue, for ever.
+ */
 static void on_news(void *context, struct conn *c, struct link *l)
 {
 	struct daemon *d = context;
+	struct leaf *leaf = d->role;
 
 	daemon_conn_news(context, c, l);
-	if (d->stopping || d->draining || !link_denied(l))
+	if (d->stopping || d->draining)
 		return;
-	log_event(LEVEL_ERROR, "all_denied", LOG_STR("peer", link_peer(l)),
-		LOG_STR("detail", "the hub opens none of these queues to this key"));
-	d->exit_code = EXIT_DENIED;
-	d->stopping = true;
-	leaf_stop(d);
+	if (leaf->own) {
+		log_event(LEVEL_ERROR, "own_queues", LOG_STR("peer", link_peer(l)),
+			LOG_STR("detail",
+				"the hub is on this host, under this SQ_PREFIX: its queues are "
+				"ours; one of the two wants another SQ_PREFIX, or other names here "
+				"(--pull NAME=LOCAL)"));
+		give_up(d, EXIT_USAGE);
+	} else if (link_denied(l)) {
+		log_event(LEVEL_ERROR, "all_denied", LOG_STR("peer", link_peer(l)),
+			LOG_STR("detail", "the hub opens none of these queues to this key"));
+		give_up(d, EXIT_DENIED);
+	}
 }
 
 static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end end)
@@ -175,7 +235,7 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 		if (loop_now_ns(d->loop) - leaf->up_ns >= SETTLED_NS)
 			leaf->pause_ns = 0;
 		leaf->address = NULL; /* it may be elsewhere now */
-	} else {
+	} else if (!d->stopping || refused) {
 		log_event(refused ? LEVEL_ERROR : LEVEL_WARNING, "not_connected",
 			LOG_STR("reason", end == CONN_REFUSED ? tls_reason_text(tls_reason(tls))
 							      : conn_end_name(end)),
@@ -291,11 +351,12 @@ static int add_streams(struct daemon *d, struct peer *p)
 		const char *why = "";
 		int r = daemon_end(d, d->config->name, s, s->direction == WIRE_PUSH, &end, &why);
 
-		if (r != 0 && r != WIRE_E_NO_QUEUE) {
+		if (r != 0 && r != WIRE_E_NO_QUEUE)
 			log_event(LEVEL_ERROR, "queue_unusable", LOG_STR("queue", s->local),
 				LOG_STR("detail", why));
+		/* One that there is not is made; room may come. */
+		if (r != 0 && r != WIRE_E_NO_QUEUE && r != WIRE_E_LIMIT)
 			return r == WIRE_E_DENIED ? -EACCES : r == WIRE_E_REPLACED ? -EBUSY : -EIO;
-		}
 		r = link_add(p->link, s->direction, s->queue, &end);
 		if (r < 0)
 			return r;

@@ -83,6 +83,7 @@ static int make(const char *path, uint32_t entries)
 	if (fd < 0)
 		return -errno;
 	r = -posix_fallocate(fd, 0, (off_t)bytes_for(entries));
+	r = r == -ENOSPC ? -ENOBUFS : r;
 	if (r == 0 && pwrite(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		r = -EIO;
 	if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)

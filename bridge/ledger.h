@@ -31,7 +31,7 @@ struct ledger;
  *	-EBUSY    another daemon has it
  *	-EPROTO   it is not a ledger, or of another version
  *	-EUCLEAN  it belongs to another user
- *	-ENOSPC   no shared memory left
+ *	-ENOBUFS  no shared memory left
  *	-EINVAL, -EACCES, -EMFILE, -ENFILE, -ENOMEM
  */
 int ledger_open(struct ledger **ret, const char *name, uint32_t entries);

@@ -17,26 +17,27 @@
 #define SILENCES_MAX 3 /* heartbeats without a word: the peer is gone */
 #define MS           ((int64_t)1000000)
 
-void link_event(struct link *l, const char *event, const char *detail)
+void link_event(struct link *l, const char *event, const char *queue, const char *detail)
 {
 	if (l->setup.event)
-		l->setup.event(l->setup.context, l, event, detail);
+		l->setup.event(l->setup.context, l, event, queue, detail);
 }
 
 /* What the peer said of an error, to be shown: its text may hold any bytes. */
-void link_event_error(struct link *l, const char *event, const struct wire_error *e)
+void link_event_error(
+	struct link *l, const char *event, const char *queue, const struct wire_error *e)
 {
 	char text[32 + WIRE_TEXT_MAX];
 
 	(void)snprintf(text, sizeof(text), "%s%s%.*s", wire_code_name(e->code),
 		e->text_len ? ": " : "", (int)e->text_len, e->text);
-	link_event(l, event, text);
+	link_event(l, event, queue, text);
 }
 
 /* The peer broke the protocol: it is told, and the connection closed. */
 int link_broken(struct link *l, const char *why)
 {
-	link_event(l, "protocol", why);
+	link_event(l, "protocol", NULL, why);
 	link_bye(l, WIRE_E_PROTOCOL, why, 0);
 	return -EPROTO;
 }
@@ -117,6 +118,11 @@ bool link_is_up(const struct link *l)
 	return l->up && l->greeted;
 }
 
+const uint8_t *link_peer_instance(const struct link *l)
+{
+	return l->peer_instance;
+}
+
 static bool streams_idle(const struct link *l)
 {
 	for (unsigned i = 0; i < l->count; i++)
@@ -132,7 +138,7 @@ static int hello(struct link *l, const struct wire_hello *f)
 	if (l->greeted)
 		return link_broken(l, "a second hello");
 	if (f->lowest > WIRE_VERSION || f->highest < WIRE_VERSION) {
-		link_event(l, "version", "the peer speaks another one");
+		link_event(l, "version", NULL, "the peer speaks another one");
 		link_bye(l, WIRE_E_VERSION, "this side speaks version 1", 0);
 		return -EPROTO;
 	}
@@ -155,7 +161,7 @@ static int hello(struct link *l, const struct wire_hello *f)
 		st->say_open = !l->draining || st->direction == WIRE_PULL || !idle;
 		st->state = st->say_open ? STREAM_OPENING : STREAM_CLOSED;
 	}
-	link_event(l, "greeted", NULL);
+	link_event(l, "greeted", NULL, NULL);
 	return 0;
 }
 
@@ -196,21 +202,21 @@ static int frame(struct link *l, const struct wire_frame *f, int64_t now_ns)
 		pong(l, f->nonce, now_ns);
 		return 0;
 	case WIRE_DRAIN:
-		link_event(l, "peer_drains", NULL);
+		link_event(l, "peer_drains", NULL, NULL);
 		l->peer_drains = true;
 		/* A hub that drains waits for what is under way, and so for the results of a leaf. */
 		for (unsigned i = 0; l->setup.hub && i < l->count; i++)
 			stream_withdraw(l->streams[i]);
 		return 0;
 	case WIRE_BYE:
-		link_event(l, "peer_left", NULL);
+		link_event(l, "peer_left", NULL, NULL);
 		return -ESHUTDOWN;
 	case WIRE_OPEN:
 		return stream_open(l, f);
 	case WIRE_ERROR:
 		if (f->stream == 0) {
 			l->peer_retry_ms = f->error.retry_after_ms;
-			link_event_error(l, "peer_error", &f->error);
+			link_event_error(l, "peer_error", NULL, &f->error);
 			return -ESHUTDOWN;
 		}
 		break;
@@ -259,7 +265,7 @@ size_t link_put(struct link *l, uint8_t *buf, size_t cap, const struct wire_fram
 
 	if (n <= 0) {
 		if (n != -ENOSPC)
-			link_event(l, "internal", wire_type_name(f->type));
+			link_event(l, "internal", NULL, wire_type_name(f->type));
 		return 0;
 	}
 	l->counts.frames_out++;
@@ -383,7 +389,7 @@ int64_t link_tick(struct link *l, int64_t now_ns, bool *ret_dead)
 	silence = SILENCES_MAX * (l->peer_heartbeat_ms ? l->peer_heartbeat_ms * MS : beat);
 	if (now_ns - l->heard_ns >= silence) {
 		*ret_dead = true;
-		link_event(l, "silent", NULL);
+		link_event(l, "silent", NULL, NULL);
 	}
 	if (now_ns - l->said_ns >= beat)
 		l->say_ping = true;

@@ -59,8 +59,12 @@ struct link_setup {
 	 * Asked after a task was seen to be done, of a push that has no end.
 	 */
 	bool (*absent)(void *context, const char *queue);
-	/* Something to be logged and counted: an event's name, and words about it or NULL. */
-	void (*event)(void *context, struct link *, const char *event, const char *detail);
+	/*
+	 * Something to be logged and counted: an event's name, of which stream's queue or NULL, and
+	 * words about it or NULL.
+	 */
+	void (*event)(void *context, struct link *, const char *event, const char *queue,
+		const char *detail);
 	uint64_t (*random)(void *context); /* for epochs: 1 to WIRE_EPOCH_MAX */
 };
 
@@ -105,6 +109,9 @@ uint64_t link_move(struct link *, unsigned i, int64_t now_ns);
 void link_up(struct link *, int64_t now_ns);
 void link_down(struct link *, int64_t now_ns);
 bool link_is_up(const struct link *);
+
+/* The peer's instance, as its hello told it. */
+const uint8_t *link_peer_instance(const struct link *);
 
 /*
  * link_input(): bytes have come; *ret_used of them were whole frames and are done with. Negative:

@@ -72,8 +72,9 @@ struct link {
 };
 
 /* link.c */
-void link_event(struct link *l, const char *event, const char *detail);
-void link_event_error(struct link *l, const char *event, const struct wire_error *e);
+void link_event(struct link *l, const char *event, const char *queue, const char *detail);
+void link_event_error(
+	struct link *l, const char *event, const char *queue, const struct wire_error *e);
 size_t link_put(struct link *l, uint8_t *buf, size_t cap, const struct wire_frame *f);
 int link_broken(struct link *l, const char *why);
 

@@ -65,6 +65,10 @@ struct loop_config { /* a zero field means its default */
 	unsigned mask;     /* enum loop_mask */
 };
 
+/* loop_wish_ok(): does SQ_LOOP say something that loop_new() knows? What is wrong, if not. */
+#define LOOP_WISH_WHY "SQ_LOOP is poll or uring, or not set"
+bool loop_wish_ok(void);
+
 /*
  * loop_new(): 0, and the loop to *ret; config may be NULL. `why` (LOOP_WHY_MAX bytes) is then empty;
  * or it is a loop over epoll, and `why` holds one line: the reason and the remedy. That is chosen

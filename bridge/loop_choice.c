@@ -34,6 +34,13 @@ static bool denied(int error)
 	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -ENOTSUP;
 }
 
+bool loop_wish_ok(void)
+{
+	const char *wish = getenv("SQ_LOOP");
+
+	return !wish || !*wish || strcmp(wish, "poll") == 0 || strcmp(wish, "uring") == 0;
+}
+
 int loop_choose(struct loop *l, const struct loop_config *config, char *why)
 {
 	const char *wish = getenv("SQ_LOOP");
@@ -42,11 +49,12 @@ int loop_choose(struct loop *l, const struct loop_config *config, char *why)
 
 	if (!wish)
 		wish = "";
+	if (!loop_wish_ok()) {
+		(void)strlcpy(why, LOOP_WISH_WHY, LOOP_WHY_MAX);
+		return -EINVAL;
+	}
 	if (strcmp(wish, "poll") == 0) {
 		(void)strlcpy(why, "SQ_LOOP=poll", LOOP_WHY_MAX);
-	} else if (*wish && strcmp(wish, "uring") != 0) {
-		(void)strlcpy(why, "SQ_LOOP is poll or uring, or not set", LOOP_WHY_MAX);
-		return -EINVAL;
 	} else {
 		r = have(l, &loop_uring_driver, config, why);
 		if (r == 0 || *wish || !denied(r))

@@ -248,7 +248,7 @@ static int start(struct loop *loop, struct keys *keys, const char **ret_why, int
 
 	d->keys = keys;
 	*ret_code = r == -EBUSY    ? EXIT_BUSY
-		    : r == -EACCES ? EXIT_DENIED
+		    : r == -EPERM  ? EXIT_DENIED
 		    : r == -EINVAL ? EXIT_USAGE
 				   : EXIT_SYSTEM;
 	if (r == 0) {
@@ -267,10 +267,25 @@ static int check(void)
 	struct keys *keys = NULL;
 	int r = load_keys(&keys, &config, why);
 
+	char prefix[SQ_NAME_MAX + 1];
+
 	if (r < 0)
 		return complain("", why, exit_of_keys(r));
 	keys_free(keys);
+	if (sq_prefix(prefix, sizeof(prefix)) < 0)
+		return complain("", DAEMON_PREFIX_WHY, EXIT_USAGE);
+	if (!loop_wish_ok())
+		return complain("loop", LOOP_WISH_WHY, EXIT_USAGE);
 	return EXIT_SUCCESS;
+}
+
+/* Of some errors the reason, or a line of the log, says it better than their own names do. */
+static void tell_end(const char *reason, int error)
+{
+	bool said = error == -EBUSY || error == -EPERM || error == -EIO || error == -EINVAL;
+
+	(void)fprintf(stderr, "sqbridge: %s: %s%s%s\n", config.name, reason, said ? "" : ": ",
+		said ? "" : strerror(-error));
 }
 
 static int serve(void)
@@ -308,7 +323,7 @@ static int serve(void)
 		code = r == 0 ? chores.daemon.exit_code : EXIT_SYSTEM;
 	}
 	if (r < 0)
-		(void)fprintf(stderr, "sqbridge: %s: %s: %s\n", config.name, reason, strerror(-r));
+		tell_end(reason, r);
 	serve_close(chores.serve);
 	daemon_still(&chores.daemon);
 	loop_free(loop);

@@ -136,7 +136,7 @@ static int open_pull(struct link *l, struct stream *st, const struct wire_open *
 	st->opened.epoch = epoch;
 	st->state = STREAM_FLOWING;
 	if (open->epoch)
-		link_event(l, "epoch_stale", st->queue);
+		link_event(l, "epoch_stale", st->queue, NULL);
 	return 0;
 }
 
@@ -208,7 +208,7 @@ int stream_open(struct link *l, const struct wire_frame *f)
 	}
 	if (r != 0) {
 		stream_refuse(st, r > 0 ? (uint16_t)r : WIRE_E_INTERNAL, why);
-		link_event(l, "stream_refused", why);
+		link_event(l, "stream_refused", st->queue, why);
 		return 0;
 	}
 	st->opened = (struct wire_opened){
@@ -253,7 +253,7 @@ static int opened_pull(struct link *l, struct stream *st, const struct wire_open
 			receiver_abandon(r);
 		else
 			receiver_disown(r);
-		link_event(l, "epoch_stale", st->queue);
+		link_event(l, "epoch_stale", st->queue, NULL);
 	}
 	ledger_set_instance(ledger, l->peer_instance);
 	receiver_begin(r, opened->epoch);
@@ -272,7 +272,7 @@ static int opened_push(struct link *l, struct stream *st, const struct wire_open
 	if (before == 0 || opened->epoch == 0 || before == opened->epoch)
 		r = sender_resume(s, opened->sequence);
 	if (r == -ERANGE) {
-		link_event(l, "renumbered", st->queue);
+		link_event(l, "renumbered", st->queue, NULL);
 		r = sender_renumber(s, opened->sequence);
 	}
 	/* Last: whoever comes after a kill finds no number of the former. */
@@ -294,7 +294,7 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 	if (r != 0) {
 		stream_refuse(st, r > 0 ? (uint16_t)r : WIRE_E_INTERNAL, why);
 		st->retry_ns = now_ns + STREAM_RETRY_NS;
-		link_event(l, "stream_refused", why);
+		link_event(l, "stream_refused", st->queue, why);
 		return 0;
 	}
 	st->acked = UINT64_MAX;
@@ -318,7 +318,7 @@ static void not_taken(struct link *l, struct stream *st, int r)
 		stream_refuse(st, WIRE_E_TOO_LARGE, "too large for the queue");
 	else
 		stream_refuse(st, WIRE_E_INTERNAL, sq_strerror(r));
-	link_event(l, "stream_refused", st->error_text);
+	link_event(l, "stream_refused", st->queue, st->error_text);
 }
 
 static int receive(struct link *l, struct stream *st, const struct wire_frame *f)
@@ -452,7 +452,7 @@ int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, 
 		sender_received(st->end.sender, f->received);
 		return 0;
 	case WIRE_ERROR:
-		link_event_error(l, "stream_closed", &f->error);
+		link_event_error(l, "stream_closed", st->queue, &f->error);
 		st->denied = f->error.code == WIRE_E_DENIED;
 		stream_down(st);
 		st->state = l->setup.hub ? STREAM_CLOSED : STREAM_REFUSED;
@@ -483,7 +483,7 @@ static void touch(struct link *l, struct stream *st, int64_t now_ns)
 	if (sender_touch(st->end.sender, st->part_offset > 0))
 		return;
 	stream_refuse(st, WIRE_E_INTERNAL, "a message's lease ended while it was sent");
-	link_event(l, "stream_refused", st->error_text);
+	link_event(l, "stream_refused", st->queue, st->error_text);
 }
 
 /* It flows now: whoever carries it is given time again, from here on. */
@@ -510,7 +510,7 @@ bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns)
 	if (st->state != STREAM_CLOSED)
 		stream_refuse(st, WIRE_E_LIMIT, "what is owed was not told in time");
 	if (any)
-		link_event(l, "given_up", st->queue);
+		link_event(l, "given_up", st->queue, NULL);
 	return any;
 }
 

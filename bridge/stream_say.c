@@ -220,7 +220,7 @@ size_t stream_send(struct link *l, struct stream *st, uint8_t *buf, size_t cap)
 	r = sender_next(s, &m);
 	if (r == -EPIPE && !st->drained) {
 		st->drained = true;
-		link_event(l, "queue_drained", st->queue);
+		link_event(l, "queue_drained", st->queue, NULL);
 	}
 	if (r < 0)
 		return 0;

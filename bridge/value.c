@@ -93,7 +93,7 @@ const char *value_size(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 	value_size_text(low, sizeof(low), min);
 	value_size_text(high, sizeof(high), max);
 	(void)snprintf(allowed, sizeof(allowed),
-		"a number of bytes from %s to %s, such as 4096, 64K or 1M", low, high);
+		"a number of bytes from %s to %s; K, M and G are powers of 1024", low, high);
 	return allowed;
 }
 
@@ -138,7 +138,7 @@ const char *value_span(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 	value_span_text(low, sizeof(low), min);
 	value_span_text(high, sizeof(high), max);
 	(void)snprintf(allowed, sizeof(allowed),
-		"a span of time from %s to %s, such as 50ms, 3s or 1m", low, high);
+		"a span of time from %s to %s: a number and ms, s, m, h or d", low, high);
 	return allowed;
 }
 
@@ -149,9 +149,10 @@ const char *value_address(struct config_address *ret, const char *text, bool any
 	static const char numbers[] = "abcdefABCDEF0123456789:.";
 	struct config_address a = {.v6 = *text == '['};
 	const char *host = text + a.v6, *colon;
-	const char *wrong = any_port ? "an address such as 0.0.0.0:5678, [::]:5678 or host:5678"
+	const char *wrong = any_port ? "an address such as 0.0.0.0:5678, [::]:5678 or host:5678, "
+				       "with a port to 65535"
 				     : "an address such as host:5678, 192.0.2.1:5678 or "
-				       "[2001:db8::1]:5678";
+				       "[2001:db8::1]:5678, with a port from 1 to 65535";
 	uint64_t port;
 	size_t len;
 

@@ -190,7 +190,7 @@ static void test_spans(void **state)
 		if (!value_span(&v, bad[i], 0, UINT64_MAX) || v != 77)
 			fail_msg("taken: %s", bad[i]);
 	assert_string_equal(value_span(&v, "1s", 2000000000, 3600000000000),
-		"a span of time from 2s to 1h, such as 50ms, 3s or 1m");
+		"a span of time from 2s to 1h: a number and ms, s, m, h or d");
 }
 
 static void test_sizes_and_counts(void **state)
@@ -217,7 +217,7 @@ static void test_sizes_and_counts(void **state)
 		if (!value_size(&v, bad[i], 0, UINT64_MAX) || v != 77)
 			fail_msg("taken: %s", bad[i]);
 	assert_string_equal(value_size(&v, "1", 65536, 1 << 30),
-		"a number of bytes from 64K to 1G, such as 4096, 64K or 1M");
+		"a number of bytes from 64K to 1G; K, M and G are powers of 1024");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (!value_count(&v, bad[i], 0, 1000000) || v != 77)
 			fail_msg("taken: %s", bad[i]);
@@ -622,7 +622,6 @@ static void test_environment(void **state)
 	assert_int_equal(setenv("SQBRIDGE_LISTEN", "a:1", 1), 0);
 	assert_int_equal(setenv("SQBRIDGE_KEYS", "from-env", 1), 0);
 	assert_int_equal(setenv("SQBRIDGE_REDELIVER_AFTER", "7s", 1), 0);
-	assert_int_equal(setenv("SQBRIDGE_SHARE", "nonsense", 1), 0);
 	assert_int_equal(setenv("SQBRIDGE_KEY", "", 1), 0);
 	scratch_write("f.conf", 0644, "redeliver_after = 8s\nkeys = from-file\nheartbeat = 9s\n");
 	good("hub --share pq:pull --config f.conf");
@@ -638,7 +637,12 @@ static void test_environment(void **state)
 	assert_int_equal(unsetenv("SQBRIDGE_LISTEN"), 0);
 	assert_int_equal(unsetenv("SQBRIDGE_KEYS"), 0);
 	assert_int_equal(unsetenv("SQBRIDGE_REDELIVER_AFTER"), 0);
+	assert_int_equal(setenv("SQBRIDGE_SHARE", "pq:pull", 1), 0);
+	wrong(HUB, "$SQBRIDGE_SHARE: lists are for the command line and the file");
 	assert_int_equal(unsetenv("SQBRIDGE_SHARE"), 0);
+	assert_int_equal(setenv("SQBRIDGE_HEARTBEATS", "1s", 1), 0);
+	wrong(HUB, "$SQBRIDGE_HEARTBEATS: there is no such option");
+	assert_int_equal(unsetenv("SQBRIDGE_HEARTBEATS"), 0);
 }
 
 static void test_credentials(void **state)

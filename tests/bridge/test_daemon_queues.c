@@ -449,7 +449,7 @@ static void what_a_leaf_does_not_carry_any_more_goes_to_others(void **state)
 		WORDS("leaf", address, "--key", "farm1.key", "--push", "cq"));
 	free(expect_line(&leaf, "leaf.pq.pull given_back="));
 	free(expect_line(&leaf, "event=link_up"));
-	free(expect_line(&hub, "event=given_up peer=farm1 detail=pq"));
+	free(expect_line(&hub, "event=given_up peer=farm1 queue=pq"));
 	wait_for(hub_queue("pq"), 1, 0);
 	/* Here it stays, for whoever works here. */
 	wait_for(leaf_queue("pq"), 1, 0);

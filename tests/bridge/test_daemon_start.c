@@ -299,6 +299,53 @@ static void queues_by_which_something_is_lost_or_doubled_are_refused(void **stat
 	assert_int_equal(daemon_stop(&run, SIGTERM), 0);
 }
 
+/* A leaf of the hub's own prefix would carry each message from a queue into that same queue. */
+static void a_hub_whose_queues_are_ours_is_left(void **state)
+{
+	struct daemon_run hub = {0}, run = {.log = "own.log", .prefix = hub_prefix};
+	char address[32];
+
+	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
+	assert_int_equal(sq_create(hub_queue("cq"), NULL), 0);
+	hub_start_with(&hub, WORDS(NULL));
+	(void)snprintf(address, sizeof(address), "127.0.0.1:%s", hub_port);
+	assert_int_equal(
+		run_code("own.log", WORDS("leaf", address, "--key", "farm1.key", "--push", "cq")),
+		64);
+	assert_int_equal(count_lines(&run, "event=own_queues"), 1);
+	/* Of other names here, they are others. */
+	daemon_start(&run, hub_prefix, "own.log",
+		WORDS("leaf", address, "--key", "farm1.key", "--push", "cq=results"));
+	free(expect_line(&run, "event=queue_made"));
+	assert_int_equal(daemon_stop(&run, SIGTERM), 0);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+}
+
+static void what_is_not_there_to_be_set_is_named(void **state)
+{
+	static const struct {
+		const char *name, *value, *line;
+	} wrong[] = {
+		{"SQBRIDGE_HEARTBEATS", "1s", "$SQBRIDGE_HEARTBEATS: there is no such option"},
+		{"SQBRIDGE_SHARE", "pq:pull", "$SQBRIDGE_SHARE: lists are for"},
+		{"SQ_LOOP", "nonsense", "loop: SQ_LOOP is poll or uring"},
+	};
+	struct daemon_run run = {.log = "env.log"};
+	const char *loop = getenv("SQ_LOOP");
+	char *kept = loop ? strdup(loop) : NULL;
+
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_int_equal(setenv(wrong[i].name, wrong[i].value, 1), 0);
+		assert_int_equal(run_code("env.log", WORDS(HUB_WORDS, "--check-config")), 64);
+		assert_int_equal(unsetenv(wrong[i].name), 0);
+		assert_int_equal(count_lines(&run, wrong[i].line), 1);
+	}
+	if (kept)
+		assert_int_equal(setenv("SQ_LOOP", kept, 1), 0);
+	free(kept);
+	assert_int_equal(run_code("env.log", WORDS(HUB_WORDS, "--check-config")), 0);
+}
+
 /* A long pause is no reason for a hub to give up on its leaf. */
 static void pauses_are_short_for_a_hub_that_does_not_wait_long(void **state)
 {
@@ -413,6 +460,8 @@ int main(void)
 		DAEMON_TEST(what_is_no_queue_is_named_with_the_remedy),
 		DAEMON_TEST(what_is_anothers_is_not_ours),
 		DAEMON_TEST(queues_by_which_something_is_lost_or_doubled_are_refused),
+		DAEMON_TEST(a_hub_whose_queues_are_ours_is_left),
+		DAEMON_TEST(what_is_not_there_to_be_set_is_named),
 		DAEMON_TEST(pauses_are_short_for_a_hub_that_does_not_wait_long),
 		DAEMON_TEST(a_leafs_queue_takes_what_the_hubs_takes),
 		DAEMON_TEST(queues_are_made_for_whom_they_are_meant),

@@ -63,8 +63,10 @@ static int open_stream(void *context, struct link *l, enum wire_direction direct
 	return 0;
 }
 
-static void on_event(void *context, struct link *l, const char *event, const char *detail)
+static void on_event(void *context, struct link *l, const char *event, const char *queue,
+	const char *detail)
 {
+	(void)queue;
 	(void)context;
 	(void)l;
 	(void)detail;

@@ -199,9 +199,9 @@ def attacks(options, build):
              'event=protocol peer=mallory', 'protocol')
 
     # A queue that is not there yet may come: that one who may have it stays, until he may not come in any more.
-    answers = hub.count('peer=mallory detail="there is no such queue"')
+    answers = hub.count('peer=mallory queue=xq detail="there is no such queue"')
     part = f.leaf('mallory', carry=('--pull', 'xq'))
-    s.until(lambda: hub.count('peer=mallory detail="there is no such queue"') > answers, 'mallory was answered')
+    s.until(lambda: hub.count('peer=mallory queue=xq detail="there is no such queue"') > answers, 'mallory was answered')
     with open(f.path('hub.keys'), 'r+', encoding='ascii') as keys:
         left = [line for line in keys if not line.startswith('mallory:')]
         keys.seek(0)

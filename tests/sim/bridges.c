@@ -109,19 +109,21 @@ static void told_stale(unsigned leaf, enum queue queue)
 	books_withdrawn(leaf, queue);
 }
 
-static void on_event(void *context, struct link *l, const char *event, const char *detail)
+static void on_event(void *context, struct link *l, const char *event, const char *queue,
+	const char *detail)
 {
 	const struct bridge *b = context;
 	unsigned i = number_of(l);
 	bool hub = b->host == HUB;
 
-	sim_say("%s %s: %s %s", hub ? "hub" : "leaf", link_peer(l), event, detail ? detail : "");
+	sim_say("%s %s: %s %s %s", hub ? "hub" : "leaf", link_peer(l), event, queue ? queue : "",
+		detail ? detail : "");
 	if (strcmp(event, "silent") == 0)
 		sim_count(sim.net[i].there[hub ? 0 : 1] ? T_STALLED
 			  : hub                         ? T_HALF_HUB
 							: T_HALF_LEAF);
 	else if (strcmp(event, "epoch_stale") == 0 && !hub)
-		told_stale(i, queue_of(detail));
+		told_stale(i, queue_of(queue));
 	else if (strcmp(event, "renumbered") == 0)
 		sim_count(T_RENUMBERED);
 	else if (strcmp(event, "internal") == 0)
