@@ -79,6 +79,7 @@ struct sqi_lap {
 		uint64_t id; /* 0: its slot has another tenant */
 		uint64_t number;
 		uint64_t durable; /* as it is in its slot */
+		uint64_t seen_ns; /* dead */
 	} dead[SQI_LAP_MAX];
 };
 
@@ -184,12 +185,18 @@ static inline uint64_t sqi_durable_kept(uint64_t durable, uint64_t id)
 	return id << 16 | (durable & SQI_DURABLE_INDEX);
 }
 
+/* Is this a dead one that nobody came for in time? */
+static inline bool sqi_is_condemned(uint64_t id)
+{
+	return (id & SQI_CONDEMNED) != 0;
+}
+
 /* Is this tenant of a durable participant's slot dead, and reaped but for its leases? */
 static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 {
 	uint64_t durable = sqi_look(&slot->durable);
 
-	return durable != 0 && durable == sqi_durable_kept(durable, id);
+	return durable != 0 && !sqi_is_condemned(id) && durable == sqi_durable_kept(durable, id);
 }
 
 /* When the dead are to be looked for again, and how far ahead that was when it was written. */
@@ -205,7 +212,7 @@ static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 }
 
 /* queue.c */
-int sqi_handle_init(struct sq *h, uint64_t key);
+int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace);
 
 /* put.c */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
@@ -268,7 +275,7 @@ bool sqi_block_reclaim(
 bool sqi_block_is_free(uint64_t w);
 
 /* party.c */
-int sqi_join_party(struct sq *h, uint64_t key);
+int sqi_join_party(struct sq *h, uint64_t key, int64_t grace);
 void sqi_leave_party(struct sq *h);
 bool sqi_is_dead(const struct sq *h, uint64_t id);
 bool sqi_is_locked(int fd, uint64_t id);
@@ -279,6 +286,8 @@ int sqi_rescue(struct sq *h);
 void sqi_rescue_now_and_then(struct sq *h);
 void sqi_rescue_if_late(struct sq *h);
 void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
+bool sqi_condemn(struct sqi_slot *slot, uint64_t *id);
+uint64_t sqi_grace_left(const struct sqi_slot *slot);
 void sqi_give_up_slot(struct sq *h);
 
 /* journal.c */

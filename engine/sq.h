@@ -84,8 +84,8 @@
  *   followed, but messages can be lost by it; a message that was damaged itself is reported once
  *   and dropped. Nothing helps if the object's file is cut short: the kernel answers with SIGBUS.
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
- * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
- *   share a queue that has a lease time.
+ * - Clock: lease times and graces use CLOCK_MONOTONIC; participants in different time namespaces must
+ *   not share a queue that has a lease time, or a durable participant with a grace.
  * - The dead are looked for by those who wait, and now and then by those who use the queue. Of all
  *   that wait one does it, every 10 to 50 ms; if that one has got what it waited for, or was stopped
  *   or killed, another does so within a second, or within four if there were many participants. With
@@ -212,7 +212,13 @@ struct sq_stat {
 	struct {
 		uint64_t size, count, free;
 	} class[SQ_CLASSES_MAX];
-	uint64_t reserved[8];
+	/*
+	 * Durable participants that are away: dead or closed, and not given up. And when the next of
+	 * them is, in nanoseconds: SQ_FOREVER, if none is, or it is not known yet.
+	 */
+	uint64_t away;
+	int64_t grace_left;
+	uint64_t reserved[6];
 };
 
 /*
@@ -438,20 +444,36 @@ int sq_last_put(struct sq *, uint64_t *ret);
 
 /*
  * Durable participants: sq_open_durable() opens the queue as the one of this `key` (not 0; the keys
- * are those of sq_bind()). Its leases outlive handle and process: they stay leased until the queue is
- * opened under that key again, and then are the new handle's. (In a queue with a lease time they end
- * by that, like all others.) sq_held() fills ret[] with up to n of the leases that this handle holds,
- * in no order, and returns how many there are in all; -EBADMSG: one of them was damaged and dropped,
- * and the call may be repeated. sq_retire() makes the handle an ordinary participant, whose leases
- * come back when it closes or dies.
+ * are those of sq_bind()). Its leases outlive handle and process, for `grace` nanoseconds, or
+ * SQ_FOREVER: if the queue is opened under that key again before that, they are the new handle's, and
+ * its grace counts from then on. Else they come back like those of any dead participant, and its
+ * place is free; what is counted under the key stays. The grace begins when the handle is closed, or
+ * when somebody has found its holder dead: so it may be longer, never shorter; and somebody has to
+ * look for it to end (see Caveats). (In a queue with a lease time leases end by that, like all
+ * others.)
+ *
+ * sq_held() fills ret[] with up to n of the leases that this handle holds, in no order, and returns
+ * how many there are in all; -EBADMSG: one of them was damaged and dropped, and the call may be
+ * repeated. sq_retire() makes the handle an ordinary participant, whose leases come back when it
+ * closes or dies.
  *
  *	-EBUSY   the participant of this key lives
+ *	-EINVAL  also a grace below SQ_FOREVER
  *	-ENOSPC  as many keys as the queue has participants
  *	errors of sq_open()
  */
-int sq_open_durable(struct sq **ret, const char *name, uint64_t key);
+int sq_open_durable(struct sq **ret, const char *name, uint64_t key, int64_t grace);
 int sq_held(struct sq *, struct sq_lease *ret, int n);
 int sq_retire(struct sq *);
+
+/*
+ * sq_durable_run(): a number for this run of the durable participant, to *ret: the same for all who
+ * took over the leases of the one before; another if the grace had run out by then, or the one before
+ * had retired, or the queue was made anew. Who keeps it beside his books knows at his next start,
+ * wherever he was killed, whether what he held has been given to others. -ENOENT: not a durable
+ * participant, or retired.
+ */
+int sq_durable_run(struct sq *, uint64_t *ret);
 
 /*
  * sq_find(): where the message of this id (as of a lease, or sq_last_put()) is: SQ_GONE (got,

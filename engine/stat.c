@@ -50,6 +50,20 @@ static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 	st->redelivered += sqi_peek(&slot->redelivered);
 }
 
+/* Of this slot's tenant, alive or not. */
+static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64_t id, bool lives)
+{
+	uint64_t left;
+
+	st->participants += lives;
+	if (id == 0 || lives || sqi_is_condemned(id) || sqi_look(&slot->durable) == 0)
+		return;
+	st->away++;
+	left = sqi_is_kept(slot, id) ? sqi_grace_left(slot) : SQI_GRACE_FOREVER;
+	if (left < (uint64_t)st->grace_left) /* of SQ_FOREVER that is the greatest */
+		st->grace_left = (int64_t)left;
+}
+
 static void count_block(struct sq_stat *st, unsigned class, uint64_t w)
 {
 	st->blocks_free += sqi_block_is_free(w);
@@ -68,6 +82,7 @@ static void begin(struct sq_stat *st, const struct sqi_geometry *g)
 	st->lease_time = (int64_t)g->in.lease_ns;
 	st->max_attempts = g->in.max_attempts;
 	st->flags = g->in.flags;
+	st->grace_left = SQ_FOREVER;
 	memcpy(st->dead_letter, g->in.dead_letter, sizeof(st->dead_letter) - 1);
 	st->blocks = g->blocks;
 	st->classes = g->classes;
@@ -109,7 +124,7 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
 
 		count_slot(&st, sqi_slot(h, n));
-		st.participants += id != 0 && !sqi_is_dead(h, id);
+		count_tenant(&st, sqi_slot(h, n), id, id != 0 && !sqi_is_dead(h, id));
 	}
 	for (unsigned k = 0; k < h->g.classes; k++)
 		for (uint64_t i = 0; i < h->g.class[k].count; i++)
@@ -165,7 +180,7 @@ static void each_slot(struct look *l, unsigned k, const void *element)
 
 	(void)k;
 	count_slot(&l->st, slot);
-	l->st.participants += id != 0 && sqi_is_locked(l->fd, id);
+	count_tenant(&l->st, slot, id, id != 0 && sqi_is_locked(l->fd, id));
 }
 
 static void each_block(struct look *l, unsigned k, const void *element)

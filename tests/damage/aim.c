@@ -99,6 +99,9 @@ static const struct field slot_fields[] = {
 	SLOT(journal_puts, A_COUNT),
 	SLOT(gots, A_COUNT),
 	SLOT(durable, AN_INDEX),
+	SLOT(grace, A_DEADLINE),
+	SLOT(died, A_DEADLINE),
+	SLOT(run, AN_ID),
 	SLOT(ending, A_CELL_WORD),
 };
 static const struct field entry_fields[] = {

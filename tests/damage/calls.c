@@ -486,7 +486,7 @@ int player_open(struct player *p)
 	struct sq *untouched = (struct sq *)(void *)p, *h = untouched;
 	const char *why = p->alone ? sq_check(p->name) : NULL;
 	struct start s = call_begin("open", SQ_NOWAIT);
-	long r = p->key ? call_end(p, &s, sq_open_durable(&h, p->name, p->key),
+	long r = p->key ? call_end(p, &s, sq_open_durable(&h, p->name, p->key, p->grace),
 				  OR(ENOENT, EACCES, EPROTO, EUSERS, EBUSY, ENOSPC))
 			: call_end(p, &s, sq_open(&h, p->name), OR(ENOENT, EACCES, EPROTO, EUSERS));
 
@@ -542,6 +542,7 @@ static long visit(const struct player *p, struct chance *c)
 		.shown = p->shown,
 		.made = p->made,
 		.key = chance_in(c, 3) ? 1 + chance_below(c, KEYS) : 0,
+		.grace = (int64_t)chance_below(c, 4) - 1,
 	};
 	long r = player_open(&visitor);
 
@@ -589,6 +590,7 @@ long player_call(struct player *p, enum call which, struct chance *c)
 		return bound(p, c);
 	case CALL_LAST_PUT:
 	case CALL_MARK:
+	case CALL_DURABLE_RUN:
 		return call_tell(p, which);
 	case CALL_HELD:
 		return call_held(p, c);

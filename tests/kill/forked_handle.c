@@ -162,6 +162,13 @@ static int do_retire(struct sq *h)
 	return sq_retire(h);
 }
 
+static int do_durable_run(struct sq *h)
+{
+	uint64_t number;
+
+	return sq_durable_run(h, &number);
+}
+
 static int do_held(struct sq *h)
 {
 	return sq_held(h, NULL, 0);
@@ -226,6 +233,7 @@ static const struct {
 	{"sq_bound", do_bound},
 	{"sq_last_put", do_last_put},
 	{"sq_retire", do_retire},
+	{"sq_durable_run", do_durable_run},
 	{"sq_held", do_held},
 	{"sq_find", do_find},
 	{"sq_lease_id", do_lease_id},

@@ -357,6 +357,8 @@ void spec_leave(struct queue *q, unsigned who, unsigned to)
 		else
 			spec_move(q, v, to);
 	}
+	if (q->durable[who] & KEEPS)
+		q->away |= AWAY(q->durable[who] & (KEEPS - 1));
 	memset(q->claim[who], 0, sizeof(q->claim[who]));
 	q->key[who] = q->durable[who] = q->last_put[who] = 0;
 	q->must_pass[who] = q->may_pass[who] = 0;
@@ -531,6 +533,7 @@ void spec_step(const struct queue *q)
 	for (unsigned i = 0; i < ACTORS; i++)
 		act(q, i);
 	happen(q);
+	spec_durable_happen(q);
 }
 
 void spec_apply_begin(struct queue *q, const struct event *e)
@@ -595,6 +598,13 @@ void spec_apply_expire(struct queue *q)
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (q->place[v] >= PLACE_HELD)
 			q->due |= (uint16_t)(1u << v);
+}
+
+void spec_apply_elapse(struct queue *q)
+{
+	for (unsigned key = 1; key < KEYS; key++)
+		if (q->away & AWAY(key))
+			q->away |= OVER(key);
 }
 
 bool spec_apply_count(const struct queue *q, const struct event *e)

@@ -48,7 +48,7 @@ static const struct {
 };
 static const char *const slot_field[] = {"id", "puts", "intent_pos[0]", "intent_pos[1]",
 	"intent_base", "decision", "journal", "journal_seq", "gots", "acks", "nacks", "redelivered",
-	"pid", "journal_puts", "ending", "durable"};
+	"pid", "journal_puts", "ending", "durable", "grace", "died", "run"};
 static const char *const entry_field[] = {"key", "who", "seq", "last"};
 static const char *const state_name[] = {
 	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED"};
@@ -208,7 +208,7 @@ void trace_call(const struct event *e)
 			printf(" with %u", e->value[i]);
 	if ((e->call == CALL_LEASE || e->call == CALL_LEASE_ID) && e->count)
 		printf(", attempt %u", e->attempts);
-	if (e->call == CALL_FIND || e->call >= CALL_PASSED)
+	if (e->call == CALL_FIND || e->call == CALL_OPEN || e->call >= CALL_PASSED)
 		printf(": %u", e->number);
 	printf("\n");
 }

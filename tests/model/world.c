@@ -9,10 +9,11 @@
 #include "state.h"
 
 #define SMALL          16
-#define BLOCKS         4          /* of the eight there are at least: each costs steps */
-#define SOON_MS        50000      /* no rescue in passing before that, unless somebody died */
-#define A_WHILE_NS     15000000   /* more than one tick */
-#define SLICE_NS_APART 2000000000 /* whoever is in the middle of it was so long ago */
+#define BLOCKS         4             /* of the eight there are at least: each costs steps */
+#define SOON_MS        50000         /* no rescue in passing before that, unless somebody died */
+#define A_WHILE_NS     15000000      /* more than one tick */
+#define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
+#define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
 #define MUTABLE        offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
 
 struct world world;
@@ -39,7 +40,7 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	h->fd = kernel_fd(who, file);
 	h->ino = file;
 	h->tag = 1 + file * ACTORS + who;
-	r = sqi_handle_init(h, key);
+	r = sqi_handle_init(h, key, world.scenario->grace ? GRACE_NS : SQ_FOREVER);
 	h->counted = true;
 	h->fuel = 1 << 30;
 	return r;
@@ -397,6 +398,7 @@ static const enum call call_of[] = {
 	[OP_SLICE] = CALL_OTHER,
 	[OP_SWEEP] = CALL_SWEEP,
 	[OP_EXPIRE] = CALL_OTHER,
+	[OP_ELAPSE] = CALL_OTHER,
 	[OP_CLOSE] = CALL_CLOSE,
 	[OP_JOIN] = CALL_OTHER,
 	[OP_COLLECT] = CALL_OTHER,
@@ -573,6 +575,11 @@ void world_call(unsigned who, const struct op *op)
 	case OP_EXPIRE:
 		run.now_ns += 2 * world.scenario->lease_time;
 		spec_expire();
+		r.done = 1;
+		break;
+	case OP_ELAPSE:
+		run.now_ns += GRACE_NS;
+		spec_elapse();
 		r.done = 1;
 		break;
 	case OP_CLOSE:

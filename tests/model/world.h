@@ -42,6 +42,7 @@ enum op_kind {
 	OP_SLICE,  /* time passes, and it looks after the dead in passing: some of it */
 	OP_SWEEP,  /* end overdue leases, find redeliveries that nobody heard of */
 	OP_EXPIRE, /* time passes: all leases are overdue */
+	OP_ELAPSE, /* time passes: the graces of all who are away are over */
 	OP_CLOSE,  /* leave */
 	OP_JOIN,   /* be another participant, in a slot that may have been used; or come at first */
 	OP_COLLECT, /* decide that the queue goes, if nobody but collectors is there */
@@ -93,6 +94,7 @@ struct scenario {
 	unsigned max_attempts;   /* then it is a dead letter */
 	bool wide;               /* small messages of two words, not one */
 	uint8_t durable[CO_MAX]; /* keys of those that are durable participants at first */
+	bool grace;              /* theirs ends; else it is for ever */
 	struct op ops[CO_MAX][CALLS_MAX];
 	struct bounds bounds; /* of the search */
 	int longer;           /* preemptions when there is time; or ALL */

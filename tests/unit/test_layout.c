@@ -30,7 +30,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 5);
+	assert_int_equal(SQI_LAYOUT_VERSION, 6);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
@@ -89,13 +89,19 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 104);
 	assert_int_equal(offsetof(struct sqi_slot, ending), 112);
 	assert_int_equal(offsetof(struct sqi_slot, durable), 120);
-	assert_int_equal(sizeof(struct sqi_slot), 128);
+	assert_int_equal(offsetof(struct sqi_slot, grace), 128);
+	assert_int_equal(offsetof(struct sqi_slot, died), 136);
+	assert_int_equal(offsetof(struct sqi_slot, run), 144);
+	assert_int_equal(sizeof(struct sqi_slot), 192);
 	assert_int_equal(sizeof(struct sqi_entry), 32);
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
 	assert_int_equal(offsetof(struct sqi_cell, meta), 8);
 	assert_int_equal(offsetof(struct sqi_cell, data), 16);
 	assert_int_equal(SQI_LOCK_BASE, (uint64_t)1 << 61);
 	assert_int_equal(SQI_META_BLOCK, 0x10000);
+	assert_int_equal(SQI_DURABLE_INDEX, 0x7fff);
+	assert_int_equal(SQI_DURABLE_NEW, 0x8000);
+	assert_int_equal(SQI_CONDEMNED, (uint64_t)1 << 62);
 }
 
 /*
@@ -118,11 +124,11 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.in.max_attempts, 0);
 	assert_int_equal(g.in.flags, 0);
 	assert_int_equal(g.slots, 4096);
-	assert_int_equal(g.journal, 135168);
-	assert_int_equal(g.bitmap, 167936);
-	assert_int_equal(g.returns, 168192);
-	assert_int_equal(g.deadlines, 176384);
-	assert_int_equal(g.block_words, 176384);
+	assert_int_equal(g.journal, 200704);
+	assert_int_equal(g.bitmap, 233472);
+	assert_int_equal(g.returns, 233728);
+	assert_int_equal(g.deadlines, 241920);
+	assert_int_equal(g.block_words, 241920);
 	assert_int_equal(g.classes, 7);
 	for (uint32_t i = 0; i < g.classes; i++)
 		assert_int_equal(g.class[i].size, 256 << 2 * i);
@@ -131,7 +137,7 @@ static void test_the_default_queue(void **state)
 	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0xf184a1024ef58f21);
+	assert_int_equal(sqi_fingerprint(&g), 0x33189c541ae8ebf1);
 }
 
 static void test_limits(void **state)
