@@ -43,6 +43,7 @@ static const struct {
 	{"got", "of these, without a lease", offsetof(struct sq_stat, got)},
 	{"acked", "leases ended by an ack", offsetof(struct sq_stat, acked)},
 	{"nacked", "leases ended by a nack", offsetof(struct sq_stat, nacked)},
+	{"returned", "leases given back that do not count", offsetof(struct sq_stat, returned)},
 	{"redelivered", "deliveries of what had been leased before",
 		offsetof(struct sq_stat, redelivered)},
 	{"overdue", "leases ended because their time was up", offsetof(struct sq_stat, overdue)},

@@ -157,6 +157,12 @@ static inline sqi_u64 *sqi_bitmap(const struct sq *h)
 	return (sqi_u64 *)(h->base + h->g.bitmap);
 }
 
+/* What a lease of this cell counts as, in a queue with max_attempts: see tries.c. */
+static inline sqi_u64 *sqi_tries(const struct sq *h, uint64_t position)
+{
+	return (sqi_u64 *)(h->base + h->g.tries) + (position & h->mask);
+}
+
 /* When the lease of this cell ends, in a queue with a lease time: see due.c. */
 static inline sqi_u64 *sqi_deadline(const struct sq *h, uint64_t position)
 {
@@ -197,6 +203,17 @@ static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 	uint64_t durable = sqi_look(&slot->durable);
 
 	return durable != 0 && !sqi_is_condemned(id) && durable == sqi_durable_kept(durable, id);
+}
+
+/* In a lease, `handle` says whose it is and which of the message's leases. */
+static inline uint64_t sqi_lease_handle(const struct sq *h, uint64_t taken)
+{
+	return h->tag << 8 | sqi_word_attempts(taken);
+}
+
+static inline unsigned sqi_lease_number(const struct sq_lease *lease)
+{
+	return lease->handle & 0xff;
 }
 
 /* When the dead are to be looked for again, and how far ahead that was when it was written. */
@@ -255,7 +272,7 @@ bool sqi_back(struct sq *h, uint64_t pos, uint64_t w);
 void sqi_back_announce(struct sq *h, uint64_t pos);
 void sqi_back_defer(struct sq *h, uint64_t pos);
 bool sqi_back_maybe(const struct sq *h);
-bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word);
+bool sqi_back_find(struct sq *h, bool any, uint64_t *ret_pos, uint64_t *ret_word);
 void sqi_back_taken(struct sq *h, uint64_t pos);
 void sqi_back_sweep(struct sq *h, uint64_t from, uint64_t count);
 
@@ -264,6 +281,13 @@ bool sqi_due_prepare(struct sq *h, uint64_t pos, uint64_t w);
 bool sqi_due_extend(struct sq *h, uint64_t pos, uint64_t w, uint64_t more_ns);
 void sqi_due_finish(struct sq *h, uint64_t pos);
 void sqi_due_sweep(struct sq *h, uint64_t from, uint64_t count);
+
+/* tries.c: what counts as an attempt */
+unsigned sqi_tries_begin(struct sq *h, uint64_t pos, uint64_t taken);
+bool sqi_tries_return(struct sq *h, uint64_t pos, uint64_t taken);
+unsigned sqi_tries_of(const struct sq *h, uint64_t pos, uint64_t taken);
+bool sqi_tries_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u);
+bool sqi_tries_left(const struct sq *h, uint64_t pos, uint64_t w);
 
 /* arena.c */
 int sqi_block_get(struct sq *h, size_t len, struct sqi_ref *ret);

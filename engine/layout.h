@@ -5,7 +5,8 @@
 /*
  * The bytes of a segment, all in host order, and where each part begins.
  *
- *	head | slots | journal | back bitmap | returns | deadlines | block words | cells | block data
+ *	head | slots | journal | back bitmap | returns | tries | deadlines | block words | cells |
+ *	block data
  *
  * The head's description is written once, before the segment has a name. Whoever opens it computes
  * the whole geometry again from the few inputs and compares, and from then on uses only that
@@ -58,7 +59,8 @@ struct sqi_geometry {
 	struct sqi_inputs in;
 	uint64_t capacity;
 	uint64_t cell_size;
-	uint64_t slots, journal, bitmap, returns, deadlines, block_words, cells; /* offsets */
+	/* Offsets. */
+	uint64_t slots, journal, bitmap, returns, tries, deadlines, block_words, cells;
 	uint64_t blocks; /* count, all classes */
 	uint64_t total;  /* bytes */
 	uint32_t classes;
@@ -158,6 +160,8 @@ struct sqi_slot {
 	_Alignas(SQI_LINE) sqi_u64 grace; /* nanoseconds */
 	sqi_u64 died; /* when its tenant was seen dead, by CLOCK_MONOTONIC; it only ever rises */
 	sqi_u64 run;  /* its first tenant */
+
+	sqi_u64 returned; /* of the consuming half */
 };
 
 #define SQI_DURABLE_INDEX ((uint64_t)0x7fff)

@@ -17,8 +17,9 @@
  *	sq_get()    a process that is killed inside the call may take one message with it, which is
  *	            lost, as it would be if it were killed an instruction later
  *	sq_lease()  a lease that ends without an ack (the holder died, gave the message back, or
- *	            overstayed the lease time) is followed by another delivery, with attempts > 1, and
- *	            a late ack of the first gets -ESTALE: what was done with it may be done twice
+ *	            overstayed the lease time) is followed by another delivery, with attempts > 1, but
+ *	            for sq_return(); and a late ack of the first gets -ESTALE: what was done with it may
+ *	            be done twice
  *
  * Who cannot accept that loss leases. A put that is interrupted by death happened or did not;
  * sq_bind() tells which.
@@ -53,7 +54,7 @@
  *
  * Progress
  *
- * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
+ * put, get, lease, ack, nack, return, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
  * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. While
  * nobody has to sleep they make no system call, except to look for dead participants: a handle does
@@ -134,7 +135,7 @@ struct sq_config {
 	uint32_t participants;   /* handles at one time; default 1024 */
 	uint32_t mode;           /* permission bits of the object; default 0600 */
 	uint32_t max_attempts;   /* leases of a message before it is a dead letter, however they
-				    ended; 0: no limit */
+				    ended, but for those that were returned; 0: no limit */
 	int64_t lease_time;      /* nanoseconds; 0: until its holder acks, nacks or dies */
 	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
 	uint64_t
@@ -154,9 +155,10 @@ struct sq_config {
 struct sq; /* a handle: one participant in one queue */
 
 /*
- * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch().
- * `data` is valid until ack or nack, or until any call with this lease returned -ESTALE, or the
- * handle is closed; not in a forked child. It is aligned to 8 bytes. Do not write there.
+ * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_return(),
+ * sq_touch(). `data` is valid until ack, nack or return, or until any call with this lease returned
+ * -ESTALE, or the handle is closed; not in a forked child. It is aligned to 8 bytes. Do not write
+ * there.
  *
  * In a queue without a lease time it points into the queue's memory: nothing is copied. In one with
  * a lease time it is a copy, made by sq_lease() in memory of the handle, so that nothing changes
@@ -167,7 +169,8 @@ struct sq_lease {
 	const void *data;
 	size_t len;
 	uint64_t id;       /* the message's: the same in every delivery of it */
-	uint32_t attempts; /* 1: first delivery. Exact to 127, then somewhere from 128 to 255 */
+	uint32_t attempts; /* 1: first delivery. Exact to 127, then somewhere from 128 to 255. In a
+			      queue with max_attempts leases that were returned do not count */
 	uint32_t copy;     /* these two are the library's: whose lease it is */
 	uint64_t handle;
 };
@@ -218,7 +221,8 @@ struct sq_stat {
 	 */
 	uint64_t away;
 	int64_t grace_left;
-	uint64_t reserved[6];
+	uint64_t returned; /* leases ended by sq_return(), as their callers counted them */
+	uint64_t reserved[5];
 };
 
 /*
@@ -369,17 +373,21 @@ void sq_abort(struct sq *);
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
 
 /*
- * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_touch(): the lease
- * time begins anew (nothing to do in a queue without one). They never block. The lease is borrowed;
- * after ack or nack it is void.
+ * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_return(): not tried,
+ * deliver it again, and this lease does not count, neither in `attempts` of the next nor for
+ * max_attempts (in a queue without that it is the same as sq_nack()). sq_touch(): the lease time
+ * begins anew (nothing to do in a queue without one). They never block. The lease is borrowed; after
+ * ack, nack or return it is void.
  *
  *	-ESTALE  the lease had ended and the message was given to another, or back to the queue, or
  *	         this lease was settled already. What was done for it may be done twice; `data` is no
- *	         longer valid.
+ *	         longer valid. (Of a lease that ends during sq_return(), or whose holder dies there, it
+ *	         is open whether it counts.)
  *	-EINVAL  a lease of another handle, or of another queue
  */
 int sq_ack(struct sq *, const struct sq_lease *);
 int sq_nack(struct sq *, const struct sq_lease *);
+int sq_return(struct sq *, const struct sq_lease *);
 int sq_touch(struct sq *, const struct sq_lease *);
 
 /*

@@ -109,6 +109,11 @@ static int do_nack(struct sq *h)
 	return sq_nack(h, &hand.lease);
 }
 
+static int do_return(struct sq *h)
+{
+	return sq_return(h, &hand.lease);
+}
+
 static int do_touch(struct sq *h)
 {
 	return sq_touch(h, &hand.lease);
@@ -224,6 +229,7 @@ static const struct {
 	{"sq_lease", do_lease},
 	{"sq_ack", do_ack},
 	{"sq_nack", do_nack},
+	{"sq_return", do_return},
 	{"sq_touch", do_touch},
 	{"sq_shutdown", do_shutdown},
 	{"sq_join", do_join},

@@ -28,6 +28,7 @@
 #define LEASE_WAIT       CALL(OP_LEASE, 0, FOR_EVER)
 #define ACK              CALL(OP_ACK, 0, NO_WAIT)
 #define NACK             CALL(OP_NACK, 0, NO_WAIT)
+#define RETURN           CALL(OP_RETURN, 0, NO_WAIT)
 #define ACK_SECOND       CALL(OP_ACK, 1, NO_WAIT)
 #define STAT             CALL(OP_STAT, 0, NO_WAIT)
 #define TOUCH            CALL(OP_TOUCH, 0, NO_WAIT)
@@ -414,6 +415,31 @@ const struct scenario scenarios[] = {
 		.ops = {{BIND(2), PUT(1)}, {RECOVER, ELAPSE, RECOVER, GET},
 			{OPEN(1), BIND(2), LAST_PUT, PUT(2)}},
 		.bounds = {2, 1, 0, 0}, .longer = 4},
+	/* Leases that do not count. */
+	{"returned, two of them", 2, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN, LEASE, NACK}, {LEASE, RETURN, GET}}, .bounds = {2, 0, 0, 0},
+		.longer = 3},
+	{"returned, killed", 2, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN, LEASE}, {RECOVER, LEASE, RETURN, LEASE, NACK, GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 3},
+	{"returned, one attempt", 2, .filled = 1, .max_attempts = 1,
+		.ops = {{LEASE, RETURN}, {LEASE, RETURN, LEASE, NACK, GET}, {PUT(2), GET}},
+		.bounds = {2, 0, 0, 0}, .longer = 3},
+	{"returned late", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, LEASE, RETURN, LEASE, NACK}},
+		.bounds = {3, 0, 0, 0}, .longer = 4},
+	{"returned late, and stopped", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, LEASE, NACK, GET}}, .bounds = {3, 0, 1, 0},
+		.longer = 4},
+	{"returned late, the next in the cell", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, GET, PUT(2), PUT(3), LEASE, NACK}},
+		.bounds = {2, 0, 0, 0}, .longer = 4},
+	{"returned, durable, killed", 2, .filled = 1, .max_attempts = 2, .durable = {1},
+		.ops = {{LEASE, RETURN}, {OPEN(1), HELD, NACK, LEASE, NACK}, {RECOVER, GET}},
+		.bounds = {1, 1, 0, 0}, .longer = 3},
+	{"returned, without a limit", 2, .filled = 1,
+		.ops = {{LEASE, RETURN, LEASE, ACK}, {LEASE, RETURN, GET}}, .bounds = {3, 0, 0, 0},
+		.longer = ALL},
 	/* Messages by their ids, marks, the last put. */
 	{"found", 2, .filled = 1, .ops = {{FIND(1), FIND(1)}, {LEASE, NACK}, {GET, PUT(2)}},
 		.bounds = {ALL, 0, 0, 0}},

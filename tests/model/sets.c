@@ -259,7 +259,8 @@ static const char *reason(const struct event *e)
 		return "said full of a queue that was not";
 	if (e->stop == STOP_STALE)
 		return "a lease ended by itself";
-	if (e->call == CALL_ACK || e->call == CALL_NACK || e->call == CALL_TOUCH)
+	if (e->call == CALL_ACK || e->call == CALL_NACK || e->call == CALL_TOUCH ||
+		e->call == CALL_RETURN)
 		return "a lease was settled that had ended";
 	if (e->call == CALL_OPEN)
 		return "took over from one whose grace was over, or not from one whose was not";

@@ -51,12 +51,14 @@ struct queue {
 	uint8_t sealed; /* somebody was told that it is drained */
 	uint8_t order[ORDER_MAX];
 	uint16_t due;
+	uint16_t returned;                            /* held by a lease that does not count */
 	uint16_t must_pass[ACTORS], may_pass[ACTORS]; /* before one's mark: surely, perhaps */
 	uint8_t place[VALUES_MAX];
-	uint8_t attempts[VALUES_MAX];
-	uint8_t copies[VALUES_MAX]; /* among the dead letters */
+	uint8_t attempts[VALUES_MAX]; /* that count */
+	uint8_t number[VALUES_MAX];   /* of the last lease */
+	uint8_t copies[VALUES_MAX];   /* among the dead letters */
 	struct claim {
-		uint8_t value, attempts; /* value 0: none */
+		uint8_t value, number; /* value 0: none */
 	} claim[ACTORS][CLAIMS_MAX];
 	uint8_t key[ACTORS];
 	uint8_t durable[ACTORS];  /* the key of a durable participant, plus KEEPS; or 0 */
@@ -67,7 +69,7 @@ struct queue {
 	struct pending pending[ACTORS];
 };
 
-_Static_assert(sizeof(struct queue) == 5 + ORDER_MAX + 2 + 3 * VALUES_MAX +
+_Static_assert(sizeof(struct queue) == 5 + ORDER_MAX + 4 + 4 * VALUES_MAX +
 					       (7 + 2 * CLAIMS_MAX) * ACTORS + 2 * KEYS + 1 +
 					       ACTORS * sizeof(struct pending),
 	"padding would be compared");

@@ -180,7 +180,9 @@ static bool held_end(struct queue *q, const struct event *e)
 			return false;
 		if (q->place[v] == PLACE_HELD + e->who && q->attempts[v] != attempts[k])
 			return false;
-		q->claim[e->who][k] = (struct claim){.value = (uint8_t)v, .attempts = attempts[k]};
+		/* One that was lost meanwhile is stale. */
+		q->claim[e->who][k] = (struct claim){.value = (uint8_t)v,
+			.number = q->place[v] == PLACE_HELD + e->who ? q->number[v] : 0};
 	}
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (q->place[v] == PLACE_HELD + e->who && !(mask >> v & 1))

@@ -109,8 +109,9 @@ bool world_idle(const void *address)
 		if (at < seg->g.slots)
 			return at >= offsetof(struct sqi_head, overdue);
 		at = (at - seg->g.slots) % sizeof(struct sqi_slot);
-		return at >= offsetof(struct sqi_slot, gots) &&
-		       at <= offsetof(struct sqi_slot, pid);
+		return (at >= offsetof(struct sqi_slot, gots) &&
+			       at <= offsetof(struct sqi_slot, pid)) ||
+		       at == offsetof(struct sqi_slot, returned);
 	}
 	return false;
 }
@@ -362,7 +363,10 @@ static void settle(unsigned who, const struct op *op, struct result *r)
 
 	if (hand->value[op->value] && world_value(l->data, l->len) != hand->value[op->value])
 		explore_fail("what a lease points to has changed");
-	e = (kind == OP_ACK ? sq_ack : kind == OP_NACK ? sq_nack : sq_touch)(handle(who), l);
+	e = (kind == OP_ACK         ? sq_ack
+		: kind == OP_NACK   ? sq_nack
+		: kind == OP_RETURN ? sq_return
+				    : sq_touch)(handle(who), l);
 	r->done = e == 0;
 	r->count = (unsigned)-e;
 	if (kind == OP_TOUCH && e == 0)
@@ -393,6 +397,7 @@ static const enum call call_of[] = {
 	[OP_LEASE] = CALL_LEASE,
 	[OP_ACK] = CALL_ACK,
 	[OP_NACK] = CALL_NACK,
+	[OP_RETURN] = CALL_RETURN,
 	[OP_TOUCH] = CALL_TOUCH,
 	[OP_RECOVER] = CALL_RECOVER,
 	[OP_SLICE] = CALL_OTHER,
@@ -500,7 +505,7 @@ static bool is_taking(enum op_kind kind)
 
 static bool is_settling(enum op_kind kind)
 {
-	return kind == OP_ACK || kind == OP_NACK || kind == OP_TOUCH;
+	return kind == OP_ACK || kind == OP_NACK || kind == OP_RETURN || kind == OP_TOUCH;
 }
 
 void world_call(unsigned who, const struct op *op)
@@ -556,6 +561,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_ACK:
 	case OP_NACK:
+	case OP_RETURN:
 	case OP_TOUCH:
 		settle(who, op, &r);
 		break;

@@ -37,6 +37,7 @@ enum op_kind {
 	OP_LEASE,
 	OP_ACK, /* the first lease it has; or the second, if the value is 1 */
 	OP_NACK,
+	OP_RETURN,
 	OP_TOUCH,
 	OP_RECOVER,
 	OP_SLICE,  /* time passes, and it looks after the dead in passing: some of it */
@@ -119,7 +120,7 @@ struct hand {
 	uint64_t mark;
 	uint64_t was_back; /* the last that it got or leased was a redelivery */
 	struct {
-		uint64_t id, attempts;
+		uint64_t id, lease;
 		uint64_t data[BLOCK_LEN / 8];
 	} copy[COPIES_MAX]; /* of what it leased, in a queue with a lease time */
 };

@@ -92,6 +92,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, grace), 128);
 	assert_int_equal(offsetof(struct sqi_slot, died), 136);
 	assert_int_equal(offsetof(struct sqi_slot, run), 144);
+	assert_int_equal(offsetof(struct sqi_slot, returned), 152);
 	assert_int_equal(sizeof(struct sqi_slot), 192);
 	assert_int_equal(sizeof(struct sqi_entry), 32);
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
@@ -127,6 +128,7 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.journal, 200704);
 	assert_int_equal(g.bitmap, 233472);
 	assert_int_equal(g.returns, 233728);
+	assert_int_equal(g.tries, 241920);
 	assert_int_equal(g.deadlines, 241920);
 	assert_int_equal(g.block_words, 241920);
 	assert_int_equal(g.classes, 7);
@@ -137,7 +139,7 @@ static void test_the_default_queue(void **state)
 	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0x33189c541ae8ebf1);
+	assert_int_equal(sqi_fingerprint(&g), 0x11ef58b39c4a1655);
 }
 
 static void test_limits(void **state)
@@ -279,8 +281,10 @@ static void test_parts_never_overlap(void **state)
 			.max_message = 1 + below((uint64_t)1 << (1 + below(30))),
 			.block_memory = 1 + below((uint64_t)1 << (1 + below(30))),
 			.lease_time = below(2) ? 0 : 1000000,
+			.max_attempts = i % 3 == 0,
+			.dead_letter = i % 3 == 0 ? "d" : NULL,
 		};
-		struct part parts[8 + SQI_CLASSES_MAX];
+		struct part parts[9 + SQI_CLASSES_MAX];
 		struct sqi_geometry g, again;
 		size_t n = 0;
 		uint64_t at = 0, first = 0;
@@ -295,6 +299,8 @@ static void test_parts_never_overlap(void **state)
 			g.journal, g.in.participants * sizeof(struct sqi_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
 		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
+		if (g.in.max_attempts)
+			parts[n++] = (struct part){g.tries, g.capacity * 8, SQI_LINE};
 		if (g.in.lease_ns)
 			parts[n++] = (struct part){g.deadlines, g.capacity * 8, SQI_LINE};
 		parts[n++] = (struct part){
