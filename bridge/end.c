@@ -168,7 +168,7 @@ int end_retire(uint32_t *ret, struct sq *q, const struct end_setup *s)
 
 		if (n == -ENOENT)
 			continue;
-		r = n < 0 ? n : sq_open_durable(&durable, s->local, key + (unsigned)i);
+		r = n < 0 ? n : sq_open_durable(&durable, s->local, key + (unsigned)i, SQ_FOREVER);
 		if (r < 0)
 			break;
 		do

@@ -166,7 +166,7 @@ int receiver_open(struct receiver **ret, const struct receiver_setup *setup)
 	TAILQ_INIT(&r->stages);
 	r->window = setup->window;
 	r->window_bytes = setup->window_bytes;
-	rc = setup->ledger ? sq_open_durable(&r->q, setup->queue, setup->key + 1)
+	rc = setup->ledger ? sq_open_durable(&r->q, setup->queue, setup->key + 1, SQ_FOREVER)
 			   : sq_open(&r->q, setup->queue);
 	if (rc == 0)
 		rc = sq_bind(r->q, setup->key, &r->received);

@@ -209,7 +209,7 @@ int sender_open(struct sender **ret, const struct sender_setup *setup)
 	TAILQ_INIT(&s->unused);
 	r = ledger_open(&s->ledger, setup->ledger, setup->window);
 	if (r == 0)
-		r = sq_open_durable(&s->q, setup->queue, setup->key);
+		r = sq_open_durable(&s->q, setup->queue, setup->key, SQ_FOREVER);
 	if (r == 0)
 		r = held(s, &leases, &n);
 	if (r == 0)

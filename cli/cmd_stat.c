@@ -43,6 +43,7 @@ static const struct {
 	{"got", "of these, without a lease", offsetof(struct sq_stat, got)},
 	{"acked", "leases ended by an ack", offsetof(struct sq_stat, acked)},
 	{"nacked", "leases ended by a nack", offsetof(struct sq_stat, nacked)},
+	{"returned", "leases given back that do not count", offsetof(struct sq_stat, returned)},
 	{"redelivered", "deliveries of what had been leased before",
 		offsetof(struct sq_stat, redelivered)},
 	{"overdue", "leases ended because their time was up", offsetof(struct sq_stat, overdue)},
@@ -74,6 +75,7 @@ static void print_json(const char *full, const struct sq_stat *st)
 	       ",\"max_attempts\":%u,\"dead_letter\":\"%s\"",
 		full, state_of(st), st->flags & SQ_EPHEMERAL ? "true" : "false", st->participants,
 		st->lease_time, st->max_attempts, st->dead_letter);
+	printf(",\"away\":%" PRIu64 ",\"grace_left_ns\":%" PRId64, st->away, st->grace_left);
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf(",\"%s\":%" PRIu64, numbers[i].name, number_of(st, i));
 	pages_print_carriers(full, true);
@@ -91,6 +93,14 @@ static void print_text(const char *full, const struct sq_stat *st)
 		size, 5, (int64_t)st->bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
 	printf("%-17s %s\n", "size", size);
 	printf("%-17s %-12u who has it open\n", "participants", st->participants);
+	if (st->away > 0 && st->grace_left == SQ_FOREVER)
+		printf("%-17s %-12" PRIu64 " who may come again for their leases\n", "away",
+			st->away);
+	if (st->away > 0 && st->grace_left != SQ_FOREVER)
+		printf("%-17s %-12" PRIu64
+		       " who may come again for their leases; the next is given "
+		       "up in %.1fs\n",
+			"away", st->away, (double)st->grace_left / 1e9);
 	if (st->lease_time)
 		printf("%-17s %gs\n", "lease_time", (double)st->lease_time / 1e9);
 	if (st->max_attempts)

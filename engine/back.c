@@ -85,8 +85,8 @@ static bool insert(struct sqi_waiting *waiting, uint64_t index, uint64_t number)
 	return true;
 }
 
-/* Find the first of those that wait, of less than `limit` attempts. */
-static void search(struct sq *h, unsigned limit)
+/* Find the first of those that wait: all, or those that have attempts left. */
+static void search(struct sq *h, bool any)
 {
 	uint64_t seq = sqi_look(&h->head->back_seq);
 	bool all = true;
@@ -106,7 +106,7 @@ static void search(struct sq *h, unsigned limit)
 				/* If that fails, the next search will try. */
 				if (sqi_cas(word_of(h, i), old, old & ~bit))
 					old &= ~bit;
-			} else if (sqi_word_attempts(w) < limit) {
+			} else if (any || sqi_tries_left(h, index, w)) {
 				all &= insert(
 					&h->waiting, index, sqi_watch(sqi_returned(h, index)));
 			}
@@ -123,8 +123,8 @@ bool sqi_back_maybe(const struct sq *h)
 	       sqi_look(&h->head->back_seq) != h->back_seen;
 }
 
-/* The longest waiting redelivery of less than `limit` attempts, if there is any. */
-bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word)
+/* The longest waiting redelivery, of any or of those with attempts left, if there is one. */
+bool sqi_back_find(struct sq *h, bool any, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_waiting *waiting = &h->waiting;
 
@@ -133,7 +133,7 @@ bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *re
 			uint64_t index = waiting->list[waiting->next].index;
 			uint64_t w = sqi_look(&sqi_cell(h, index)->word);
 
-			if (sqi_word_state(w) != SQI_BACK || sqi_word_attempts(w) >= limit)
+			if (sqi_word_state(w) != SQI_BACK || (!any && !sqi_tries_left(h, index, w)))
 				continue;
 			if (sqi_watch(sqi_returned(h, index)) !=
 				waiting->list[waiting->next].number) {
@@ -146,7 +146,7 @@ bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *re
 		}
 		if (!waiting->again && sqi_look(&h->head->back_seq) == h->back_seen)
 			return false;
-		search(h, limit);
+		search(h, any);
 		if (waiting->count == 0)
 			return false;
 	}

@@ -48,26 +48,26 @@ int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data)
 	return 0;
 }
 
-void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, uint32_t attempts)
+void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, unsigned lease)
 {
 	h->copies.list[number - 1].id = id;
-	h->copies.list[number - 1].attempts = attempts;
+	h->copies.list[number - 1].lease = lease;
 }
 
-bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, uint32_t attempts)
+bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, unsigned lease)
 {
 	const struct sqi_copy *copy;
 
 	if (number == 0 || number > h->copies.count)
 		return false;
 	copy = &h->copies.list[number - 1];
-	return copy->attempts != 0 && copy->id == id && copy->attempts == attempts;
+	return copy->lease != 0 && copy->id == id && copy->lease == lease;
 }
 
-uint32_t sqi_copy_find(const struct sq *h, uint64_t id, uint32_t attempts, const void **ret_data)
+uint32_t sqi_copy_find(const struct sq *h, uint64_t id, unsigned lease, const void **ret_data)
 {
 	for (uint32_t i = 0; i < h->copies.count; i++)
-		if (sqi_copy_is(h, i + 1, id, attempts)) {
+		if (sqi_copy_is(h, i + 1, id, lease)) {
 			*ret_data = h->copies.list[i].data;
 			return i + 1;
 		}
@@ -78,7 +78,7 @@ void sqi_copy_drop(struct sq *h, uint32_t number)
 {
 	struct sqi_copy *copy = &h->copies.list[number - 1];
 
-	copy->attempts = 0;
+	copy->lease = 0;
 	if (copy->cap > KEEP_MAX) {
 		free(copy->data);
 		copy->data = NULL;

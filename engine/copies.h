@@ -6,7 +6,7 @@
  * The messages that a handle has leased in a queue with a lease time: copies in memory of its own,
  * which nobody takes away, however long ago the lease has ended. Private to the handle's thread.
  *
- * A copy has a number, which a lease bears beside the message's id and its attempts: the three
+ * A copy has a number, which a lease bears beside the message's id and its own number: the three
  * tell it from any other lease that this handle has had, as long as it has not been settled.
  */
 
@@ -18,8 +18,8 @@ struct sq;
 
 struct sqi_copy {
 	uint64_t id;
-	uint32_t attempts; /* 0: the number is free */
-	uint32_t next;     /* of the free ones, the next number */
+	uint32_t lease; /* its number; 0: this one is free */
+	uint32_t next;  /* of the free ones, the next number */
 	void *data;
 	size_t cap;
 };
@@ -36,13 +36,13 @@ struct sqi_copies {
 int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data);
 
 /* sqi_copy_name(): it is now the copy of this lease. */
-void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, uint32_t attempts);
+void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, unsigned lease);
 
 /* sqi_copy_is(): is this number a copy of that lease? */
-bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, uint32_t attempts);
+bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, unsigned lease);
 
 /* sqi_copy_find(): the number of the copy of this lease and its data, or 0. */
-uint32_t sqi_copy_find(const struct sq *h, uint64_t id, uint32_t attempts, const void **ret_data);
+uint32_t sqi_copy_find(const struct sq *h, uint64_t id, unsigned lease, const void **ret_data);
 
 /* sqi_copy_drop(): the number is free. Its memory may be kept for the next. */
 void sqi_copy_drop(struct sq *h, uint32_t number);

@@ -9,9 +9,9 @@
  * process, and where a message is by its id. Beside any number of participants.
  *
  * A durable participant is a slot with a key. When its tenant dies, recovery lets go of all that
- * was half done, but leaves the leases and the slot; the next to come with the key is its tenant,
- * and the leases are his (party.c, recover.c). The key's entry in the journal sees to it that there
- * is one live holder at a time.
+ * was half done, but leaves the leases and the slot; the next to come with the key before the grace
+ * is over is its tenant, and the leases are his (party.c, recover.c). The key's entry in the journal
+ * sees to it that there is one live holder at a time. See docs/MEMORY_MODEL.md, "Graces".
  */
 
 static int check(const struct sq *h)
@@ -29,6 +29,24 @@ int sq_retire(struct sq *h)
 	if (r == 0)
 		sqi_post(&h->slot->durable, 0);
 	return r;
+}
+
+/*
+ * In one segment it differs for each run, for ids are never used again; and from those of another
+ * segment of that name, as good as surely: one made in another second, or as another file.
+ */
+int sq_durable_run(struct sq *h, uint64_t *ret)
+{
+	int r = check(h);
+
+	if (r < 0)
+		return r;
+	if (!ret)
+		return -EINVAL;
+	if (sqi_look(&h->slot->durable) == 0)
+		return -ENOENT;
+	*ret = sqi_look(&h->slot->run) + (h->head->created_s << 32) + (h->ino << 20);
+	return 0;
 }
 
 int sq_held(struct sq *h, struct sq_lease *ret, int n)

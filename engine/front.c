@@ -260,7 +260,6 @@ static int seal(struct sq *h)
  */
 int sqi_drained(struct sq *h)
 {
-	unsigned limit = sqi_attempts_limit(h);
 	bool own = false, others = false, stuck = true;
 	int r = seal(h);
 
@@ -272,7 +271,7 @@ int sqi_drained(struct sq *h)
 		stuck &= sqi_word_state(w) == SQI_BACK;
 		switch (sqi_word_state(w)) {
 		case SQI_BACK:
-			if (sqi_word_attempts(w) < limit) {
+			if (sqi_tries_left(h, i, w)) {
 				sqi_back_announce(h, i);
 				return 0;
 			}

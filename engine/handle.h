@@ -79,6 +79,7 @@ struct sqi_lap {
 		uint64_t id; /* 0: its slot has another tenant */
 		uint64_t number;
 		uint64_t durable; /* as it is in its slot */
+		uint64_t seen_ns; /* dead */
 	} dead[SQI_LAP_MAX];
 };
 
@@ -156,6 +157,12 @@ static inline sqi_u64 *sqi_bitmap(const struct sq *h)
 	return (sqi_u64 *)(h->base + h->g.bitmap);
 }
 
+/* What a lease of this cell counts as, in a queue with max_attempts: see tries.c. */
+static inline sqi_u64 *sqi_tries(const struct sq *h, uint64_t position)
+{
+	return (sqi_u64 *)(h->base + h->g.tries) + (position & h->mask);
+}
+
 /* When the lease of this cell ends, in a queue with a lease time: see due.c. */
 static inline sqi_u64 *sqi_deadline(const struct sq *h, uint64_t position)
 {
@@ -184,12 +191,29 @@ static inline uint64_t sqi_durable_kept(uint64_t durable, uint64_t id)
 	return id << 16 | (durable & SQI_DURABLE_INDEX);
 }
 
+/* Is this a dead one that nobody came for in time? */
+static inline bool sqi_is_condemned(uint64_t id)
+{
+	return (id & SQI_CONDEMNED) != 0;
+}
+
 /* Is this tenant of a durable participant's slot dead, and reaped but for its leases? */
 static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 {
 	uint64_t durable = sqi_look(&slot->durable);
 
-	return durable != 0 && durable == sqi_durable_kept(durable, id);
+	return durable != 0 && !sqi_is_condemned(id) && durable == sqi_durable_kept(durable, id);
+}
+
+/* In a lease, `handle` says whose it is and which of the message's leases. */
+static inline uint64_t sqi_lease_handle(const struct sq *h, uint64_t taken)
+{
+	return h->tag << 8 | sqi_word_attempts(taken);
+}
+
+static inline unsigned sqi_lease_number(const struct sq_lease *lease)
+{
+	return lease->handle & 0xff;
 }
 
 /* When the dead are to be looked for again, and how far ahead that was when it was written. */
@@ -205,7 +229,7 @@ static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 }
 
 /* queue.c */
-int sqi_handle_init(struct sq *h, uint64_t key);
+int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace);
 
 /* put.c */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
@@ -248,7 +272,7 @@ bool sqi_back(struct sq *h, uint64_t pos, uint64_t w);
 void sqi_back_announce(struct sq *h, uint64_t pos);
 void sqi_back_defer(struct sq *h, uint64_t pos);
 bool sqi_back_maybe(const struct sq *h);
-bool sqi_back_find(struct sq *h, unsigned limit, uint64_t *ret_pos, uint64_t *ret_word);
+bool sqi_back_find(struct sq *h, bool any, uint64_t *ret_pos, uint64_t *ret_word);
 void sqi_back_taken(struct sq *h, uint64_t pos);
 void sqi_back_sweep(struct sq *h, uint64_t from, uint64_t count);
 
@@ -257,6 +281,13 @@ bool sqi_due_prepare(struct sq *h, uint64_t pos, uint64_t w);
 bool sqi_due_extend(struct sq *h, uint64_t pos, uint64_t w, uint64_t more_ns);
 void sqi_due_finish(struct sq *h, uint64_t pos);
 void sqi_due_sweep(struct sq *h, uint64_t from, uint64_t count);
+
+/* tries.c: what counts as an attempt */
+unsigned sqi_tries_begin(struct sq *h, uint64_t pos, uint64_t taken);
+bool sqi_tries_return(struct sq *h, uint64_t pos, uint64_t taken);
+unsigned sqi_tries_of(const struct sq *h, uint64_t pos, uint64_t taken);
+bool sqi_tries_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u);
+bool sqi_tries_left(const struct sq *h, uint64_t pos, uint64_t w);
 
 /* arena.c */
 int sqi_block_get(struct sq *h, size_t len, struct sqi_ref *ret);
@@ -268,7 +299,7 @@ bool sqi_block_reclaim(
 bool sqi_block_is_free(uint64_t w);
 
 /* party.c */
-int sqi_join_party(struct sq *h, uint64_t key);
+int sqi_join_party(struct sq *h, uint64_t key, int64_t grace);
 void sqi_leave_party(struct sq *h);
 bool sqi_is_dead(const struct sq *h, uint64_t id);
 bool sqi_is_locked(int fd, uint64_t id);
@@ -279,6 +310,8 @@ int sqi_rescue(struct sq *h);
 void sqi_rescue_now_and_then(struct sq *h);
 void sqi_rescue_if_late(struct sq *h);
 void sqi_reap(struct sq *h, unsigned number, uint64_t dead);
+bool sqi_condemn(struct sqi_slot *slot, uint64_t *id);
+uint64_t sqi_grace_left(const struct sqi_slot *slot);
 void sqi_give_up_slot(struct sq *h);
 
 /* journal.c */

@@ -147,6 +147,9 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
 	g.returns = at;
 	at += round_up(g.capacity * 8, SQI_LINE);
+	g.tries = at;
+	if (in->max_attempts)
+		at += round_up(g.capacity * 8, SQI_LINE);
 	g.deadlines = at;
 	if (in->lease_ns)
 		at += round_up(g.capacity * 8, SQI_LINE);
@@ -189,6 +192,7 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		g->journal,
 		g->bitmap,
 		g->returns,
+		g->tries,
 		g->deadlines,
 		g->block_words,
 		g->cells,

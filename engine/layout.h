@@ -5,7 +5,8 @@
 /*
  * The bytes of a segment, all in host order, and where each part begins.
  *
- *	head | slots | journal | back bitmap | returns | deadlines | block words | cells | block data
+ *	head | slots | journal | back bitmap | returns | tries | deadlines | block words | cells |
+ *	block data
  *
  * The head's description is written once, before the segment has a name. Whoever opens it computes
  * the whole geometry again from the few inputs and compares, and from then on uses only that
@@ -24,7 +25,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 5
+#define SQI_LAYOUT_VERSION 6
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
@@ -58,7 +59,8 @@ struct sqi_geometry {
 	struct sqi_inputs in;
 	uint64_t capacity;
 	uint64_t cell_size;
-	uint64_t slots, journal, bitmap, returns, deadlines, block_words, cells; /* offsets */
+	/* Offsets. */
+	uint64_t slots, journal, bitmap, returns, tries, deadlines, block_words, cells;
 	uint64_t blocks; /* count, all classes */
 	uint64_t total;  /* bytes */
 	uint32_t classes;
@@ -149,12 +151,26 @@ struct sqi_slot {
 	sqi_u64 ending; /* a cell's word that it is about to end a lease by, or 0 */
 	/*
 	 * Of a durable participant, whose leases outlive it: index of its key's journal entry plus
-	 * one, and << 16 the last of its tenants that was reaped but for the leases. Else 0.
+	 * one, and << 16 the last of its tenants that was reaped but for the leases; or the first of
+	 * them, marked as new. Else 0.
 	 */
 	sqi_u64 durable;
+
+	/* Of a durable participant. See docs/MEMORY_MODEL.md, "Graces". */
+	_Alignas(SQI_LINE) sqi_u64 grace; /* nanoseconds */
+	sqi_u64 died; /* when its tenant was seen dead, by CLOCK_MONOTONIC; it only ever rises */
+	sqi_u64 run;  /* its first tenant */
+
+	sqi_u64 returned; /* of the consuming half */
 };
 
-#define SQI_DURABLE_INDEX ((uint64_t)0xffff)
+#define SQI_DURABLE_INDEX ((uint64_t)0x7fff)
+#define SQI_DURABLE_NEW   ((uint64_t)0x8000)
+#define SQI_GRACE_FOREVER (~(uint64_t)0)
+
+/* Ids of participants are below this. A bit above says that the grace of that one is over. */
+#define SQI_ID_MAX    ((uint64_t)1 << 60)
+#define SQI_CONDEMNED ((uint64_t)1 << 62)
 
 /* A durable count of puts under a key. */
 struct sqi_entry {
@@ -191,7 +207,7 @@ _Static_assert(offsetof(struct sqi_head, closed) == 256, "layout");
 _Static_assert(offsetof(struct sqi_head, came) == 448, "layout");
 _Static_assert(sizeof(struct sqi_head) == 768, "layout");
 _Static_assert(sizeof(struct sqi_head) <= SQI_PAGE, "layout");
-_Static_assert(sizeof(struct sqi_slot) == 128, "layout");
+_Static_assert(sizeof(struct sqi_slot) == 192, "layout");
 _Static_assert(sizeof(struct sqi_entry) == 32, "layout");
 _Static_assert(sizeof(struct sqi_block) == 16, "layout");
 _Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");

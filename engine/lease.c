@@ -10,9 +10,10 @@
  * In a queue without a lease time the holder reads the message where it lies. In one with a lease
  * time he reads a copy, for the message may be given to another at any moment.
  *
- * The token of a lease is {cell, id, attempts} and the participant. A settling step reads the
- * cell's word, compares all of them, and CASes that very word: as words never come back, nothing
- * has come between.
+ * The token of a lease is {cell, id, number} and the participant; the number is that in the word,
+ * which is not always what the lease counts as (tries.c). A settling step reads the cell's word,
+ * compares all of them, and CASes that very word: as words never come back, nothing has come
+ * between.
  */
 
 /* Is this very word in the hand of somebody who may be about to end a lease by it? */
@@ -55,6 +56,7 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 {
 	struct sqi_cell *c = sqi_cell(h, pos);
 	bool first = sqi_word_state(w) == SQI_FULL;
+	unsigned count = 1;
 	uint64_t taken, meta;
 
 	if (!sqi_due_prepare(h, pos, w))
@@ -72,12 +74,15 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 	} else {
 		sqi_back_taken(h, pos);
 		sqi_count(&h->slot->redelivered);
+		count = sqi_tries_begin(h, pos, taken);
+		if (!count)
+			return 0;
 	}
 	meta = sqi_watch(&c->meta);
 	*ret = (struct sq_lease){
 		.id = sqi_cell_id(meta, pos, h->mask, h->shift),
-		.attempts = sqi_word_attempts(taken),
-		.handle = h->tag,
+		.attempts = count,
+		.handle = sqi_lease_handle(h, taken),
 	};
 	*ret_taken = taken;
 	if (sqi_cell_view(h, c, &ret->data, &ret->len) == 0)
@@ -137,7 +142,7 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 	if (!sqi_due_extend(h, pos, taken, 0))
 		return lost_lease(h, pos, lease->copy);
 	lease->data = data;
-	sqi_copy_name(h, lease->copy, lease->id, lease->attempts);
+	sqi_copy_name(h, lease->copy, lease->id, sqi_lease_number(lease));
 	return 1;
 }
 
@@ -185,8 +190,8 @@ int sqi_lease_again(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret
 	struct sqi_cell *c = sqi_cell(h, pos);
 	struct sq_lease lease = {
 		.id = sqi_cell_id(sqi_watch(&c->meta), pos, h->mask, h->shift),
-		.attempts = sqi_word_attempts(w),
-		.handle = h->tag,
+		.attempts = sqi_tries_of(h, pos, w),
+		.handle = sqi_lease_handle(h, w),
 	};
 	void *data;
 
@@ -195,7 +200,7 @@ int sqi_lease_again(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret
 	if (h->g.in.lease_ns) {
 		const void *had;
 
-		lease.copy = sqi_copy_find(h, lease.id, lease.attempts, &had);
+		lease.copy = sqi_copy_find(h, lease.id, sqi_lease_number(&lease), &had);
 		if (lease.copy) {
 			lease.data = had;
 			*ret = lease;
@@ -211,7 +216,7 @@ int sqi_lease_again(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret
 		return 0;
 	}
 	if (lease.copy)
-		sqi_copy_name(h, lease.copy, lease.id, lease.attempts);
+		sqi_copy_name(h, lease.copy, lease.id, sqi_lease_number(&lease));
 	*ret = lease;
 	return 1;
 }
@@ -223,7 +228,7 @@ static bool holds(const struct sq *h, const struct sq_lease *lease, uint64_t *re
 	uint64_t w = sqi_look(&c->word);
 
 	if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->owner ||
-		sqi_word_attempts(w) != lease->attempts ||
+		sqi_word_attempts(w) != sqi_lease_number(lease) ||
 		sqi_cell_id(sqi_peek(&c->meta), lease->id, h->mask, h->shift) != lease->id)
 		return false;
 	*ret_word = w;
@@ -268,9 +273,9 @@ static int check(const struct sq *h, const struct sq_lease *lease)
 		return -EINVAL;
 	if (h->forked)
 		return -EBADF;
-	if (lease->handle != h->tag || !lease->copy != !h->g.in.lease_ns)
+	if (lease->handle >> 8 != h->tag || !lease->copy != !h->g.in.lease_ns)
 		return -EINVAL;
-	if (lease->copy && !sqi_copy_is(h, lease->copy, lease->id, lease->attempts))
+	if (lease->copy && !sqi_copy_is(h, lease->copy, lease->id, sqi_lease_number(lease)))
 		return -ESTALE;
 	return 0;
 }
@@ -297,6 +302,24 @@ int sq_nack(struct sq *h, const struct sq_lease *lease)
 	r = sqi_give_back(h, lease, false);
 	if (r == 0)
 		sqi_count(&h->slot->nacks);
+	sqi_lease_drop(h, lease);
+	return r;
+}
+
+/* The same, but for the count: that comes first, so whoever finds the message finds that, too. */
+int sq_return(struct sq *h, const struct sq_lease *lease)
+{
+	int r = check(h, lease);
+	uint64_t w;
+
+	if (r < 0)
+		return r;
+	if (!holds(h, lease, &w) || !sqi_tries_return(h, lease->id, w))
+		r = -ESTALE;
+	if (r == 0)
+		r = sqi_give_back(h, lease, false);
+	if (r == 0)
+		sqi_count(&h->slot->returned);
 	sqi_lease_drop(h, lease);
 	return r;
 }

@@ -62,18 +62,18 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 /* A message waiting for redelivery that has attempts left. -EAGAIN: none. */
 static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	unsigned limit = sqi_attempts_limit(h), any = ~0u;
+	bool any = true;
 
 	while (sqi_back_find(h, any, ret_pos, ret_word)) {
 		int r;
 
-		if (sqi_word_attempts(*ret_word) < limit)
+		if (sqi_tries_left(h, *ret_pos, *ret_word))
 			return 0;
 		r = bury(h, *ret_pos, *ret_word);
 		if (r == -EBADMSG)
 			return r;
 		if (r < 0)
-			any = limit; /* no room for it there: it waits, and the others go on */
+			any = false; /* no room for it there: it waits, and the others go on */
 	}
 	return -EAGAIN;
 }

@@ -17,12 +17,11 @@
  * and containers that share the segment but not the pid namespace.
  */
 
-#define ID_MAX     ((uint64_t)1 << 60)
 #define JOIN_TRIES 1000
 
 static struct flock byte_of(uint64_t id)
 {
-	/* The sum wraps in no case: ids are below ID_MAX. */
+	/* The sum wraps in no case: ids are below SQI_ID_MAX. */
 	return (struct flock){
 		.l_type = F_WRLCK,
 		.l_whence = SEEK_SET,
@@ -48,7 +47,7 @@ bool sqi_is_locked(int fd, uint64_t id)
 {
 	struct flock lock = byte_of(id);
 
-	return id < ID_MAX && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	return id < SQI_ID_MAX && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 /* Has the participant of this id gone for good? False if that cannot be told. */
@@ -58,7 +57,7 @@ bool sqi_is_dead(const struct sq *h, uint64_t id)
 
 	if (id == h->id)
 		return false;
-	if (id >= ID_MAX)
+	if (id >= SQI_ID_MAX)
 		return true; /* nobody's: damage */
 	return fcntl(h->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK && sqi_has_file(h);
 }
@@ -69,7 +68,7 @@ static int new_id(struct sq *h)
 		uint64_t id = sqi_add(&h->head->next_id, 1) + 1;
 		struct flock lock = byte_of(id);
 
-		if (id == 0 || id >= ID_MAX)
+		if (id == 0 || id >= SQI_ID_MAX)
 			return -EBADMSG;
 		if (fcntl(h->fd, F_OFD_SETLK, &lock) == 0) {
 			h->id = id;
@@ -113,6 +112,22 @@ static bool take_slot(struct sq *h)
 	return false;
 }
 
+/* G3. False: the grace of that one, who is dead, is over, and nothing of it is left. */
+static bool adopt(struct sq *h, unsigned number, uint64_t id)
+{
+	struct sqi_slot *slot = sqi_slot(h, number);
+
+	if (!sqi_is_kept(slot, id) && !sqi_is_condemned(id))
+		sqi_reap(h, number, id);
+	if (!sqi_is_condemned(id) && !sqi_condemn(slot, &id)) {
+		if (sqi_cas(&slot->id, id, h->id))
+			return true;
+		id |= SQI_CONDEMNED; /* another was faster */
+	}
+	sqi_reap(h, number, id);
+	return false;
+}
+
 /*
  * The slot of the durable participant of this key, which is ours: with the leases in it. It has a
  * dead tenant, for the key's only live holder is us.
@@ -120,17 +135,15 @@ static bool take_slot(struct sq *h)
 static bool take_kept_slot(struct sq *h, uint64_t index)
 {
 	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		struct sqi_slot *slot = sqi_slot(h, n);
+		const struct sqi_slot *slot = sqi_slot(h, n);
 		uint64_t id = sqi_look(&slot->id);
 
 		if (id == 0 || (sqi_look(&slot->durable) & SQI_DURABLE_INDEX) != index + 1)
 			continue;
-		if (!sqi_is_kept(slot, id))
-			sqi_reap(h, n, id);
-		if (!sqi_cas(&slot->id, id, h->id))
-			continue;
-		move_in(h, n);
-		return true;
+		if (adopt(h, n, id)) {
+			move_in(h, n);
+			return true;
+		}
 	}
 	return false;
 }
@@ -144,26 +157,41 @@ static int settle(struct sq *h)
 	return take_slot(h) ? 0 : -EUSERS;
 }
 
+static int join_durably(struct sq *h, uint64_t key, uint64_t grace)
+{
+	uint64_t index;
+	int r = sqi_journal_claim(h, key, &index);
+
+	h->held = SQI_HELD_UNKNOWN;
+	if (r < 0)
+		return r;
+	if (take_kept_slot(h, index)) {
+		sqi_post(&h->slot->grace, grace);
+		return 0;
+	}
+	r = settle(h);
+	if (r < 0)
+		return r;
+	/* G0. Last `durable`: whoever finds us dead before has an ordinary slot to free. */
+	sqi_post(&h->slot->grace, grace);
+	sqi_post(&h->slot->run, h->id);
+	sqi_post(&h->slot->durable, h->id << 16 | SQI_DURABLE_NEW | (index + 1));
+	return 0;
+}
+
 /*
  * Become a participant; a durable one, if there is a key. -EUSERS: no slot is free, and none is
  * held by the dead. -EBUSY: the key's holder lives. -ENOSPC: no room for another key.
  */
-int sqi_join_party(struct sq *h, uint64_t key)
+int sqi_join_party(struct sq *h, uint64_t key, int64_t grace)
 {
-	uint64_t index = 0;
 	int r = new_id(h);
 
-	if (r == 0 && key)
-		r = sqi_journal_claim(h, key, &index);
-	if (key)
-		h->held = SQI_HELD_UNKNOWN;
-	if (r < 0 || (key && take_kept_slot(h, index)))
+	if (r < 0)
 		return r;
-	r = settle(h);
-	if (r == 0 && key)
-		/* Last: whoever finds us dead before has an ordinary slot to free. */
-		sqi_post(&h->slot->durable, index + 1);
-	return r;
+	if (!key)
+		return settle(h);
+	return join_durably(h, key, grace == SQ_FOREVER ? SQI_GRACE_FOREVER : (uint64_t)grace);
 }
 
 /* Give back what we hold, and the slot. The caller closes the descriptor afterwards. */

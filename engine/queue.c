@@ -18,7 +18,7 @@
 #define LOOK_TIMED_MS 10  /* the same, and who is in the middle of looking */
 
 /* From a geometry and a mapping: where everything is, and a participant. */
-int sqi_handle_init(struct sq *h, uint64_t key)
+int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 {
 	h->head = (struct sqi_head *)h->base;
 	h->cells = h->base + h->g.cells;
@@ -30,10 +30,10 @@ int sqi_handle_init(struct sq *h, uint64_t key)
 	h->back_seen = ~(uint64_t)0;
 	h->tail = sqi_tail_anew(h);
 	h->front = sqi_front_anew(h);
-	return sqi_join_party(h, key);
+	return sqi_join_party(h, key, grace);
 }
 
-static int open_as(struct sq **ret, const char *name, uint64_t key)
+static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grace)
 {
 	const char *why;
 	struct stat st;
@@ -57,7 +57,7 @@ static int open_as(struct sq **ret, const char *name, uint64_t key)
 	sqi_map_unlock();
 	if (r < 0)
 		goto free_handle;
-	r = sqi_handle_init(h, key);
+	r = sqi_handle_init(h, key, grace);
 	if (r < 0)
 		goto unmap;
 	r = sqi_stays(h);
@@ -79,12 +79,12 @@ free_handle:
 
 int sq_open(struct sq **ret, const char *name)
 {
-	return open_as(ret, name, 0);
+	return open_as(ret, name, 0, 0);
 }
 
-int sq_open_durable(struct sq **ret, const char *name, uint64_t key)
+int sq_open_durable(struct sq **ret, const char *name, uint64_t key, int64_t grace)
 {
-	return key ? open_as(ret, name, key) : -EINVAL;
+	return key && grace >= SQ_FOREVER ? open_as(ret, name, key, grace) : -EINVAL;
 }
 
 void sq_close(struct sq *h)

@@ -137,6 +137,7 @@ static void add(struct sq *h, struct sqi_lap *lap, unsigned number, uint64_t dea
 	lap->left++;
 	d->id = dead;
 	d->number = number;
+	d->seen_ns = (uint64_t)sqi_now_ns();
 	/* Of the dead, if the slot still bears its id later. */
 	d->durable = sqi_look(&slot->durable);
 	decide(h, slot, number + 1, dead);
@@ -160,7 +161,7 @@ static void lap_cell(struct sq *h, struct sqi_lap *lap, uint64_t at)
 	for (struct sqi_dead *d = lap->dead; owner != 0 && d < lap->dead + lap->count; d++)
 		if (d->id != 0 && d->number + 1 == owner &&
 			!reap_cell(h, at, owner, sqi_slot(h, (unsigned)d->number), d->id,
-				d->durable != 0))
+				d->durable != 0 && !sqi_is_condemned(d->id)))
 			drop(lap, d);
 }
 
@@ -195,9 +196,47 @@ static bool go_on(struct sq *h, struct sqi_lap *lap, int64_t until_ns)
 }
 
 /*
- * All that these held was given back. The leases of a durable one stay, and with them its slot, for
- * whoever comes with its key.
+ * G1, G2. The leases of a durable one stay, and with them its slot, for whoever comes with its key;
+ * and it is noted when it died, unless another has done that since our lap began.
  */
+static void keep(struct sqi_slot *slot, const struct sqi_dead *d)
+{
+	uint64_t kept = sqi_durable_kept(d->durable, d->id), died;
+
+	if (d->durable == kept || sqi_look(&slot->id) != d->id ||
+		sqi_look(&slot->durable) != d->durable)
+		return;
+	do
+		died = sqi_look(&slot->died);
+	while (died < d->seen_ns && !sqi_cas(&slot->died, died, d->seen_ns));
+	(void)sqi_cas(&slot->durable, d->durable, kept);
+}
+
+/* What is left of the grace of the tenant of this slot, which is kept. */
+uint64_t sqi_grace_left(const struct sqi_slot *slot)
+{
+	uint64_t grace = sqi_look(&slot->grace), died = sqi_look(&slot->died), now, gone;
+
+	if (grace == SQI_GRACE_FOREVER)
+		return SQI_GRACE_FOREVER;
+	now = (uint64_t)sqi_now_ns();
+	gone = now > died ? now - died : 0; /* else of a clock that is ahead of ours, or damaged */
+	return grace > gone ? grace - gone : 0;
+}
+
+/*
+ * G4. The tenant of this slot is kept: if its grace is over, it is now a dead one like any other,
+ * and nobody can move in. False: it is not, or another was faster.
+ */
+bool sqi_condemn(struct sqi_slot *slot, uint64_t *id)
+{
+	if (sqi_grace_left(slot) > 0 || !sqi_cas(&slot->id, *id, *id | SQI_CONDEMNED))
+		return false;
+	*id |= SQI_CONDEMNED;
+	return true;
+}
+
+/* All that these held was given back, but for the leases of those who may come again. */
 static void release(struct sq *h, struct sqi_lap *lap)
 {
 	for (struct sqi_dead *d = lap->dead; d < lap->dead + lap->count; d++) {
@@ -206,11 +245,14 @@ static void release(struct sq *h, struct sqi_lap *lap)
 		if (d->id == 0)
 			continue;
 		sqi_journal_fold(h, slot, d->id);
-		if (d->durable) {
-			if (sqi_look(&slot->id) == d->id)
-				(void)sqi_cas(&slot->durable, d->durable,
-					sqi_durable_kept(d->durable, d->id));
-		} else if (sqi_cas(&slot->id, d->id, 0)) {
+		if (d->durable && !sqi_is_condemned(d->id)) {
+			keep(slot, d);
+			continue;
+		}
+		/* The next tenant is an ordinary one. */
+		if (d->durable && sqi_look(&slot->id) == d->id)
+			(void)sqi_cas(&slot->durable, d->durable, 0);
+		if (sqi_cas(&slot->id, d->id, 0)) {
 			sqi_wake_all(&h->head->came);
 			sqi_wake_all(&h->head->went);
 		}
@@ -257,7 +299,7 @@ static uint64_t ask(
 		uint64_t id = sqi_look(&slot->id);
 
 		at = n + 1;
-		if (id == 0 || sqi_is_kept(slot, id))
+		if (id == 0 || (sqi_is_kept(slot, id) && !sqi_condemn(slot, &id)))
 			continue;
 		if (sqi_is_dead(h, id))
 			add(h, lap, n, id);
@@ -271,16 +313,25 @@ static uint64_t ask(
 /* Reap all the dead, at one go. How many there were. */
 int sqi_rescue(struct sq *h)
 {
-	uint64_t all = h->g.in.participants, at = 0;
+	uint64_t all = h->g.in.participants, at = 0, seen = 0;
 	int found = 0;
 
 	while (at < all) {
 		struct sqi_lap lap = {0};
+		uint64_t end = ask(h, &lap, at, all - at, INT64_MAX);
 
-		at = ask(h, &lap, at, all - at, INT64_MAX);
 		if (lap.count == 0)
 			break;
-		found += (int)lap.count;
+		at = end;
+		/* The grace of some may be over as soon as it begins: they are asked for again. */
+		for (uint64_t i = lap.count; i-- > 0;) {
+			const struct sqi_dead *d = &lap.dead[i];
+
+			found += d->number >= seen;
+			if (d->durable && !sqi_is_condemned(d->id))
+				at = d->number;
+		}
+		seen = end > seen ? end : seen;
 		(void)go_on(h, &lap, INT64_MAX);
 		release(h, &lap);
 	}

@@ -17,8 +17,9 @@
  *	sq_get()    a process that is killed inside the call may take one message with it, which is
  *	            lost, as it would be if it were killed an instruction later
  *	sq_lease()  a lease that ends without an ack (the holder died, gave the message back, or
- *	            overstayed the lease time) is followed by another delivery, with attempts > 1, and
- *	            a late ack of the first gets -ESTALE: what was done with it may be done twice
+ *	            overstayed the lease time) is followed by another delivery, with attempts > 1, but
+ *	            for sq_return(); and a late ack of the first gets -ESTALE: what was done with it may
+ *	            be done twice
  *
  * Who cannot accept that loss leases. A put that is interrupted by death happened or did not;
  * sq_bind() tells which.
@@ -53,7 +54,7 @@
  *
  * Progress
  *
- * put, get, lease, ack, nack, touch, reserve, commit and abort are non-blocking algorithms: a
+ * put, get, lease, ack, nack, return, touch, reserve, commit and abort are non-blocking algorithms: a
  * participant stopped or killed anywhere never keeps the others from going on. What a stopped
  * participant holds (one cell, one block, its leases) stays with it until it goes on or dies. While
  * nobody has to sleep they make no system call, except to look for dead participants: a handle does
@@ -84,8 +85,8 @@
  *   followed, but messages can be lost by it; a message that was damaged itself is reported once
  *   and dropped. Nothing helps if the object's file is cut short: the kernel answers with SIGBUS.
  * - Versions: a segment made by a library of another layout is refused by sq_open() with -EPROTO.
- * - Clock: lease times use CLOCK_MONOTONIC; participants in different time namespaces must not
- *   share a queue that has a lease time.
+ * - Clock: lease times and graces use CLOCK_MONOTONIC; participants in different time namespaces must
+ *   not share a queue that has a lease time, or a durable participant with a grace.
  * - The dead are looked for by those who wait, and now and then by those who use the queue. Of all
  *   that wait one does it, every 10 to 50 ms; if that one has got what it waited for, or was stopped
  *   or killed, another does so within a second, or within four if there were many participants. With
@@ -134,7 +135,7 @@ struct sq_config {
 	uint32_t participants;   /* handles at one time; default 1024 */
 	uint32_t mode;           /* permission bits of the object; default 0600 */
 	uint32_t max_attempts;   /* leases of a message before it is a dead letter, however they
-				    ended; 0: no limit */
+				    ended, but for those that were returned; 0: no limit */
 	int64_t lease_time;      /* nanoseconds; 0: until its holder acks, nacks or dies */
 	const char *dead_letter; /* takes dead letters; must be set with max_attempts */
 	uint64_t
@@ -154,9 +155,10 @@ struct sq_config {
 struct sq; /* a handle: one participant in one queue */
 
 /*
- * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_touch().
- * `data` is valid until ack or nack, or until any call with this lease returned -ESTALE, or the
- * handle is closed; not in a forked child. It is aligned to 8 bytes. Do not write there.
+ * A lease on a message: filled by sq_lease(), handed back to sq_ack(), sq_nack(), sq_return(),
+ * sq_touch(). `data` is valid until ack, nack or return, or until any call with this lease returned
+ * -ESTALE, or the handle is closed; not in a forked child. It is aligned to 8 bytes. Do not write
+ * there.
  *
  * In a queue without a lease time it points into the queue's memory: nothing is copied. In one with
  * a lease time it is a copy, made by sq_lease() in memory of the handle, so that nothing changes
@@ -167,7 +169,8 @@ struct sq_lease {
 	const void *data;
 	size_t len;
 	uint64_t id;       /* the message's: the same in every delivery of it */
-	uint32_t attempts; /* 1: first delivery. Exact to 127, then somewhere from 128 to 255 */
+	uint32_t attempts; /* 1: first delivery. Exact to 127, then somewhere from 128 to 255. In a
+			      queue with max_attempts leases that were returned do not count */
 	uint32_t copy;     /* these two are the library's: whose lease it is */
 	uint64_t handle;
 };
@@ -212,7 +215,14 @@ struct sq_stat {
 	struct {
 		uint64_t size, count, free;
 	} class[SQ_CLASSES_MAX];
-	uint64_t reserved[8];
+	/*
+	 * Durable participants that are away: dead or closed, and not given up. And when the next of
+	 * them is, in nanoseconds: SQ_FOREVER, if none is, or it is not known yet.
+	 */
+	uint64_t away;
+	int64_t grace_left;
+	uint64_t returned; /* leases ended by sq_return(), as their callers counted them */
+	uint64_t reserved[5];
 };
 
 /*
@@ -363,17 +373,21 @@ void sq_abort(struct sq *);
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
 
 /*
- * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_touch(): the lease
- * time begins anew (nothing to do in a queue without one). They never block. The lease is borrowed;
- * after ack or nack it is void.
+ * sq_ack(): done, remove the message. sq_nack(): not done, deliver it again. sq_return(): not tried,
+ * deliver it again, and this lease does not count, neither in `attempts` of the next nor for
+ * max_attempts (in a queue without that it is the same as sq_nack()). sq_touch(): the lease time
+ * begins anew (nothing to do in a queue without one). They never block. The lease is borrowed; after
+ * ack, nack or return it is void.
  *
  *	-ESTALE  the lease had ended and the message was given to another, or back to the queue, or
  *	         this lease was settled already. What was done for it may be done twice; `data` is no
- *	         longer valid.
+ *	         longer valid. (Of a lease that ends during sq_return(), or whose holder dies there, it
+ *	         is open whether it counts.)
  *	-EINVAL  a lease of another handle, or of another queue
  */
 int sq_ack(struct sq *, const struct sq_lease *);
 int sq_nack(struct sq *, const struct sq_lease *);
+int sq_return(struct sq *, const struct sq_lease *);
 int sq_touch(struct sq *, const struct sq_lease *);
 
 /*
@@ -438,20 +452,36 @@ int sq_last_put(struct sq *, uint64_t *ret);
 
 /*
  * Durable participants: sq_open_durable() opens the queue as the one of this `key` (not 0; the keys
- * are those of sq_bind()). Its leases outlive handle and process: they stay leased until the queue is
- * opened under that key again, and then are the new handle's. (In a queue with a lease time they end
- * by that, like all others.) sq_held() fills ret[] with up to n of the leases that this handle holds,
- * in no order, and returns how many there are in all; -EBADMSG: one of them was damaged and dropped,
- * and the call may be repeated. sq_retire() makes the handle an ordinary participant, whose leases
- * come back when it closes or dies.
+ * are those of sq_bind()). Its leases outlive handle and process, for `grace` nanoseconds, or
+ * SQ_FOREVER: if the queue is opened under that key again before that, they are the new handle's, and
+ * its grace counts from then on. Else they come back like those of any dead participant, and its
+ * place is free; what is counted under the key stays. The grace begins when the handle is closed, or
+ * when somebody has found its holder dead: so it may be longer, never shorter; and somebody has to
+ * look for it to end (see Caveats). (In a queue with a lease time leases end by that, like all
+ * others.)
+ *
+ * sq_held() fills ret[] with up to n of the leases that this handle holds, in no order, and returns
+ * how many there are in all; -EBADMSG: one of them was damaged and dropped, and the call may be
+ * repeated. sq_retire() makes the handle an ordinary participant, whose leases come back when it
+ * closes or dies.
  *
  *	-EBUSY   the participant of this key lives
+ *	-EINVAL  also a grace below SQ_FOREVER
  *	-ENOSPC  as many keys as the queue has participants
  *	errors of sq_open()
  */
-int sq_open_durable(struct sq **ret, const char *name, uint64_t key);
+int sq_open_durable(struct sq **ret, const char *name, uint64_t key, int64_t grace);
 int sq_held(struct sq *, struct sq_lease *ret, int n);
 int sq_retire(struct sq *);
+
+/*
+ * sq_durable_run(): a number for this run of the durable participant, to *ret: the same for all who
+ * took over the leases of the one before; another if the grace had run out by then, or the one before
+ * had retired, or the queue was made anew. Who keeps it beside his books knows at his next start,
+ * wherever he was killed, whether what he held has been given to others. -ENOENT: not a durable
+ * participant, or retired.
+ */
+int sq_durable_run(struct sq *, uint64_t *ret);
 
 /*
  * sq_find(): where the message of this id (as of a lease, or sq_last_put()) is: SQ_GONE (got,

@@ -18,15 +18,15 @@
 #define JOIN_NAP_MIN_NS   100000
 #define JOIN_NAP_MAX_NS   10000000
 
-/* One cell's word more. */
-static void count_cell(struct sq_stat *st, uint64_t w)
+/* One cell's word more. `left`: if it says BACK, whether the message has attempts left. */
+static void count_cell(struct sq_stat *st, uint64_t w, bool left)
 {
 	switch (sqi_word_state(w)) {
 	case SQI_FULL:
 		st->depth++;
 		break;
 	case SQI_BACK:
-		if (st->max_attempts && sqi_word_attempts(w) >= st->max_attempts) {
+		if (!left) {
 			st->undelivered++;
 			break;
 		}
@@ -47,7 +47,22 @@ static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 	st->got += sqi_peek(&slot->gots);
 	st->acked += sqi_peek(&slot->acks);
 	st->nacked += sqi_peek(&slot->nacks);
+	st->returned += sqi_peek(&slot->returned);
 	st->redelivered += sqi_peek(&slot->redelivered);
+}
+
+/* Of this slot's tenant, alive or not. */
+static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64_t id, bool lives)
+{
+	uint64_t left;
+
+	st->participants += lives;
+	if (id == 0 || lives || sqi_is_condemned(id) || sqi_look(&slot->durable) == 0)
+		return;
+	st->away++;
+	left = sqi_is_kept(slot, id) ? sqi_grace_left(slot) : SQI_GRACE_FOREVER;
+	if (left < (uint64_t)st->grace_left) /* of SQ_FOREVER that is the greatest */
+		st->grace_left = (int64_t)left;
 }
 
 static void count_block(struct sq_stat *st, unsigned class, uint64_t w)
@@ -68,6 +83,7 @@ static void begin(struct sq_stat *st, const struct sqi_geometry *g)
 	st->lease_time = (int64_t)g->in.lease_ns;
 	st->max_attempts = g->in.max_attempts;
 	st->flags = g->in.flags;
+	st->grace_left = SQ_FOREVER;
 	memcpy(st->dead_letter, g->in.dead_letter, sizeof(st->dead_letter) - 1);
 	st->blocks = g->blocks;
 	st->classes = g->classes;
@@ -103,13 +119,16 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 	if (h->forked)
 		return -EBADF;
 	begin(&st, &h->g);
-	for (uint64_t i = 0; i <= h->mask; i++)
-		count_cell(&st, sqi_look(&sqi_cell(h, i)->word));
+	for (uint64_t i = 0; i <= h->mask; i++) {
+		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+
+		count_cell(&st, w, sqi_word_state(w) != SQI_BACK || sqi_tries_left(h, i, w));
+	}
 	for (unsigned n = 0; n < h->g.in.participants; n++) {
 		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
 
 		count_slot(&st, sqi_slot(h, n));
-		st.participants += id != 0 && !sqi_is_dead(h, id);
+		count_tenant(&st, sqi_slot(h, n), id, id != 0 && !sqi_is_dead(h, id));
 	}
 	for (unsigned k = 0; k < h->g.classes; k++)
 		for (uint64_t i = 0; i < h->g.class[k].count; i++)
@@ -130,6 +149,7 @@ struct look {
 	int fd;
 	struct sqi_geometry g;
 	struct sq_stat st;
+	uint64_t cell; /* the next */
 	/* Of structures that lie in cache lines of their own. */
 	_Alignas(SQI_LINE) unsigned char piece[PIECE];
 };
@@ -154,8 +174,16 @@ static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, 
 
 static void each_cell(struct look *l, unsigned k, const void *element)
 {
+	const struct sqi_cell *c = element;
+	uint64_t w = sqi_look(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
+	bool left = true;
+
 	(void)k;
-	count_cell(&l->st, sqi_look(&((const struct sqi_cell *)element)->word));
+	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
+		sqi_word_attempts(w) >= l->g.in.max_attempts &&
+		pread(l->fd, &u, sizeof(u), (off_t)at) == (ssize_t)sizeof(u))
+		left = sqi_tries_left_by(l->g.in.max_attempts, w, sqi_peek(&c->meta), u);
+	count_cell(&l->st, w, left);
 }
 
 static void each_slot(struct look *l, unsigned k, const void *element)
@@ -165,7 +193,7 @@ static void each_slot(struct look *l, unsigned k, const void *element)
 
 	(void)k;
 	count_slot(&l->st, slot);
-	l->st.participants += id != 0 && sqi_is_locked(l->fd, id);
+	count_tenant(&l->st, slot, id, id != 0 && sqi_is_locked(l->fd, id));
 }
 
 static void each_block(struct look *l, unsigned k, const void *element)
@@ -180,6 +208,7 @@ static int look(struct look *l)
 	int r;
 
 	begin(&l->st, g);
+	l->cell = 0;
 	r = for_each(l, g->cells, g->capacity, g->cell_size, 0, each_cell);
 	if (r == 0)
 		r = for_each(
@@ -232,7 +261,7 @@ bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail)
 			break;
 		case SQI_BACK:
 			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
-			if (sqi_word_attempts(w) < sqi_attempts_limit(h))
+			if (sqi_tries_left(h, index, w))
 				break;
 			return false;
 		default:

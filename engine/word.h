@@ -12,7 +12,8 @@
  *	+----------------------------+----------+-------------+-------+
  *
  * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the
- * message. Position p lives in cell p mod N, its turn is p / N, modulo 2^40.
+ * message, also those that do not count as attempts (tries.c). Position p lives in cell p mod N, its
+ * turn is p / N, modulo 2^40.
  *
  *	 FREE@t --claim--> WRITING@t(o) --commit--> FULL@t ----get----------------------> FREE@t+1
  *	                    | revoke                   |

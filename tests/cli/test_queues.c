@@ -636,6 +636,28 @@ static void test_stat(void **state)
 	sq_close(q);
 }
 
+/* Who is away, and for how long its leases are kept for it. */
+static void test_stat_away(void **state)
+{
+	struct sq *d;
+
+	(void)state;
+	make("q");
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, ",\"away\":0,\"grace_left_ns\":-1,", NULL);
+	assert_int_equal(sq_open_durable(&d, "q", 7, SQ_FOREVER), 0);
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, ",\"away\":0,\"grace_left_ns\":-1,", NULL);
+	sq_close(d);
+	expect(sqctl(NULL, "stat", "q"), 0,
+		"\naway              1            who may come again for their leases\n", NULL);
+	assert_int_equal(sq_open_durable(&d, "q", 7, 7200 * (int64_t)1000000000), 0);
+	sq_close(d);
+	expect(sqctl(NULL, "stat", "q"), 0,
+		"\naway              1            who may come again for their leases; the next is given "
+		"up in 7",
+		NULL);
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, ",\"away\":1,\"grace_left_ns\":7", NULL);
+}
+
 /* What a process that was killed had in its hands can be taken again at once. */
 static void test_gc_recovers(void **state)
 {
@@ -747,6 +769,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_rm, run_clean),
 		cmocka_unit_test_teardown(test_ls, run_clean),
 		cmocka_unit_test_teardown(test_stat, run_clean),
+		cmocka_unit_test_teardown(test_stat_away, run_clean),
 		cmocka_unit_test_teardown(test_gc_recovers, run_clean),
 		cmocka_unit_test_teardown(test_gc_removes, run_clean),
 		cmocka_unit_test_teardown(test_gc_sweeps, run_clean),

@@ -10,7 +10,7 @@
 #include "watch.h"
 
 const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "journal", "bitmap",
-	"returns", "deadlines", "blocks", "cells", "data", "bytes"};
+	"returns", "tries", "deadlines", "blocks", "cells", "data", "bytes"};
 
 /* What a word means, and so which values are of interest. */
 enum kind {
@@ -99,12 +99,16 @@ static const struct field slot_fields[] = {
 	SLOT(journal_puts, A_COUNT),
 	SLOT(gots, A_COUNT),
 	SLOT(durable, AN_INDEX),
+	SLOT(grace, A_DEADLINE),
+	SLOT(died, A_DEADLINE),
+	SLOT(run, AN_ID),
 	SLOT(ending, A_CELL_WORD),
 };
 static const struct field entry_fields[] = {
 	ENTRY(key, A_KEY), ENTRY(who, AN_ID), ENTRY(seq, A_COUNT), ENTRY(last, A_HINT)};
 static const struct field bitmap_fields[] = {{"bits", 0, SOME_BITS}};
 static const struct field returns_fields[] = {{"returned", 0, A_COUNT}};
+static const struct field tries_fields[] = {{"tries", 0, A_META}};
 static const struct field deadline_fields[] = {{"deadline", 0, A_DEADLINE}};
 static const struct field block_fields[] = {BLOCK(word, A_BLOCK_WORD), BLOCK(home, A_HOME)};
 static const struct field cell_fields[] = {
@@ -139,6 +143,9 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 		return (struct rows){g->bitmap, 8, (g->capacity + 31) / 32, FIELDS(bitmap_fields)};
 	case AIM_RETURNS:
 		return (struct rows){g->returns, 8, g->capacity, FIELDS(returns_fields)};
+	case AIM_TRIES:
+		return (struct rows){
+			g->tries, 8, g->in.max_attempts ? g->capacity : 0, FIELDS(tries_fields)};
 	case AIM_DEADLINES:
 		return (struct rows){
 			g->deadlines, 8, g->in.lease_ns ? g->capacity : 0, FIELDS(deadline_fields)};
@@ -451,10 +458,10 @@ enum region aim(const struct victim *v, struct chance *c)
 {
 	/* By how much there is to go wrong. */
 	static const enum region regions[] = {AIM_DESCRIPTION, AIM_HEAD, AIM_HEAD, AIM_SLOTS,
-		AIM_SLOTS, AIM_SLOTS, AIM_JOURNAL, AIM_BITMAP, AIM_RETURNS, AIM_DEADLINES,
-		AIM_DEADLINES, AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
-		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_DATA, AIM_BYTES,
-		AIM_BYTES, AIM_BYTES};
+		AIM_SLOTS, AIM_SLOTS, AIM_JOURNAL, AIM_BITMAP, AIM_RETURNS, AIM_TRIES,
+		AIM_DEADLINES, AIM_DEADLINES, AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS,
+		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
+		AIM_DATA, AIM_BYTES, AIM_BYTES, AIM_BYTES};
 	enum region region = regions[chance_below(c, sizeof(regions) / sizeof(regions[0]))];
 	struct rows rows = rows_of(&v->g, region);
 

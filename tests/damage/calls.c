@@ -297,10 +297,14 @@ static long lease(struct player *p, struct chance *c)
 /* Ack, nack or touch a lease of ours; now and then one that is none. */
 static long settle(struct player *p, enum call which, struct chance *c)
 {
-	const char *name = which == CALL_ACK ? "ack" : which == CALL_NACK ? "nack" : "touch";
-	int (*const f)(struct sq *, const struct sq_lease *) = which == CALL_ACK    ? sq_ack
-							       : which == CALL_NACK ? sq_nack
-										    : sq_touch;
+	const char *name = which == CALL_ACK      ? "ack"
+			   : which == CALL_NACK   ? "nack"
+			   : which == CALL_RETURN ? "return"
+						  : "touch";
+	int (*const f)(struct sq *, const struct sq_lease *) = which == CALL_ACK      ? sq_ack
+							       : which == CALL_NACK   ? sq_nack
+							       : which == CALL_RETURN ? sq_return
+										      : sq_touch;
 	struct sq_lease wild = {0};
 	const struct sq_lease *which_lease = &wild;
 	unsigned i = 0;
@@ -309,9 +313,10 @@ static long settle(struct player *p, enum call which, struct chance *c)
 
 	if (p->leases == 0 || chance_in(c, 16)) {
 		wild.id = chance_in(c, 2) ? chance_u64(c) : chance_below(c, 256);
-		wild.attempts = (uint32_t)chance_below(c, 300);
+		wild.attempts = (uint32_t)chance_below(c, 300); /* nothing looks there */
 		wild.copy = (uint32_t)chance_below(c, 8);
-		wild.handle = chance_in(c, 2) ? p->h->tag : chance_u64(c);
+		wild.handle = chance_in(c, 2) ? p->h->tag << 8 | chance_below(c, 256)
+					      : chance_u64(c);
 	} else {
 		i = (unsigned)chance_below(c, p->leases);
 		which_lease = &p->lease[i];
@@ -486,7 +491,7 @@ int player_open(struct player *p)
 	struct sq *untouched = (struct sq *)(void *)p, *h = untouched;
 	const char *why = p->alone ? sq_check(p->name) : NULL;
 	struct start s = call_begin("open", SQ_NOWAIT);
-	long r = p->key ? call_end(p, &s, sq_open_durable(&h, p->name, p->key),
+	long r = p->key ? call_end(p, &s, sq_open_durable(&h, p->name, p->key, p->grace),
 				  OR(ENOENT, EACCES, EPROTO, EUSERS, EBUSY, ENOSPC))
 			: call_end(p, &s, sq_open(&h, p->name), OR(ENOENT, EACCES, EPROTO, EUSERS));
 
@@ -542,6 +547,7 @@ static long visit(const struct player *p, struct chance *c)
 		.shown = p->shown,
 		.made = p->made,
 		.key = chance_in(c, 3) ? 1 + chance_below(c, KEYS) : 0,
+		.grace = (int64_t)chance_below(c, 4) - 1,
 	};
 	long r = player_open(&visitor);
 
@@ -575,6 +581,7 @@ long player_call(struct player *p, enum call which, struct chance *c)
 		return lease(p, c);
 	case CALL_ACK:
 	case CALL_NACK:
+	case CALL_RETURN:
 	case CALL_TOUCH:
 		return settle(p, which, c);
 	case CALL_STAT:
@@ -589,6 +596,7 @@ long player_call(struct player *p, enum call which, struct chance *c)
 		return bound(p, c);
 	case CALL_LAST_PUT:
 	case CALL_MARK:
+	case CALL_DURABLE_RUN:
 		return call_tell(p, which);
 	case CALL_HELD:
 		return call_held(p, c);

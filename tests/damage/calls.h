@@ -28,6 +28,7 @@ struct player {
 	size_t reserved; /* of a reservation: its size plus one */
 	uint64_t mark;   /* an end of the queue, or an id, as some call told it */
 	uint64_t key;    /* of a durable participant; 0: an ordinary one */
+	int64_t grace;   /* its */
 	bool alone;      /* nobody writes the segment but these calls, and time is virtual */
 	bool unsteady;   /* but there is damage within a call */
 	int64_t span_max_ns;
@@ -46,6 +47,7 @@ enum call {
 	CALL_LEASE,
 	CALL_ACK,
 	CALL_NACK,
+	CALL_RETURN,
 	CALL_TOUCH,
 	CALL_STAT,
 	CALL_RECOVER,
@@ -53,6 +55,7 @@ enum call {
 	CALL_BIND,
 	CALL_BOUND,
 	CALL_LAST_PUT,
+	CALL_DURABLE_RUN,
 	CALL_RETIRE,
 	CALL_HELD,
 	CALL_FIND,

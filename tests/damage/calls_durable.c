@@ -17,18 +17,21 @@ static uint64_t some_id(const struct player *p, struct chance *c)
 	return p->mark - chance_below(c, 4);
 }
 
-/* What tells a position or an id. */
+/* What tells a position, an id, or another number. */
 long call_tell(struct player *p, enum call which)
 {
 	uint64_t untouched = 0x1234567812345678, ret = untouched;
-	const char *name = which == CALL_MARK ? "mark" : "last_put";
+	const char *name = which == CALL_MARK       ? "mark"
+			   : which == CALL_LAST_PUT ? "last_put"
+						    : "durable_run";
 	struct start s = call_begin(name, SQ_NOWAIT);
-	long r = which == CALL_MARK ? call_end(p, &s, sq_mark(p->h, &ret), NONE)
-				    : call_end(p, &s, sq_last_put(p->h, &ret), OR(ENOENT));
+	long r = which == CALL_MARK       ? call_end(p, &s, sq_mark(p->h, &ret), NONE)
+		 : which == CALL_LAST_PUT ? call_end(p, &s, sq_last_put(p->h, &ret), OR(ENOENT))
+					  : call_end(p, &s, sq_durable_run(p->h, &ret), OR(ENOENT));
 
 	if (r < 0 && ret != untouched)
 		watch_broken("%s: failed, and wrote its result", name);
-	if (r == 0)
+	if (r == 0 && which != CALL_DURABLE_RUN)
 		p->mark = ret;
 	return r;
 }

@@ -87,7 +87,7 @@ static void enter(struct player *p, const struct victim *v, int fd)
 	h->fd = fd;
 	h->dev = st.st_dev;
 	h->ino = st.st_ino;
-	r = sqi_handle_init(h, 0);
+	r = sqi_handle_init(h, 0, 0);
 	if (r < 0 && r != -EBADMSG && r != -EUSERS)
 		watch_broken("joining: %d", r);
 	if (r < 0) {

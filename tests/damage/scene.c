@@ -135,7 +135,8 @@ static void die_here(const struct player *like, struct chance *c)
 	struct player p = {.name = like->name,
 		.alone = like->alone,
 		.span_max_ns = like->span_max_ns,
-		.key = chance_in(c, 3) ? 1 + chance_below(c, 3) : 0};
+		.key = chance_in(c, 3) ? 1 + chance_below(c, 3) : 0,
+		.grace = (int64_t)chance_below(c, 4) - 1};
 
 	if (player_open(&p) < 0)
 		return;

@@ -109,6 +109,11 @@ static int do_nack(struct sq *h)
 	return sq_nack(h, &hand.lease);
 }
 
+static int do_return(struct sq *h)
+{
+	return sq_return(h, &hand.lease);
+}
+
 static int do_touch(struct sq *h)
 {
 	return sq_touch(h, &hand.lease);
@@ -160,6 +165,13 @@ static int do_last_put(struct sq *h)
 static int do_retire(struct sq *h)
 {
 	return sq_retire(h);
+}
+
+static int do_durable_run(struct sq *h)
+{
+	uint64_t number;
+
+	return sq_durable_run(h, &number);
 }
 
 static int do_held(struct sq *h)
@@ -217,6 +229,7 @@ static const struct {
 	{"sq_lease", do_lease},
 	{"sq_ack", do_ack},
 	{"sq_nack", do_nack},
+	{"sq_return", do_return},
 	{"sq_touch", do_touch},
 	{"sq_shutdown", do_shutdown},
 	{"sq_join", do_join},
@@ -226,6 +239,7 @@ static const struct {
 	{"sq_bound", do_bound},
 	{"sq_last_put", do_last_put},
 	{"sq_retire", do_retire},
+	{"sq_durable_run", do_durable_run},
 	{"sq_held", do_held},
 	{"sq_find", do_find},
 	{"sq_lease_id", do_lease_id},

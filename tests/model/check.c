@@ -54,6 +54,16 @@ static void check_hands(void)
 		}
 }
 
+/* All have been dead for longer than their graces, and somebody has looked: nothing is kept. */
+static void outlast(void)
+{
+	call(OP_ELAPSE, 0);
+	call(OP_RECOVER, 0);
+	for (unsigned i = 0; i < auditor()->g.in.participants; i++)
+		if (sqi_look(&sqi_slot(auditor(), i)->durable) != 0)
+			explore_fail("a durable participant outlives its grace");
+}
+
 /* What durable participants left: their leases are told, and given up. */
 static void succeed(void)
 {
@@ -229,6 +239,8 @@ void check_end(void)
 	call(OP_RECOVER, 0);
 	call(OP_SWEEP, 0);
 	check_hands();
+	if (world.scenario->grace)
+		outlast();
 	if (uses_keys())
 		succeed();
 	drain();

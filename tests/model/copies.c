@@ -23,7 +23,7 @@ int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data)
 	if (len > sizeof(hand->copy[0].data))
 		abort();
 	for (uint32_t i = 0; i < COPIES_MAX; i++)
-		if (hand->copy[i].attempts == 0) {
+		if (hand->copy[i].lease == 0) {
 			*ret = i + 1;
 			*ret_data = hand->copy[i].data;
 			return 0;
@@ -31,24 +31,24 @@ int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data)
 	abort();
 }
 
-void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, uint32_t attempts)
+void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, unsigned lease)
 {
 	hand_of(h)->copy[number - 1].id = id;
-	hand_of(h)->copy[number - 1].attempts = attempts;
+	hand_of(h)->copy[number - 1].lease = lease;
 }
 
-bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, uint32_t attempts)
+bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, unsigned lease)
 {
 	const struct hand *hand = hand_of(h);
 
-	return number > 0 && number <= COPIES_MAX && hand->copy[number - 1].attempts == attempts &&
+	return number > 0 && number <= COPIES_MAX && hand->copy[number - 1].lease == lease &&
 	       hand->copy[number - 1].id == id;
 }
 
-uint32_t sqi_copy_find(const struct sq *h, uint64_t id, uint32_t attempts, const void **ret_data)
+uint32_t sqi_copy_find(const struct sq *h, uint64_t id, unsigned lease, const void **ret_data)
 {
 	for (uint32_t i = 0; i < COPIES_MAX; i++)
-		if (sqi_copy_is(h, i + 1, id, attempts)) {
+		if (sqi_copy_is(h, i + 1, id, lease)) {
 			*ret_data = hand_of(h)->copy[i].data;
 			return i + 1;
 		}

@@ -28,6 +28,7 @@
 #define LEASE_WAIT       CALL(OP_LEASE, 0, FOR_EVER)
 #define ACK              CALL(OP_ACK, 0, NO_WAIT)
 #define NACK             CALL(OP_NACK, 0, NO_WAIT)
+#define RETURN           CALL(OP_RETURN, 0, NO_WAIT)
 #define ACK_SECOND       CALL(OP_ACK, 1, NO_WAIT)
 #define STAT             CALL(OP_STAT, 0, NO_WAIT)
 #define TOUCH            CALL(OP_TOUCH, 0, NO_WAIT)
@@ -35,6 +36,7 @@
 #define SLICE            CALL(OP_SLICE, 0, NO_WAIT)
 #define SWEEP            CALL(OP_SWEEP, 0, NO_WAIT)
 #define EXPIRE           CALL(OP_EXPIRE, 0, NO_WAIT)
+#define ELAPSE           CALL(OP_ELAPSE, 0, NO_WAIT)
 #define CLOSE            CALL(OP_CLOSE, 0, NO_WAIT)
 #define JOIN             CALL(OP_JOIN, 0, NO_WAIT)
 #define COLLECT          CALL(OP_COLLECT, 0, NO_WAIT)
@@ -366,6 +368,78 @@ const struct scenario scenarios[] = {
 	{"durable, shut down", 2, .filled = 1, .durable = {1},
 		.ops = {{LEASE}, {SHUTDOWN, GET_WAIT}, {OPEN(1), HELD, NACK}},
 		.bounds = {ALL, 1, 0, 0}},
+	/* Durable participants with a grace: who comes in time, and what is left when nobody did. */
+	{"grace, nobody comes", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, ACK}, {RECOVER, ELAPSE, RECOVER, GET}}, .bounds = {ALL, 1, 0, 0}},
+	{"grace, adopt against recover", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE}, {RECOVER, ELAPSE, RECOVER, GET}, {OPEN(1), HELD, ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"grace, adopt against recover, killed", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE}, {RECOVER, ELAPSE, RECOVER}, {OPEN(1), HELD, NACK}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	{"grace, adopt against adopt", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, CLOSE}, {OPEN(1), HELD, NACK}, {OPEN(1), HELD, ACK},
+			{ELAPSE, RECOVER, GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 3},
+	{"grace, adopter killed, adopted", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE}, {OPEN(1)}, {RECOVER, ELAPSE, RECOVER, OPEN(1), HELD, ACK}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	{"grace, two recoverers", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, CLOSE}, {RECOVER, ELAPSE, RECOVER, GET}, {RECOVER},
+			{OPEN(1), HELD, ACK}},
+		.bounds = {2, 1, 0, 0}, .longer = 3},
+	{"grace, a stopped recoverer, next tenants", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, CLOSE}, {RECOVER, ELAPSE, RECOVER},
+			{OPEN(1), HELD, CLOSE, JOIN, LEASE, ACK}},
+		.bounds = {3, 0, 1, 0}, .longer = 4},
+	{"grace, a stopped recoverer, the key anew", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, CLOSE}, {RECOVER, ELAPSE, RECOVER},
+			{RECOVER, OPEN(1), LEASE, CLOSE, OPEN(1), HELD, ACK}},
+		.bounds = {3, 0, 1, 0}, .longer = 4},
+	{"grace, closed", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, CLOSE}, {ELAPSE, RECOVER, GET}, {OPEN(1), HELD, ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = ALL},
+	{"grace, retired", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, RETIRE, CLOSE}, {ELAPSE, RECOVER, GET},
+			{OPEN(1), HELD, LEASE, ACK}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
+	{"grace, block", 2, .filled = 1, .filled_block = true, .durable = {1}, .grace = true,
+		.ops = {{LEASE}, {RECOVER, ELAPSE, RECOVER, PUT_BLOCK(2)},
+			{OPEN(1), HELD, ACK, GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 4},
+	{"grace, in slices", 2, .filled = 1, .durable = {1}, .grace = true,
+		.ops = {{LEASE, NACK}, {SLICE, SLICE, ELAPSE, SLICE, SLICE, GET},
+			{OPEN(1), HELD, ACK}},
+		.bounds = {3, 2, 0, 0}, .longer = 4},
+	{"grace, bound, put killed", 2, .durable = {1}, .grace = true,
+		.ops = {{BIND(2), PUT(1)}, {RECOVER, ELAPSE, RECOVER, GET},
+			{OPEN(1), BIND(2), LAST_PUT, PUT(2)}},
+		.bounds = {2, 1, 0, 0}, .longer = 4},
+	/* Leases that do not count. */
+	{"returned, two of them", 2, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN, LEASE, NACK}, {LEASE, RETURN, GET}}, .bounds = {2, 0, 0, 0},
+		.longer = 3},
+	{"returned, killed", 2, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN, LEASE}, {RECOVER, LEASE, RETURN, LEASE, NACK, GET}},
+		.bounds = {2, 1, 0, 0}, .longer = 3},
+	{"returned, one attempt", 2, .filled = 1, .max_attempts = 1,
+		.ops = {{LEASE, RETURN}, {LEASE, RETURN, LEASE, NACK, GET}, {PUT(2), GET}},
+		.bounds = {2, 0, 0, 0}, .longer = 3},
+	{"returned late", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, LEASE, RETURN, LEASE, NACK}},
+		.bounds = {3, 0, 0, 0}, .longer = 4},
+	{"returned late, and stopped", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, LEASE, NACK, GET}}, .bounds = {3, 0, 1, 0},
+		.longer = 4},
+	{"returned late, the next in the cell", 2, 1000000, .filled = 1, .max_attempts = 2,
+		.ops = {{LEASE, RETURN}, {EXPIRE, SWEEP, GET, PUT(2), PUT(3), LEASE, NACK}},
+		.bounds = {2, 0, 0, 0}, .longer = 4},
+	{"returned, durable, killed", 2, .filled = 1, .max_attempts = 2, .durable = {1},
+		.ops = {{LEASE, RETURN}, {OPEN(1), HELD, NACK, LEASE, NACK}, {RECOVER, GET}},
+		.bounds = {1, 1, 0, 0}, .longer = 3},
+	{"returned, without a limit", 2, .filled = 1,
+		.ops = {{LEASE, RETURN, LEASE, ACK}, {LEASE, RETURN, GET}}, .bounds = {3, 0, 0, 0},
+		.longer = ALL},
 	/* Messages by their ids, marks, the last put. */
 	{"found", 2, .filled = 1, .ops = {{FIND(1), FIND(1)}, {LEASE, NACK}, {GET, PUT(2)}},
 		.bounds = {ALL, 0, 0, 0}},

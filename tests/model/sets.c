@@ -190,6 +190,9 @@ static void apply(struct queue q, const struct event *e)
 	case EVENT_EXPIRE:
 		spec_apply_expire(&q);
 		break;
+	case EVENT_ELAPSE:
+		spec_apply_elapse(&q);
+		break;
 	case EVENT_STARVE:
 		stays = spec_apply_starve(&q, e);
 		break;
@@ -237,6 +240,7 @@ static const char *reason(const struct event *e)
 	case EVENT_BEGIN:
 	case EVENT_KILL:
 	case EVENT_EXPIRE:
+	case EVENT_ELAPSE:
 		return "the specification contradicts itself";
 	}
 	if (is_message(e) && always(v, PLACE_NOWHERE))
@@ -255,8 +259,11 @@ static const char *reason(const struct event *e)
 		return "said full of a queue that was not";
 	if (e->stop == STOP_STALE)
 		return "a lease ended by itself";
-	if (e->call == CALL_ACK || e->call == CALL_NACK || e->call == CALL_TOUCH)
+	if (e->call == CALL_ACK || e->call == CALL_NACK || e->call == CALL_TOUCH ||
+		e->call == CALL_RETURN)
 		return "a lease was settled that had ended";
+	if (e->call == CALL_OPEN)
+		return "took over from one whose grace was over, or not from one whose was not";
 	if (e->call == CALL_HELD)
 		return "told of other leases than are held";
 	if (e->call == CALL_LAST_PUT)
@@ -346,6 +353,11 @@ void spec_expire(void)
 	event(&(struct event){.kind = EVENT_EXPIRE});
 }
 
+void spec_elapse(void)
+{
+	event(&(struct event){.kind = EVENT_ELAPSE});
+}
+
 void spec_starve(unsigned who)
 {
 	event(&(struct event){.kind = EVENT_STARVE, .who = (uint8_t)who});
@@ -380,6 +392,9 @@ static void print_queue(const struct queue *q)
 		else if (q->place[v] >= PLACE_HELD)
 			printf("; %u held by %u", v, q->place[v] - PLACE_HELD);
 	}
+	for (unsigned key = 1; key < KEYS; key++)
+		if (q->away & AWAY(key))
+			printf("; key %u away%s", key, q->away & OVER(key) ? ", over" : "");
 	for (unsigned i = 0; i < ACTORS; i++)
 		if (q->pending[i].call)
 			printf("; %u %s", i,

@@ -20,7 +20,9 @@ enum place {
 /* Held by the durable participant of a key, which is not here now: this plus the key. */
 #define PLACE_KEPT (PLACE_HELD + ACTORS)
 #define KEYS       5
-#define KEEPS      0x80 /* its leases outlive it */
+#define KEEPS      0x80                 /* its leases outlive it */
+#define AWAY(key)  (1u << ((key)-1))    /* there is a durable participant of it, and not here */
+#define OVER(key)  (0x10u << ((key)-1)) /* and its grace may be over */
 #define WANT_OWED  1
 #define WANT_MAYBE 2
 
@@ -43,17 +45,20 @@ struct pending {
 
 /* An abstract queue. No padding. */
 struct queue {
-	uint8_t length, left, unused;
+	uint8_t length, left;
+	uint8_t away;   /* of keys: AWAY, and OVER */
 	uint8_t closed; /* 0, 1 draining, 2 at once */
 	uint8_t sealed; /* somebody was told that it is drained */
 	uint8_t order[ORDER_MAX];
 	uint16_t due;
+	uint16_t returned;                            /* held by a lease that does not count */
 	uint16_t must_pass[ACTORS], may_pass[ACTORS]; /* before one's mark: surely, perhaps */
 	uint8_t place[VALUES_MAX];
-	uint8_t attempts[VALUES_MAX];
-	uint8_t copies[VALUES_MAX]; /* among the dead letters */
+	uint8_t attempts[VALUES_MAX]; /* that count */
+	uint8_t number[VALUES_MAX];   /* of the last lease */
+	uint8_t copies[VALUES_MAX];   /* among the dead letters */
 	struct claim {
-		uint8_t value, attempts; /* value 0: none */
+		uint8_t value, number; /* value 0: none */
 	} claim[ACTORS][CLAIMS_MAX];
 	uint8_t key[ACTORS];
 	uint8_t durable[ACTORS];  /* the key of a durable participant, plus KEEPS; or 0 */
@@ -64,7 +69,7 @@ struct queue {
 	struct pending pending[ACTORS];
 };
 
-_Static_assert(sizeof(struct queue) == 5 + ORDER_MAX + 2 + 3 * VALUES_MAX +
+_Static_assert(sizeof(struct queue) == 5 + ORDER_MAX + 4 + 4 * VALUES_MAX +
 					       (7 + 2 * CLAIMS_MAX) * ACTORS + 2 * KEYS + 1 +
 					       ACTORS * sizeof(struct pending),
 	"padding would be compared");
@@ -74,6 +79,7 @@ enum event_kind {
 	EVENT_END,
 	EVENT_KILL,
 	EVENT_EXPIRE,
+	EVENT_ELAPSE,
 	EVENT_STARVE,
 	EVENT_COUNT,
 	EVENT_DEAD_LETTER,
@@ -109,6 +115,7 @@ bool spec_is_durable_call(unsigned call);
 void spec_durable_act(const struct queue *q, unsigned who);
 void spec_durable_begin(const struct queue *q, struct pending *p, unsigned who);
 bool spec_durable_end(struct queue *q, const struct event *e);
+void spec_durable_happen(const struct queue *q);
 
 /* Add all queues that this one can become by one effect. */
 void spec_step(const struct queue *q);
@@ -118,6 +125,7 @@ void spec_apply_begin(struct queue *q, const struct event *e);
 bool spec_apply_end(struct queue *q, const struct event *e);
 void spec_apply_kill(struct queue *q, const struct event *e);
 void spec_apply_expire(struct queue *q);
+void spec_apply_elapse(struct queue *q);
 bool spec_apply_count(const struct queue *q, const struct event *e);
 bool spec_apply_dead_letter(struct queue *q, const struct event *e);
 bool spec_apply_starve(const struct queue *q, const struct event *e);

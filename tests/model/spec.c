@@ -23,7 +23,13 @@ static bool is_put(unsigned call)
 
 static bool is_settling(unsigned call)
 {
-	return call == CALL_ACK || call == CALL_NACK || call == CALL_TOUCH;
+	return call == CALL_ACK || call == CALL_NACK || call == CALL_TOUCH || call == CALL_RETURN;
+}
+
+/* Does this call have the message delivered again? */
+static bool gives_back(unsigned call)
+{
+	return call == CALL_NACK || call == CALL_RETURN;
 }
 
 /* A put that may have a cell, and has put nothing there yet. */
@@ -53,14 +59,14 @@ static bool nothing_to_take(const struct queue *q)
 
 /*
  * A lease that was ended by others, and its holder does not know. It may have the message again by
- * another lease: then attempts tell.
+ * another lease: then numbers tell.
  */
 static bool is_stale(const struct queue *q, unsigned who, unsigned which)
 {
 	const struct claim *c = &q->claim[who][which];
 
 	return c->value &&
-	       (q->place[c->value] != PLACE_HELD + who || q->attempts[c->value] != c->attempts);
+	       (q->place[c->value] != PLACE_HELD + who || q->number[c->value] != c->number);
 }
 
 /*
@@ -126,7 +132,7 @@ static bool is_limbo(unsigned place)
 /* Does this call bring something back from there before it ends? */
 static bool must_end(unsigned call)
 {
-	return call == CALL_RECOVER || call == CALL_SWEEP || call == CALL_NACK;
+	return call == CALL_RECOVER || call == CALL_SWEEP || gives_back(call);
 }
 
 /* The message leaves its place for another. */
@@ -143,8 +149,12 @@ void spec_move(struct queue *q, unsigned v, unsigned to)
 			if (must_end(q->pending[i].call))
 				q->pending[i].must &= (uint16_t) ~(1u << v);
 	q->place[v] = (uint8_t)to;
+	if (to < PLACE_HELD && (q->returned >> v & 1)) {
+		q->returned &= (uint16_t) ~(1u << v);
+		q->attempts[v]--;
+	}
 	if (to == PLACE_GONE)
-		q->attempts[v] = 0;
+		q->attempts[v] = q->number[v] = 0;
 	if (to < PLACE_HELD)
 		q->due &= (uint16_t) ~(1u << v);
 }
@@ -152,6 +162,7 @@ void spec_move(struct queue *q, unsigned v, unsigned to)
 static void hold(struct queue *q, unsigned v, unsigned who)
 {
 	q->attempts[v] = (uint8_t)(q->attempts[v] < 255 ? q->attempts[v] + 1 : 128);
+	q->number[v] = (uint8_t)(q->number[v] < 255 ? q->number[v] + 1 : 128);
 	spec_move(q, v, PLACE_HELD + who);
 }
 
@@ -225,7 +236,7 @@ void spec_begin_lease(struct queue *next, unsigned who, unsigned v)
 	struct pending *p = &next->pending[who];
 
 	next->claim[who][next->claim[who][0].value != 0] = (struct claim){
-		.value = (uint8_t)v, .attempts = next->attempts[v]};
+		.value = (uint8_t)v, .number = next->number[v]};
 	next->due &= (uint16_t) ~(1u << v);
 	p->value[p->done++] = (uint8_t)v;
 	p->attempts = next->attempts[v];
@@ -319,6 +330,22 @@ static void take(const struct queue *q, unsigned who)
 		spec_stop(q, who, STOP_AGAIN);
 }
 
+/*
+ * From now on this lease does not count: before it is given back, or when it ended just now, and no
+ * other of the message has begun.
+ */
+static void discount(const struct queue *q, unsigned who, unsigned v)
+{
+	struct queue next = *q;
+
+	next.pending[who].told = 1;
+	if (q->place[v] >= PLACE_HELD)
+		next.returned |= (uint16_t)(1u << v);
+	else
+		next.attempts[v]--;
+	set_add(&next);
+}
+
 static void settle(const struct queue *q, unsigned who)
 {
 	struct queue next = *q;
@@ -326,6 +353,12 @@ static void settle(const struct queue *q, unsigned who)
 	struct claim *c = &next.claim[who][p->value[0]];
 	unsigned v = c->value;
 
+	if (p->call == CALL_RETURN && rules.max_attempts && !p->told && q->number[v] == c->number &&
+		spec_present(q, v)) {
+		discount(q, who, v);
+		if (!is_stale(q, who, p->value[0]))
+			return;
+	}
 	if (is_stale(q, who, p->value[0])) {
 		*c = (struct claim){0};
 		p->stop = STOP_STALE;
@@ -333,12 +366,12 @@ static void settle(const struct queue *q, unsigned who)
 		p->done = 1;
 		if (p->call == CALL_ACK)
 			spec_move(&next, v, PLACE_GONE);
-		else if (p->call == CALL_NACK)
+		else if (gives_back(p->call))
 			/* It is back, and this is announced before the call ends. */
 			spec_move(&next, v, PLACE_LIMBO_BACK);
 		else
 			next.due &= (uint16_t) ~(1u << v);
-		if (p->call == CALL_NACK)
+		if (gives_back(p->call))
 			p->must = (uint16_t)(1u << v);
 		if (p->call != CALL_TOUCH)
 			*c = (struct claim){0};
@@ -357,6 +390,8 @@ void spec_leave(struct queue *q, unsigned who, unsigned to)
 		else
 			spec_move(q, v, to);
 	}
+	if (q->durable[who] & KEEPS)
+		q->away |= AWAY(q->durable[who] & (KEEPS - 1));
 	memset(q->claim[who], 0, sizeof(q->claim[who]));
 	q->key[who] = q->durable[who] = q->last_put[who] = 0;
 	q->must_pass[who] = q->may_pass[who] = 0;
@@ -424,6 +459,7 @@ static void act(const struct queue *q, unsigned who)
 		return;
 	case CALL_ACK:
 	case CALL_NACK:
+	case CALL_RETURN:
 	case CALL_TOUCH:
 		settle(q, who);
 		return;
@@ -531,6 +567,7 @@ void spec_step(const struct queue *q)
 	for (unsigned i = 0; i < ACTORS; i++)
 		act(q, i);
 	happen(q);
+	spec_durable_happen(q);
 }
 
 void spec_apply_begin(struct queue *q, const struct event *e)
@@ -583,7 +620,7 @@ void spec_apply_kill(struct queue *q, const struct event *e)
 
 	/* Given back, and not yet announced. */
 	for (unsigned v = 1; v < VALUES_MAX; v++)
-		if (p->call == CALL_NACK && (p->must >> v & 1) && q->place[v] == PLACE_LIMBO_BACK)
+		if (gives_back(p->call) && (p->must >> v & 1) && q->place[v] == PLACE_LIMBO_BACK)
 			spec_move(q, v, PLACE_LIMBO_DEAD);
 	q->pending[e->who] = (struct pending){0};
 	q->left++; /* until it is recovered: the cell of its call */
@@ -595,6 +632,13 @@ void spec_apply_expire(struct queue *q)
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (q->place[v] >= PLACE_HELD)
 			q->due |= (uint16_t)(1u << v);
+}
+
+void spec_apply_elapse(struct queue *q)
+{
+	for (unsigned key = 1; key < KEYS; key++)
+		if (q->away & AWAY(key))
+			q->away |= OVER(key);
 }
 
 bool spec_apply_count(const struct queue *q, const struct event *e)

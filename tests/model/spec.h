@@ -32,6 +32,7 @@ enum call {
 	CALL_ACK,
 	CALL_NACK,
 	CALL_TOUCH,
+	CALL_RETURN,
 	CALL_RECOVER,
 	CALL_SWEEP,
 	CALL_CLOSE,
@@ -72,7 +73,7 @@ struct result {
 	unsigned done;            /* messages put or delivered, leased or held; or 1 */
 	unsigned value[MANY_MAX]; /* delivered */
 	unsigned attempts;        /* of a lease, or the first held */
-	unsigned count;           /* that a bind or a question told; attempts of the second held */
+	unsigned count; /* that a bind, an open or a question told; attempts of the second held */
 };
 
 /* What sq_last_put() told is of a message that has been overwritten. */
@@ -85,6 +86,7 @@ void spec_begin(unsigned who, enum call call, unsigned count, const unsigned val
 void spec_end(unsigned who, enum call call, const struct result *r);
 void spec_kill(unsigned who);
 void spec_expire(void); /* all leases of this moment may be overdue from now on */
+void spec_elapse(void); /* the graces of all durable ones that are away are over from now on */
 void spec_starve(unsigned who);
 void spec_count(unsigned key, unsigned puts); /* under a key; or all, under 0 */
 void spec_dead_letter(unsigned value);        /* 0: and no more */

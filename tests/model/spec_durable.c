@@ -13,7 +13,10 @@ bool spec_is_durable_call(unsigned call)
 	return call >= CALL_OPEN && call <= CALL_LAST_PUT;
 }
 
-/* With the leases of the one before, whatever became of it. */
+/*
+ * With the leases of the one before, if he is away; also if his grace is over, and nobody had noted
+ * when he died.
+ */
 static void open_durable(const struct queue *q, unsigned who)
 {
 	unsigned key = q->pending[who].value[0];
@@ -21,12 +24,30 @@ static void open_durable(const struct queue *q, unsigned who)
 
 	if (spec_is_taken(q, who, key))
 		return;
+	next.pending[who].told = (q->away & AWAY(key)) != 0;
+	next.away &= (uint8_t) ~(AWAY(key) | OVER(key));
 	next.durable[who] = (uint8_t)(key | KEEPS);
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (next.place[v] == PLACE_KEPT + key)
 			next.place[v] = (uint8_t)(PLACE_HELD + who);
 	next.pending[who].done = 1;
 	set_add(&next);
+}
+
+/* Who was away for too long may be given up at any time: then it is dead like any other. */
+void spec_durable_happen(const struct queue *q)
+{
+	for (unsigned key = 1; key < KEYS; key++) {
+		struct queue next = *q;
+
+		if (!(q->away & OVER(key)))
+			continue;
+		next.away &= (uint8_t) ~(AWAY(key) | OVER(key));
+		for (unsigned v = 1; v < VALUES_MAX; v++)
+			if (q->place[v] == PLACE_KEPT + key)
+				spec_move(&next, v, PLACE_LIMBO_DEAD);
+		set_add(&next);
+	}
 }
 
 static void told(const struct queue *q, unsigned who, unsigned what)
@@ -159,7 +180,9 @@ static bool held_end(struct queue *q, const struct event *e)
 			return false;
 		if (q->place[v] == PLACE_HELD + e->who && q->attempts[v] != attempts[k])
 			return false;
-		q->claim[e->who][k] = (struct claim){.value = (uint8_t)v, .attempts = attempts[k]};
+		/* One that was lost meanwhile is stale. */
+		q->claim[e->who][k] = (struct claim){.value = (uint8_t)v,
+			.number = q->place[v] == PLACE_HELD + e->who ? q->number[v] : 0};
 	}
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (q->place[v] == PLACE_HELD + e->who && !(mask >> v & 1))
@@ -189,6 +212,9 @@ bool spec_durable_end(struct queue *q, const struct event *e)
 	if (p->stop != e->stop || (!p->done && !p->stop))
 		return false;
 	switch ((enum call)p->call) {
+	case CALL_OPEN:
+		good = p->stop || p->told == e->number;
+		break;
 	case CALL_HELD:
 		good = held_end(q, e);
 		break;

@@ -48,12 +48,12 @@ static const struct {
 };
 static const char *const slot_field[] = {"id", "puts", "intent_pos[0]", "intent_pos[1]",
 	"intent_base", "decision", "journal", "journal_seq", "gots", "acks", "nacks", "redelivered",
-	"pid", "journal_puts", "ending", "durable"};
+	"pid", "journal_puts", "ending", "durable", "grace", "died", "run", "returned"};
 static const char *const entry_field[] = {"key", "who", "seq", "last"};
 static const char *const state_name[] = {
 	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED"};
 static const char *const call_name[] = {"", "put", "put of a block", "get", "lease", "ack", "nack",
-	"touch", "recover", "sweep", "close", "shutdown", "shutdown at once", "bind",
+	"touch", "return", "recover", "sweep", "close", "shutdown", "shutdown at once", "bind",
 	"wait till empty", "call", "open", "retire", "held", "find", "lease by id", "mark",
 	"passed", "wanted", "last put"};
 static const char *const stop_name[] = {"", ": again (full, empty)", ": shut down", ": stale",
@@ -94,8 +94,10 @@ static bool print_place(const struct segment *s)
 			entry_field[n % sizeof(struct sqi_entry) / 8]);
 	} else if (o < g->returns) {
 		printf("bitmap");
-	} else if (o < g->deadlines) {
+	} else if (o < g->tries) {
 		printf("returned[%" PRIu64 "]", (o - g->returns) / 8);
+	} else if (o < g->deadlines) {
+		printf("tries[%" PRIu64 "]", (o - g->tries) / 8);
 	} else if (o < g->block_words) {
 		printf("deadline[%" PRIu64 "]", (o - g->deadlines) / 8);
 	} else if (o < g->cells) {
@@ -208,7 +210,7 @@ void trace_call(const struct event *e)
 			printf(" with %u", e->value[i]);
 	if ((e->call == CALL_LEASE || e->call == CALL_LEASE_ID) && e->count)
 		printf(", attempt %u", e->attempts);
-	if (e->call == CALL_FIND || e->call >= CALL_PASSED)
+	if (e->call == CALL_FIND || e->call == CALL_OPEN || e->call >= CALL_PASSED)
 		printf(": %u", e->number);
 	printf("\n");
 }

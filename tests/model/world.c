@@ -9,10 +9,11 @@
 #include "state.h"
 
 #define SMALL          16
-#define BLOCKS         4          /* of the eight there are at least: each costs steps */
-#define SOON_MS        50000      /* no rescue in passing before that, unless somebody died */
-#define A_WHILE_NS     15000000   /* more than one tick */
-#define SLICE_NS_APART 2000000000 /* whoever is in the middle of it was so long ago */
+#define BLOCKS         4             /* of the eight there are at least: each costs steps */
+#define SOON_MS        50000         /* no rescue in passing before that, unless somebody died */
+#define A_WHILE_NS     15000000      /* more than one tick */
+#define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
+#define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
 #define MUTABLE        offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
 
 struct world world;
@@ -39,7 +40,7 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	h->fd = kernel_fd(who, file);
 	h->ino = file;
 	h->tag = 1 + file * ACTORS + who;
-	r = sqi_handle_init(h, key);
+	r = sqi_handle_init(h, key, world.scenario->grace ? GRACE_NS : SQ_FOREVER);
 	h->counted = true;
 	h->fuel = 1 << 30;
 	return r;
@@ -108,8 +109,9 @@ bool world_idle(const void *address)
 		if (at < seg->g.slots)
 			return at >= offsetof(struct sqi_head, overdue);
 		at = (at - seg->g.slots) % sizeof(struct sqi_slot);
-		return at >= offsetof(struct sqi_slot, gots) &&
-		       at <= offsetof(struct sqi_slot, pid);
+		return (at >= offsetof(struct sqi_slot, gots) &&
+			       at <= offsetof(struct sqi_slot, pid)) ||
+		       at == offsetof(struct sqi_slot, returned);
 	}
 	return false;
 }
@@ -361,7 +363,10 @@ static void settle(unsigned who, const struct op *op, struct result *r)
 
 	if (hand->value[op->value] && world_value(l->data, l->len) != hand->value[op->value])
 		explore_fail("what a lease points to has changed");
-	e = (kind == OP_ACK ? sq_ack : kind == OP_NACK ? sq_nack : sq_touch)(handle(who), l);
+	e = (kind == OP_ACK         ? sq_ack
+		: kind == OP_NACK   ? sq_nack
+		: kind == OP_RETURN ? sq_return
+				    : sq_touch)(handle(who), l);
 	r->done = e == 0;
 	r->count = (unsigned)-e;
 	if (kind == OP_TOUCH && e == 0)
@@ -392,11 +397,13 @@ static const enum call call_of[] = {
 	[OP_LEASE] = CALL_LEASE,
 	[OP_ACK] = CALL_ACK,
 	[OP_NACK] = CALL_NACK,
+	[OP_RETURN] = CALL_RETURN,
 	[OP_TOUCH] = CALL_TOUCH,
 	[OP_RECOVER] = CALL_RECOVER,
 	[OP_SLICE] = CALL_OTHER,
 	[OP_SWEEP] = CALL_SWEEP,
 	[OP_EXPIRE] = CALL_OTHER,
+	[OP_ELAPSE] = CALL_OTHER,
 	[OP_CLOSE] = CALL_CLOSE,
 	[OP_JOIN] = CALL_OTHER,
 	[OP_COLLECT] = CALL_OTHER,
@@ -498,7 +505,7 @@ static bool is_taking(enum op_kind kind)
 
 static bool is_settling(enum op_kind kind)
 {
-	return kind == OP_ACK || kind == OP_NACK || kind == OP_TOUCH;
+	return kind == OP_ACK || kind == OP_NACK || kind == OP_RETURN || kind == OP_TOUCH;
 }
 
 void world_call(unsigned who, const struct op *op)
@@ -554,6 +561,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_ACK:
 	case OP_NACK:
+	case OP_RETURN:
 	case OP_TOUCH:
 		settle(who, op, &r);
 		break;
@@ -573,6 +581,11 @@ void world_call(unsigned who, const struct op *op)
 	case OP_EXPIRE:
 		run.now_ns += 2 * world.scenario->lease_time;
 		spec_expire();
+		r.done = 1;
+		break;
+	case OP_ELAPSE:
+		run.now_ns += GRACE_NS;
+		spec_elapse();
 		r.done = 1;
 		break;
 	case OP_CLOSE:

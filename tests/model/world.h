@@ -37,11 +37,13 @@ enum op_kind {
 	OP_LEASE,
 	OP_ACK, /* the first lease it has; or the second, if the value is 1 */
 	OP_NACK,
+	OP_RETURN,
 	OP_TOUCH,
 	OP_RECOVER,
 	OP_SLICE,  /* time passes, and it looks after the dead in passing: some of it */
 	OP_SWEEP,  /* end overdue leases, find redeliveries that nobody heard of */
 	OP_EXPIRE, /* time passes: all leases are overdue */
+	OP_ELAPSE, /* time passes: the graces of all who are away are over */
 	OP_CLOSE,  /* leave */
 	OP_JOIN,   /* be another participant, in a slot that may have been used; or come at first */
 	OP_COLLECT, /* decide that the queue goes, if nobody but collectors is there */
@@ -93,6 +95,7 @@ struct scenario {
 	unsigned max_attempts;   /* then it is a dead letter */
 	bool wide;               /* small messages of two words, not one */
 	uint8_t durable[CO_MAX]; /* keys of those that are durable participants at first */
+	bool grace;              /* theirs ends; else it is for ever */
 	struct op ops[CO_MAX][CALLS_MAX];
 	struct bounds bounds; /* of the search */
 	int longer;           /* preemptions when there is time; or ALL */
@@ -117,7 +120,7 @@ struct hand {
 	uint64_t mark;
 	uint64_t was_back; /* the last that it got or leased was a redelivery */
 	struct {
-		uint64_t id, attempts;
+		uint64_t id, lease;
 		uint64_t data[BLOCK_LEN / 8];
 	} copy[COPIES_MAX]; /* of what it leased, in a queue with a lease time */
 };

@@ -153,13 +153,26 @@ static void armed(unsigned who, unsigned value, enum sq_news news, struct result
 	r->count = (unsigned)-e;
 }
 
+/* 1: with the leases of the one before; 0: as the first of a run. */
+static int open_durable(unsigned who, unsigned key)
+{
+	uint64_t number = 0;
+	int e = world_enter(who, key);
+
+	if (e < 0)
+		return e;
+	if (sq_durable_run(handle(who), &number) < 0)
+		explore_fail("a call failed oddly");
+	return number != handle(who)->id;
+}
+
 void world_durable_call(unsigned who, const struct op *op, struct result *r)
 {
 	int e = 0;
 
 	switch (op->kind) {
 	case OP_OPEN:
-		e = world_enter(who, op->value);
+		e = open_durable(who, op->value);
 		break;
 	case OP_RETIRE:
 		e = sq_retire(handle(who));

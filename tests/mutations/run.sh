@@ -27,7 +27,7 @@ root=$(cd "$here/../.." && pwd)
 cheap="unit cli no_room forked_handle fork_exec many_handles namespaces sleepers wakers model damage damage_steps"
 # Single steps are for one kind of processor.
 [ "$(uname -m)" != x86_64 ] || cheap="$cheap step"
-checks="$cheap wake_up kill_each_call kill_random stress threads deeper deepest"
+checks="$cheap wake_up kill_each_call kill_random grace stress threads deeper deepest"
 cli="crew partial proof"
 # What the cheap ones are not there for: weak memory order, and deaths in the middle of system calls.
 not_quick="commit-relaxed block-free-relaxed created-in-place linked-before-filled"
@@ -60,6 +60,7 @@ program_of() {
     wakers) echo "tests/kill/wakers --times 1 --seed 1" ;;
     wake_up) echo "tests/kill/wake_up --throws 10000 --seed 1" ;;
     kill_each_call) echo "tests/kill/kill_each_call --times 20 --seed 1" ;;
+    grace) echo "tests/kill/grace --rounds 150 --seed 1" ;;
     kill_random) echo "tests/kill/kill_random --seconds 3 --seed 1" ;;
     stress) echo "tests/stress/stress --messages 100000 --capacity 4 --seed 1" ;;
     step) echo "tests/step/step --quick" ;;

@@ -88,10 +88,10 @@ int sim_open(struct sq **ret, const char *name)
 	return opened(q, name, r);
 }
 
-int sim_open_durable(struct sq **ret, const char *name, uint64_t key)
+int sim_open_durable(struct sq **ret, const char *name, uint64_t key, int64_t grace)
 {
 	struct sq *q = NULL;
-	DURING(OP_OPEN, int, sq_open_durable(&q, name, key));
+	DURING(OP_OPEN, int, sq_open_durable(&q, name, key, grace));
 	if (r == 0)
 		*ret = q;
 	return opened(q, name, r);

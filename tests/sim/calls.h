@@ -11,7 +11,7 @@
 /* What the bridge's sources call, compiled for the simulator, instead of what they name. */
 
 int sim_open(struct sq **ret, const char *name);
-int sim_open_durable(struct sq **ret, const char *name, uint64_t key);
+int sim_open_durable(struct sq **ret, const char *name, uint64_t key, int64_t grace);
 void sim_sq_close(struct sq *q);
 int sim_bind(struct sq *q, uint64_t key, uint64_t *ret);
 int sim_held(struct sq *q, struct sq_lease *ret, int n);

@@ -15,7 +15,7 @@ static void be_durable(struct me *m)
 {
 	sq_close(m->h);
 	m->h = NULL;
-	if (sq_open_durable(&m->h, m->name, DURABLE_KEY) < 0)
+	if (sq_open_durable(&m->h, m->name, DURABLE_KEY, SQ_FOREVER) < 0)
 		crew_die("the child cannot be durable");
 }
 
@@ -28,7 +28,7 @@ static void be_durable_and_lease(struct me *m)
 
 static int64_t run_open(struct me *m)
 {
-	return sq_open_durable(&m->h, m->name, DURABLE_KEY);
+	return sq_open_durable(&m->h, m->name, DURABLE_KEY, SQ_FOREVER);
 }
 
 static int64_t run_put(struct me *m)
@@ -152,7 +152,7 @@ static void succeed(struct scene *s)
 	struct sq *h = NULL;
 	int n;
 
-	if (sq_open_durable(&h, s->name, DURABLE_KEY) < 0)
+	if (sq_open_durable(&h, s->name, DURABLE_KEY, SQ_FOREVER) < 0)
 		crew_die("the durable one has no successor");
 	n = sq_held(h, held, HELD_MAX);
 	if (n < 0 || (unsigned)n > s->op->takes)
@@ -178,19 +178,37 @@ static void succeed_to_one(struct scene *s)
 	succeed(s);
 }
 
-static void life_durable(struct scene *s, struct sq *h)
+/* It leases the first message, and is gone. */
+static void live_for(struct scene *s, struct sq *h, int64_t grace)
 {
 	struct sq_lease lease;
 	struct sq *d;
 
 	sq_close(h);
-	if (sq_open_durable(&d, s->name, DURABLE_KEY) < 0 || sq_lease(d, &lease, SQ_NOWAIT) < 0)
+	if (sq_open_durable(&d, s->name, DURABLE_KEY, grace) < 0 ||
+		sq_lease(d, &lease, SQ_NOWAIT) < 0)
 		crew_die("nothing to lease");
+}
+
+static void life_durable(struct scene *s, struct sq *h)
+{
+	live_for(s, h, SQ_FOREVER);
+}
+
+/* Its grace is over as soon as it begins. */
+static void life_brief(struct scene *s, struct sq *h)
+{
+	live_for(s, h, 0);
 }
 
 static void set_dead_durable(struct scene *s)
 {
 	scene_corpse(s, life_durable);
+}
+
+static void set_dead_brief(struct scene *s)
+{
+	scene_corpse(s, life_brief);
 }
 
 const struct op ops_durable[] = {
@@ -306,6 +324,18 @@ const struct op ops_durable[] = {
 		.set = set_dead_durable,
 		.run = run_recover,
 		.settle = succeed_to_one,
+		.nresults = 2,
+		.results = {0, 1},
+		.config = &plain},
+	{.name = "recover one whose grace is over",
+		.final = 2,
+		.flags = DEAD | CLOCKED | DEEP,
+		.size = BLOCK,
+		.first = 1,
+		.takes = 1,
+		.holds = 1,
+		.set = set_dead_brief,
+		.run = run_recover,
 		.nresults = 2,
 		.results = {0, 1},
 		.config = &plain},

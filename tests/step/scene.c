@@ -119,15 +119,20 @@ uint64_t scene_claim(struct sq *h)
 	return p;
 }
 
-/* Slots that bear the id of somebody dead, but for durable ones of whom all else was given back. */
+/*
+ * Slots that bear the id of somebody dead, but for durable ones of whom all else was given back, and
+ * who may come again.
+ */
 unsigned scene_dead(const struct scene *s)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->o->g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(s->o, i)->id);
+		const struct sqi_slot *slot = sqi_slot(s->o, i);
+		uint64_t id = sqi_look(&slot->id);
+		bool kept = sqi_is_kept(slot, id) && sqi_grace_left(slot) > 0;
 
-		n += id != 0 && !sqi_is_kept(sqi_slot(s->o, i), id) && sqi_is_dead(s->o, id);
+		n += id != 0 && !kept && sqi_is_dead(s->o, id);
 	}
 	return n;
 }

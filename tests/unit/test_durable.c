@@ -18,7 +18,7 @@ static struct sq *durable(const char *name, uint64_t key)
 {
 	struct sq *h = NULL;
 
-	assert_int_equal(sq_open_durable(&h, name, key), 0);
+	assert_int_equal(sq_open_durable(&h, name, key, SQ_FOREVER), 0);
 	return h;
 }
 
@@ -103,10 +103,10 @@ static void test_one_holder_at_a_time(void **state)
 	struct sq *a = fx_make("a", &eight), *d = durable("a", KEY), *other = NULL;
 	uint64_t count;
 
-	assert_int_equal(sq_open_durable(&other, "a", KEY), -EBUSY);
+	assert_int_equal(sq_open_durable(&other, "a", KEY, SQ_FOREVER), -EBUSY);
 	assert_int_equal(sq_bind(a, KEY, &count), -EBUSY);
-	assert_int_equal(sq_open_durable(&other, "a", 0), -EINVAL);
-	assert_int_equal(sq_open_durable(&other, "nobody", KEY), -ENOENT);
+	assert_int_equal(sq_open_durable(&other, "a", 0, SQ_FOREVER), -EINVAL);
+	assert_int_equal(sq_open_durable(&other, "nobody", KEY, SQ_FOREVER), -ENOENT);
 	assert_null(other);
 	other = durable("a", KEY + 1);
 	sq_close(other);
@@ -145,7 +145,7 @@ static void lease_and_bind(struct sq *h, void *arg)
 	struct sq_lease lease;
 	uint64_t count;
 
-	CHILD_CHECK(sq_open_durable(&d, "a", KEY) == 0);
+	CHILD_CHECK(sq_open_durable(&d, "a", KEY, SQ_FOREVER) == 0);
 	CHILD_CHECK(sq_lease(d, &lease, SQ_NOWAIT) == 0);
 	CHILD_CHECK(lease.len == 300);
 	CHILD_CHECK(sq_bind(h, KEY + 1, &count) == 0);

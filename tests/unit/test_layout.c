@@ -30,7 +30,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 5);
+	assert_int_equal(SQI_LAYOUT_VERSION, 6);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
@@ -89,13 +89,20 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 104);
 	assert_int_equal(offsetof(struct sqi_slot, ending), 112);
 	assert_int_equal(offsetof(struct sqi_slot, durable), 120);
-	assert_int_equal(sizeof(struct sqi_slot), 128);
+	assert_int_equal(offsetof(struct sqi_slot, grace), 128);
+	assert_int_equal(offsetof(struct sqi_slot, died), 136);
+	assert_int_equal(offsetof(struct sqi_slot, run), 144);
+	assert_int_equal(offsetof(struct sqi_slot, returned), 152);
+	assert_int_equal(sizeof(struct sqi_slot), 192);
 	assert_int_equal(sizeof(struct sqi_entry), 32);
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
 	assert_int_equal(offsetof(struct sqi_cell, meta), 8);
 	assert_int_equal(offsetof(struct sqi_cell, data), 16);
 	assert_int_equal(SQI_LOCK_BASE, (uint64_t)1 << 61);
 	assert_int_equal(SQI_META_BLOCK, 0x10000);
+	assert_int_equal(SQI_DURABLE_INDEX, 0x7fff);
+	assert_int_equal(SQI_DURABLE_NEW, 0x8000);
+	assert_int_equal(SQI_CONDEMNED, (uint64_t)1 << 62);
 }
 
 /*
@@ -118,11 +125,12 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.in.max_attempts, 0);
 	assert_int_equal(g.in.flags, 0);
 	assert_int_equal(g.slots, 4096);
-	assert_int_equal(g.journal, 135168);
-	assert_int_equal(g.bitmap, 167936);
-	assert_int_equal(g.returns, 168192);
-	assert_int_equal(g.deadlines, 176384);
-	assert_int_equal(g.block_words, 176384);
+	assert_int_equal(g.journal, 200704);
+	assert_int_equal(g.bitmap, 233472);
+	assert_int_equal(g.returns, 233728);
+	assert_int_equal(g.tries, 241920);
+	assert_int_equal(g.deadlines, 241920);
+	assert_int_equal(g.block_words, 241920);
 	assert_int_equal(g.classes, 7);
 	for (uint32_t i = 0; i < g.classes; i++)
 		assert_int_equal(g.class[i].size, 256 << 2 * i);
@@ -131,7 +139,7 @@ static void test_the_default_queue(void **state)
 	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0xf184a1024ef58f21);
+	assert_int_equal(sqi_fingerprint(&g), 0x11ef58b39c4a1655);
 }
 
 static void test_limits(void **state)
@@ -273,8 +281,10 @@ static void test_parts_never_overlap(void **state)
 			.max_message = 1 + below((uint64_t)1 << (1 + below(30))),
 			.block_memory = 1 + below((uint64_t)1 << (1 + below(30))),
 			.lease_time = below(2) ? 0 : 1000000,
+			.max_attempts = i % 3 == 0,
+			.dead_letter = i % 3 == 0 ? "d" : NULL,
 		};
-		struct part parts[8 + SQI_CLASSES_MAX];
+		struct part parts[9 + SQI_CLASSES_MAX];
 		struct sqi_geometry g, again;
 		size_t n = 0;
 		uint64_t at = 0, first = 0;
@@ -289,6 +299,8 @@ static void test_parts_never_overlap(void **state)
 			g.journal, g.in.participants * sizeof(struct sqi_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
 		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
+		if (g.in.max_attempts)
+			parts[n++] = (struct part){g.tries, g.capacity * 8, SQI_LINE};
 		if (g.in.lease_ns)
 			parts[n++] = (struct part){g.deadlines, g.capacity * 8, SQI_LINE};
 		parts[n++] = (struct part){

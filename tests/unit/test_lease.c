@@ -125,10 +125,10 @@ static void test_forged(void **state)
 	bad.id = UINT64_MAX;
 	stale(h, &bad);
 	bad = lease;
-	bad.attempts++;
+	bad.handle++; /* another lease of this handle */
 	stale(h, &bad);
 	bad = lease;
-	bad.attempts += 256;
+	bad.handle += 254;
 	stale(h, &bad);
 	assert_int_equal(sq_ack(h, &lease), 0);
 }
