@@ -293,7 +293,13 @@ int daemon_end(struct daemon *d, const char *peer, const struct config_stream *s
 		.local = local,
 		.direction = stream->direction,
 		.window = (uint32_t)d->config->window,
-		.window_bytes = d->config->window_bytes};
+		.window_bytes = d->config->window_bytes,
+		/*
+		 * A hub that does not come back keeps nobody's tasks. But what a leaf pushes may have
+		 * arrived: nobody else may have that before it is known.
+		 */
+		.grace = stream->direction == WIRE_PULL ? (int64_t)d->config->redeliver_after_ns
+							: SQ_FOREVER};
 	int r;
 
 	daemon_local(local, sizeof(local), d, stream);

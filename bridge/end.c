@@ -109,7 +109,8 @@ static uint64_t identity(const struct link_end *end, uint64_t key)
 int end_sender(struct link_end *ret, const struct end_setup *s)
 {
 	char ledger[LEDGER_NAME_MAX + 1];
-	struct sender_setup setup = {.queue = s->local, .ledger = ledger, .window = s->window};
+	struct sender_setup setup = {
+		.queue = s->local, .ledger = ledger, .window = s->window, .grace = s->grace};
 	struct link_end end = {0};
 	int r = end_ledger(ledger, sizeof(ledger), s);
 

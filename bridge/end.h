@@ -23,6 +23,7 @@ struct end_setup {
 	enum wire_direction direction;
 	uint32_t window;
 	uint64_t window_bytes;
+	int64_t grace; /* a sender's: how long its leases outlive the daemon, as sq_open_durable() */
 };
 
 /* end_sender(), end_receiver(): open an end. Errors of sender_open(), receiver_open(), sq_stat(). */

@@ -32,7 +32,8 @@ struct head {
 	_Atomic uint64_t epoch;
 	_Atomic uint64_t entered;
 	uint8_t instance[LEDGER_INSTANCE];
-	uint8_t unused[16];
+	_Atomic uint64_t run;
+	uint8_t unused[8];
 };
 
 /* tag: sequence << 8 | attempts; 0: free */
@@ -321,6 +322,17 @@ void ledger_set_entered(struct ledger *l, uint64_t sequence)
 {
 	LEDGER_STEP();
 	atomic_store(&l->head->entered, sequence);
+}
+
+uint64_t ledger_run(const struct ledger *l)
+{
+	return atomic_load(&l->head->run);
+}
+
+void ledger_set_run(struct ledger *l, uint64_t run)
+{
+	LEDGER_STEP();
+	atomic_store(&l->head->run, run);
 }
 
 void ledger_instance(const struct ledger *l, uint8_t ret[LEDGER_INSTANCE])

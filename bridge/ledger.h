@@ -60,6 +60,9 @@ uint64_t ledger_epoch(const struct ledger *);
 void ledger_set_epoch(struct ledger *, uint64_t epoch);
 uint64_t ledger_entered(const struct ledger *);
 void ledger_set_entered(struct ledger *, uint64_t sequence);
+/* The sender's: sq_durable_run() of the participant whose leases the entries are of; 0: not known. */
+uint64_t ledger_run(const struct ledger *);
+void ledger_set_run(struct ledger *, uint64_t run);
 void ledger_instance(const struct ledger *, uint8_t ret[LEDGER_INSTANCE]);
 void ledger_set_instance(struct ledger *, const uint8_t instance[LEDGER_INSTANCE]);
 

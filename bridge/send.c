@@ -166,7 +166,7 @@ static int match(struct sender *s, struct sq_lease *leases, int n)
 			continue;
 		i = take_unused(s);
 		if (!i) {
-			(void)sq_nack(
+			(void)sq_return(
 				s->q, &leases[k]); /* there is room for all that were counted */
 			continue;
 		}
@@ -200,6 +200,7 @@ int sender_open(struct sender **ret, const struct sender_setup *setup)
 {
 	struct sender *s = calloc(1, sizeof(*s));
 	struct sq_lease *leases = NULL;
+	uint64_t run = 0;
 	int n = 0, r;
 
 	if (!s)
@@ -209,13 +210,23 @@ int sender_open(struct sender **ret, const struct sender_setup *setup)
 	TAILQ_INIT(&s->unused);
 	r = ledger_open(&s->ledger, setup->ledger, setup->window);
 	if (r == 0)
-		r = sq_open_durable(&s->q, setup->queue, setup->key, SQ_FOREVER);
+		r = sq_open_durable(&s->q, setup->queue, setup->key, setup->grace);
+	if (r == 0)
+		r = sq_durable_run(s->q, &run);
+	/*
+	 * Another run: what the books say was leased has been given to others meanwhile, or was of another
+	 * queue. So that epoch is over; first, and durably, the word that says so.
+	 */
+	if (r == 0 && ledger_run(s->ledger) != run)
+		ledger_set_epoch(s->ledger, 0);
 	if (r == 0)
 		r = held(s, &leases, &n);
 	if (r == 0)
 		r = make_room(s, setup->window, (uint32_t)n);
 	if (r == 0)
 		r = match(s, leases, n);
+	if (r == 0)
+		ledger_set_run(s->ledger, run);
 	free(leases);
 	if (r < 0) {
 		sender_close(s);
@@ -438,18 +449,30 @@ void sender_reconcile(struct sender *s)
 	}
 }
 
-static void give_back(struct sender *s, struct item *i)
+static void given_back(struct sender *s, struct item *i, int r)
 {
-	if (sq_nack(s->q, &i->lease) < 0)
+	if (r < 0)
 		s->counts.lost_leases++;
 	else
 		s->counts.given_back++;
 	forget(s, i);
 }
 
+/* Nobody had begun it. */
+static void return_one(struct sender *s, struct item *i)
+{
+	given_back(s, i, sq_return(s->q, &i->lease));
+}
+
+/* Somebody may have: it may be what he died of. */
+static void give_back(struct sender *s, struct item *i)
+{
+	given_back(s, i, sq_nack(s->q, &i->lease));
+}
+
 void sender_return(struct sender *s, uint64_t first, uint64_t count)
 {
-	each(s, first, count, give_back);
+	each(s, first, count, return_one);
 }
 
 static void give_back_unnumbered(struct sender *s)
@@ -457,7 +480,7 @@ static void give_back_unnumbered(struct sender *s)
 	struct item *i;
 
 	while ((i = TAILQ_FIRST(&s->unnumbered))) {
-		if (sq_nack(s->q, &i->lease) == 0) /* else it had ended, and is back already */
+		if (sq_return(s->q, &i->lease) == 0) /* else it had ended, and is back already */
 			s->counts.given_back++;
 		TAILQ_REMOVE(&s->unnumbered, i, order);
 		TAILQ_INSERT_HEAD(&s->unused, i, order);

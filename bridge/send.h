@@ -24,6 +24,7 @@ struct sender_setup {
 	const char *queue;  /* this host's */
 	const char *ledger; /* its name */
 	uint64_t key;       /* of the durable participant */
+	int64_t grace;      /* how long its leases stay when it is gone, as sq_open_durable() */
 	uint32_t window;    /* messages in flight at most */
 };
 
@@ -91,7 +92,10 @@ void sender_settle(struct sender *, uint64_t first, uint64_t count);
 void sender_owed(struct sender *, uint64_t first, uint64_t count);
 void sender_reconcile(struct sender *);
 
-/* sender_return(): these were not done, others shall have them. sender_return_all(): nor was any. */
+/*
+ * sender_return(): these were not begun, others shall have them, and it does not count as an attempt.
+ * sender_return_all(): all shall be others'; of those that were sent it does count.
+ */
 void sender_return(struct sender *, uint64_t first, uint64_t count);
 void sender_return_all(struct sender *);
 

@@ -289,6 +289,38 @@ static void what_a_leaf_had_that_stays_away_is_given_back(void **state)
 	sq_close(pq);
 }
 
+/* A hub's bridge that does not come back keeps no tasks; and when it does, those are not the leaf's. */
+static void a_hub_that_stays_away_keeps_nothing(void **state)
+{
+	struct daemon_run hub = {0}, leaf = {0};
+	struct sq_lease task, again;
+	struct sq *pq, *hubs;
+	pid_t producer;
+
+	make_queues(1024);
+	hub_start_with(&hub, WORDS("--redeliver-after", "1s"));
+	leaf_start_with(&leaf, WORDS(NULL));
+	producer = producer_start(0, 0, SIZE);
+	assert_int_equal(waitpid(producer, NULL, 0), producer);
+	while (sq_open(&pq, leaf_queue("pq")) < 0)
+		nap_ms(5);
+	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	assert_int_equal(daemon_stop(&hub, SIGKILL), -SIGKILL);
+	assert_int_equal(sq_open(&hubs, hub_queue("pq")), 0);
+	assert_int_equal(sq_lease(hubs, &again, (int64_t)WAIT_S * 1000000000), 0);
+
+	hub_start_with(&hub, WORDS("--redeliver-after", "1s"));
+	free(expect_line(&hub, "event=epoch_stale"));
+	assert_int_equal(sq_ack(pq, &task), 0);
+	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
+	assert_int_equal(sq_ack(hubs, &again), 0); /* and that was the one who had it */
+	assert_int_equal(depth(hub_queue("pq")), 0);
+	assert_int_equal(leased(hub_queue("pq")), 0);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+	sq_close(hubs);
+	sq_close(pq);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +332,7 @@ int main(void)
 		DAEMON_TEST(a_leaf_that_drains_leaves_nothing_in_flight),
 		DAEMON_TEST(a_hub_that_drains_waits_for_results),
 		DAEMON_TEST(a_leaf_that_drains_waits_for_its_hub),
+		DAEMON_TEST(a_hub_that_stays_away_keeps_nothing),
 		DAEMON_TEST(what_a_leaf_had_that_stays_away_is_given_back),
 	};
 

@@ -48,7 +48,8 @@ static struct sq *open_queue(void)
 static int open_stream(void *context, struct link *l, enum wire_direction direction,
 	const char *queue, struct link_end *ret, const char **ret_why)
 {
-	struct sender_setup setup = {.queue = t.queue, .ledger = t.ledger, .key = 8, .window = 16};
+	struct sender_setup setup = {
+		.queue = t.queue, .ledger = t.ledger, .key = 8, .window = 16, .grace = SQ_FOREVER};
 
 	(void)context;
 	(void)l;
@@ -63,8 +64,8 @@ static int open_stream(void *context, struct link *l, enum wire_direction direct
 	return 0;
 }
 
-static void on_event(void *context, struct link *l, const char *event, const char *queue,
-	const char *detail)
+static void on_event(
+	void *context, struct link *l, const char *event, const char *queue, const char *detail)
 {
 	(void)queue;
 	(void)context;
@@ -356,7 +357,7 @@ static void what_has_no_number_is_given_up(void **state)
 
 	(void)state;
 	put(1);
-	assert_int_equal(sq_open_durable(&q, t.queue, 8), 0);
+	assert_int_equal(sq_open_durable(&q, t.queue, 8, SQ_FOREVER), 0);
 	assert_int_equal(sq_lease(q, &lease, SQ_NOWAIT), 0);
 	sq_close(q);
 	assert_int_equal(waiting(), 0);

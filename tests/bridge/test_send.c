@@ -38,9 +38,12 @@ static int tear_down(void **state)
 	return sq_unlink(queue);
 }
 
+static int64_t grace = SQ_FOREVER;
+
 static struct sender *take_up(uint32_t window)
 {
-	struct sender_setup setup = {.queue = queue, .ledger = ledger, .key = 6, .window = window};
+	struct sender_setup setup = {
+		.queue = queue, .ledger = ledger, .key = 6, .window = window, .grace = grace};
 	struct sender *s;
 
 	assert_int_equal(sender_open(&s, &setup), 0);
@@ -233,6 +236,90 @@ static void the_books_are_as_large_as_the_window(void **state)
 	sender_close(s);
 }
 
+/* We were away for longer than our leases stay: others have them, and that run of numbers is over. */
+static void what_was_given_to_others_is_known(void **state)
+{
+	uint64_t first, last;
+	struct sender *s;
+	struct sq *other;
+
+	(void)state;
+	grace = (int64_t)60 * 1000000000;
+	s = take_up(WINDOW);
+	put(2);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 2, 1 << 20);
+	assert_int_equal(send_all(s, &first, &last), 2);
+	ledger_set_epoch(sender_ledger(s), 5);
+	sender_close(s);
+
+	grace = 20000000;
+	s = take_up(WINDOW);
+	assert_int_equal(sender_in_flight(s), 2);
+	assert_int_equal(ledger_epoch(sender_ledger(s)), 5);
+	sender_close(s);
+	expect_queue(0, 2);
+
+	assert_int_equal(sq_open(&other, queue), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct sq_lease lease;
+
+		assert_int_equal(sq_lease(other, &lease, (int64_t)60 * 1000000000), 0);
+		assert_int_equal(sq_ack(other, &lease), 0);
+	}
+	sq_close(other);
+	s = take_up(WINDOW);
+	assert_int_equal(sender_in_flight(s), 0);
+	assert_int_equal(ledger_epoch(sender_ledger(s)), 0);
+	ledger_set_epoch(sender_ledger(s), 6);
+	sender_close(s);
+	s = take_up(WINDOW);
+	assert_int_equal(ledger_epoch(sender_ledger(s)), 6);
+	sender_close(s);
+	grace = SQ_FOREVER;
+}
+
+/* Given back for reasons of transport, as often as it may be: nobody has tried it. */
+static void what_nobody_began_is_no_attempt(void **state)
+{
+	struct sq_config config = {.capacity = WINDOW,
+		.max_message = 64,
+		.participants = 8,
+		.max_attempts = 2,
+		.dead_letter = "dead"};
+	struct sender *s;
+	uint64_t first = 0, last = 0;
+	struct sq_lease lease;
+	struct sq *other;
+
+	(void)state;
+	assert_int_equal(sq_unlink(queue), 0);
+	assert_int_equal(sq_create(queue, &config), 0);
+	s = take_up(WINDOW);
+	put(1);
+	assert_int_equal(sender_resume(s, 0), 0);
+	sender_credit(s, 1000, 1 << 20);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(send_all(s, &first, &last), 1);
+		sender_return(s, last, 1); /* as a leaf that drains says */
+		sender_pause(s);
+		assert_int_equal(sender_resume(s, last), 0);
+		sender_credit(s, 1000, 1 << 20);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		struct sender_message m;
+
+		assert_int_equal(sender_next(s, &m), 0);
+		sender_withdraw(s, false);
+	}
+	sender_close(s);
+	assert_int_equal(sq_open(&other, queue), 0);
+	assert_int_equal(sq_lease(other, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(lease.attempts, 1);
+	assert_int_equal(sq_ack(other, &lease), 0);
+	sq_close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +327,9 @@ int main(void)
 			a_smaller_window_gives_nothing_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_not_sent_is_withdrawn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_anothers_is_not_sent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_given_to_others_is_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_nobody_began_is_no_attempt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_books_are_as_large_as_the_window, set_up, tear_down),
 	};

@@ -32,7 +32,8 @@ static void make(const char *name)
 
 static struct sender *sender_of(const char *queue, const char *ledger, uint64_t received)
 {
-	struct sender_setup setup = {.queue = queue, .ledger = ledger, .key = 7, .window = 16};
+	struct sender_setup setup = {
+		.queue = queue, .ledger = ledger, .key = 7, .window = 16, .grace = SQ_FOREVER};
 	struct sender *s;
 
 	assert_int_equal(sender_open(&s, &setup), 0);

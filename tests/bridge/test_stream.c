@@ -333,7 +333,8 @@ static void open_push(uint64_t received, uint64_t identity)
 /* What another queue at the hub has got says nothing of what was sent to the one before. */
 static void another_queue_over_there_is_numbered_anew(void **state)
 {
-	struct sender_setup setup = {.queue = t.queue, .ledger = t.ledger, .key = 8, .window = 64};
+	struct sender_setup setup = {
+		.queue = t.queue, .ledger = t.ledger, .key = 8, .window = 64, .grace = SQ_FOREVER};
 	struct link_setup leaf = {.peer = "hub",
 		.instance = {1},
 		.heartbeat_ms = 1000,

@@ -36,7 +36,8 @@ static void end_setup(struct end_setup *ret, char *local, size_t cap, char *peer
 		.local = local,
 		.direction = direction,
 		.window = sim.window,
-		.window_bytes = sim.window_bytes};
+		.window_bytes = sim.window_bytes,
+		.grace = SQ_FOREVER};
 }
 
 static int open_end(struct link_end *ret, unsigned host, unsigned leaf, bool sending,
@@ -109,8 +110,8 @@ static void told_stale(unsigned leaf, enum queue queue)
 	books_withdrawn(leaf, queue);
 }
 
-static void on_event(void *context, struct link *l, const char *event, const char *queue,
-	const char *detail)
+static void on_event(
+	void *context, struct link *l, const char *event, const char *queue, const char *detail)
 {
 	const struct bridge *b = context;
 	unsigned i = number_of(l);

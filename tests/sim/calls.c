@@ -195,7 +195,8 @@ int sim_ack(struct sq *q, const struct sq_lease *lease)
 	return r;
 }
 
-int sim_nack(struct sq *q, const struct sq_lease *lease)
+static int give_back(
+	struct sq *q, const struct sq_lease *lease, int (*f)(struct sq *, const struct sq_lease *))
 {
 	const struct handle *h = handle_of(q);
 	uint64_t m = known(lease->data, lease->len);
@@ -206,12 +207,22 @@ int sim_nack(struct sq *q, const struct sq_lease *lease)
 	else if (h->sending)
 		sim_fail("a leaf gives up what it is to push");
 	tell(h, "gives back", m);
-	DURING(OP_NACK, int, sq_nack(q, lease));
+	DURING(OP_NACK, int, f(q, lease));
 	if (r < 0)
 		sim_fail("a bridge's lease had ended: %d", r);
 	else if (!hubs(h))
 		books_released(h->leaf, m);
 	return r;
+}
+
+int sim_nack(struct sq *q, const struct sq_lease *lease)
+{
+	return give_back(q, lease, sq_nack);
+}
+
+int sim_return(struct sq *q, const struct sq_lease *lease)
+{
+	return give_back(q, lease, sq_return);
 }
 
 static int put(struct sq *q, uint64_t m, const void *data, size_t len, int64_t timeout)

@@ -20,6 +20,7 @@ int sim_lease(struct sq *q, struct sq_lease *ret, int64_t timeout);
 int sim_lease_id(struct sq *q, uint64_t id, struct sq_lease *ret);
 int sim_ack(struct sq *q, const struct sq_lease *lease);
 int sim_nack(struct sq *q, const struct sq_lease *lease);
+int sim_return(struct sq *q, const struct sq_lease *lease);
 int sim_put(struct sq *q, const void *data, size_t len, int64_t timeout);
 int sim_reserve(struct sq *q, size_t len, void **ret);
 int sim_commit(struct sq *q, size_t len, int64_t timeout);

@@ -22,6 +22,7 @@
 #define sq_lease_id       sim_lease_id
 #define sq_ack            sim_ack
 #define sq_nack           sim_nack
+#define sq_return         sim_return
 #define sq_put            sim_put
 #define sq_reserve        sim_reserve
 #define sq_commit         sim_commit
