@@ -279,10 +279,11 @@ int sender_renumber(struct sender *s, uint64_t received)
 	struct item *i;
 
 	s->next = NULL;
-	while ((i = TAILQ_FIRST(&s->flying))) {
+	/* From the last on: wherever this ends by a death, those that still have a number are the older. */
+	while ((i = TAILQ_LAST(&s->flying, items))) {
 		ledger_clear(s->ledger, i->place);
 		unfile(s, i);
-		TAILQ_INSERT_TAIL(&all, i, order);
+		TAILQ_INSERT_HEAD(&all, i, order);
 	}
 	/* The older before those that never had a number. */
 	TAILQ_CONCAT(&all, &s->unnumbered, order);
