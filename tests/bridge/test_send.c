@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -236,6 +238,64 @@ static void the_books_are_as_large_as_the_window(void **state)
 	sender_close(s);
 }
 
+/* For the bridge's own code, by the linker: this process dies when it has cleared so many. */
+void __real_ledger_clear(struct ledger *l, uint32_t place);
+void __wrap_ledger_clear(struct ledger *l, uint32_t place);
+
+static unsigned clears_left = UINT_MAX;
+
+void __wrap_ledger_clear(struct ledger *l, uint32_t place)
+{
+	if (clears_left-- == 0)
+		_exit(0);
+	__real_ledger_clear(l, place);
+}
+
+/* Another memory over there, and a death while all are numbered anew: they go in their order. */
+static void what_is_numbered_anew_keeps_its_order(void **state)
+{
+	static const char names[] = "abcd";
+	struct sender_message m;
+	struct sender *s;
+	struct sq *q;
+	pid_t child;
+	int status;
+
+	(void)state;
+	assert_int_equal(sq_open(&q, queue), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(sq_put(q, &names[i], 1, SQ_NOWAIT), 0);
+	sq_close(q);
+	child = fork();
+	if (child == 0) {
+		uint64_t first, last;
+
+		s = take_up(WINDOW);
+		if (sender_resume(s, 0) < 0)
+			_exit(1);
+		sender_credit(s, 4, 1 << 20);
+		if (send_all(s, &first, &last) != 4)
+			_exit(1);
+		clears_left = 2;
+		(void)sender_renumber(s, 7);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+
+	s = take_up(WINDOW);
+	assert_int_equal(sender_in_flight(s), 2);
+	assert_int_equal(sender_renumber(s, 7), 0);
+	sender_credit(s, 100, 1 << 20);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(sender_next(s, &m), 0);
+		assert_int_equal(m.sequence, 8 + i);
+		assert_memory_equal(m.data, &names[i], 1);
+		sender_sent(s);
+	}
+	sender_close(s);
+}
+
 /* We were away for longer than our leases stay: others have them, and that run of numbers is over. */
 static void what_was_given_to_others_is_known(void **state)
 {
@@ -327,6 +387,8 @@ int main(void)
 			a_smaller_window_gives_nothing_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_not_sent_is_withdrawn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_anothers_is_not_sent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_numbered_anew_keeps_its_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_was_given_to_others_is_known, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_nobody_began_is_no_attempt, set_up, tear_down),
