@@ -143,10 +143,13 @@ class Deaths:
         f.until(stopped_in_the_middle, f'{name} has a task in hand')
         f.hosts[name].cut()
         f.until(lambda: hub.count('event=given_up') > given_up, f'{name} is given up')
+        ups = hub.count(f'event=link_up peer={name}')
         f.hosts[name].mend()
         for part in workers:
             part.process.send_signal(signal.SIGCONT)
         f.until_came(f.given)
+        # Others have done all that. If it were cut off again before it is back, there would be nothing to give up.
+        f.until(lambda: hub.count(f'event=link_up peer={name}') > ups, f'{name} is back')
 
     def excuses(self):
         """The hub says itself whom it has given up, which it may of one that was too slow, too."""
