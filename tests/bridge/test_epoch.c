@@ -303,6 +303,20 @@ static void one_that_comes_back_in_time_keeps_them(void **state)
 	assert_int_equal(waiting(), 1);
 }
 
+/* Of another run, whatever its number is: what it says of that is not what is in flight now. */
+static void another_epoch_is_not_resumed(void **state)
+{
+	(void)state;
+	take_two();
+	link_down(t.l, t.now_ns);
+	t.epoch++;
+	hello();
+	ask(1, "q");
+	assert_int_equal(t.result, WIRE_STALE);
+	assert_int_equal(t.epoch, EPOCH);
+	assert_int_equal(waiting(), 3);
+}
+
 /* Each time it says hello, and never gets so far as to carry its stream again. */
 static void one_that_comes_and_goes_is_given_up(void **state)
 {
@@ -433,6 +447,7 @@ int main(void)
 			one_that_comes_and_goes_is_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			one_that_does_not_tell_what_it_owes_is_given_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_epoch_is_not_resumed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_no_number_is_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_streams_take_no_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -289,6 +289,40 @@ static void what_comes_late_is_passed_over(void **state)
 	sq_close(q);
 }
 
+static void come_back_stale(uint8_t instance)
+{
+	struct wire_frame hello = {.type = WIRE_HELLO,
+		.hello = {.lowest = 1, .highest = 1, .instance = {instance}, .heartbeat_ms = 1000}};
+	struct wire_frame answer = {.type = WIRE_OPENED,
+		.stream = 1,
+		.opened = {
+			.result = WIRE_STALE, .epoch = 9, .max_message = 64, .capacity = WINDOW}};
+
+	link_down(t.l, 1);
+	link_up(t.l, 1);
+	say(&hello);
+	assert_int_equal(hear_settled(), 0);
+	say(&answer);
+}
+
+/* A hub that has given up on us has given our tasks to others; one that has lost its memory has not. */
+static void tasks_of_a_hub_that_is_gone_are_kept(void **state)
+{
+	struct sq_stat st;
+
+	(void)state;
+	make(64);
+	begin_pull();
+	say_batch(1, 2);
+	come_back_stale(3);
+	assert_int_equal(sq_look(t.queue, &st), 0);
+	assert_int_equal(st.depth, 2);
+	say_batch(3, 2);
+	come_back_stale(3);
+	assert_int_equal(sq_look(t.queue, &st), 0);
+	assert_int_equal(st.depth, 2);
+}
+
 /* How many messages are said, and the first one's number. */
 static unsigned hear_messages(uint64_t *ret_first)
 {
@@ -388,6 +422,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_the_queue_never_takes_ends_the_stream, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_comes_late_is_passed_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			tasks_of_a_hub_that_is_gone_are_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			another_queue_over_there_is_numbered_anew, set_up, tear_down),
 	};

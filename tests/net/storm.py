@@ -116,7 +116,9 @@ class Deaths:
         f, name = self.f, self.f.chance.choice(self.f.leaves)
         f.parts['collector'].process.send_signal(signal.SIGSTOP)
         f.producers(['hub'], numbers)
-        f.until(lambda: sum(f.stat(name, 'cq')[0][:2]) >= RESULTS_MAX // 2, f'{name} has results')
+        # It may have died just before, and not have made its queues again.
+        f.until(lambda: f.stat(name, 'cq')[0] and sum(f.stat(name, 'cq')[0][:2]) >= RESULTS_MAX // 2,
+                f'{name} has results')
         self.host(name)
         f.parts['collector'].process.send_signal(signal.SIGCONT)
         f.until_came(f.given)
@@ -131,7 +133,7 @@ class Deaths:
         def stopped_in_the_middle():
             for part in workers:
                 part.process.send_signal(signal.SIGSTOP)
-            if any(f.stat(name, 'pq')[0][:2]):
+            if f.stat(name, 'pq')[0] and any(f.stat(name, 'pq')[0][:2]):
                 return True
             for part in workers:
                 part.process.send_signal(signal.SIGCONT)
