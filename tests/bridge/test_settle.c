@@ -220,6 +220,8 @@ static void waits_for_none_of_which_there_is_no_queue(void **state)
 /* A mark of a queue that was removed says nothing of the one made after it. */
 static void another_queue_is_marked_anew(void **state)
 {
+	struct sq *q;
+
 	(void)state;
 	t.push[0].sender = sender_of(t.c1, t.l1, 0);
 	t.push[1].sender = sender_of(t.c2, t.l2, 0);
@@ -238,6 +240,10 @@ static void another_queue_is_marked_anew(void **state)
 	t.push[0].sender = sender_of(t.c1, t.l1, 0);
 	assert_int_equal(scan(), 0);
 	carry(t.push[0].sender);
+	/* What comes after the mark is not waited for, though it is below where the old one was. */
+	assert_int_equal(sq_open(&q, t.c1), 0);
+	assert_int_equal(sq_put(q, "later", 5, SQ_NOWAIT), 0);
+	sq_close(q);
 	assert_int_equal(scan(), 6);
 }
 
