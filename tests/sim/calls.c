@@ -113,14 +113,6 @@ int sim_bind(struct sq *q, uint64_t key, uint64_t *ret)
 	return r;
 }
 
-int sim_held(struct sq *q, struct sq_lease *ret, int n)
-{
-	DURING(OP_OPEN, int, sq_held(q, ret, n));
-	if (r > 0)
-		sim.host[handle_of(q)->bridge->host].bridge.taking_up = true;
-	return r;
-}
-
 int sim_last_put(struct sq *q, uint64_t *ret)
 {
 	DURING(OP_OPEN, int, sq_last_put(q, ret));
@@ -165,6 +157,19 @@ static uint64_t known(const void *data, size_t len)
 	if (m == NO_MESSAGE)
 		sim_fail("a message of %zu bytes that nobody made", len);
 	return m == NO_MESSAGE ? 0 : m;
+}
+
+int sim_held(struct sq *q, struct sq_lease *ret, int n)
+{
+	const struct handle *h = handle_of(q);
+
+	DURING(OP_OPEN, int, sq_held(q, ret, n));
+	if (r > 0)
+		sim.host[h->bridge->host].bridge.taking_up = true;
+	/* Whoever died while he took them back had them, and we had not heard of it. */
+	for (int i = 0; i < r && i < n && !hubs(h) && !h->sending; i++)
+		books_held(h->leaf, known(ret[i].data, ret[i].len));
+	return r;
 }
 
 int sim_lease_id(struct sq *q, uint64_t id, struct sq_lease *ret)
