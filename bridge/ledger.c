@@ -174,9 +174,12 @@ static int used(int fd, uint32_t entries, uint32_t *ret)
 static int resize(int fd, uint32_t wanted, uint32_t *entries)
 {
 	uint32_t least;
-	int r = used(fd, *entries, &least);
+	int r;
 
-	if (r < 0 || wanted == *entries)
+	if (wanted == *entries)
+		return 0;
+	r = used(fd, *entries, &least);
+	if (r < 0)
 		return r;
 	if (wanted < least)
 		wanted = least;
