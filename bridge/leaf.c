@@ -42,20 +42,10 @@ struct leaf {
 
 static void try(void *ctx);
 
-static const struct config_stream *stream_of(
-	const struct daemon *d, const char *queue, enum wire_direction direction)
-{
-	for (uint32_t i = 0; i < d->config->streams; i++)
-		if (d->config->stream[i].direction == direction &&
-			strcmp(d->config->stream[i].queue, queue) == 0)
-			return &d->config->stream[i];
-	return NULL;
-}
-
 bool leaf_absent(void *context, const char *queue)
 {
 	const struct daemon *d = ((struct peer *)context)->daemon;
-	const struct config_stream *s = stream_of(d, queue, WIRE_PUSH);
+	const struct config_stream *s = config_share(d->config, queue, WIRE_PUSH);
 	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2];
 	struct link_end none = {0};
 
@@ -105,7 +95,7 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 {
 	struct peer *p = context;
 	struct daemon *d = p->daemon;
-	const struct config_stream *s = stream_of(d, queue, direction);
+	const struct config_stream *s = config_share(d->config, queue, direction);
 	struct sq_config config = {.capacity = opened->capacity,
 		.max_message = opened->max_message == MESSAGE_DEFAULT ? 0 : opened->max_message,
 		.small_message = opened->small,
@@ -134,31 +124,22 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 }
 
 /* A pause must not be what makes the hub give up on us. */
-static int64_t longest_pause(const struct daemon *d, const struct leaf *leaf)
-{
-	int64_t max = (int64_t)d->config->retry_max_ns;
-	int64_t patience = link_patience_ms(leaf->peer->link) * (int64_t)1000000 / PATIENCE_PART;
-
-	if (patience > 0 && patience < max)
-		max = patience;
-	return max < RETRY_MIN_NS ? RETRY_MIN_NS : max;
-}
-
-/* A key that was good may be again; but not at the price of being given up. */
-static int64_t refused_pause(const struct leaf *leaf, int64_t pause)
+static int64_t in_time(const struct leaf *leaf, int64_t pause)
 {
 	int64_t patience = link_patience_ms(leaf->peer->link) * (int64_t)1000000 / PATIENCE_PART;
-	int64_t longest = patience > 0 && patience < RETRY_REFUSED_NS ? patience : RETRY_REFUSED_NS;
 
-	return pause < longest ? longest : pause;
+	return patience > 0 && patience < pause ? patience : pause;
 }
 
 /* Not all leaves at once, when a hub comes back: somewhere in the second half of the pause. */
 static void later(struct daemon *d, bool refused)
 {
 	struct leaf *leaf = d->role;
-	int64_t max = longest_pause(d, leaf), pause, asked;
+	int64_t max = in_time(leaf, (int64_t)d->config->retry_max_ns), pause, asked;
+	int64_t refused_ns = in_time(leaf, RETRY_REFUSED_NS);
 
+	if (max < RETRY_MIN_NS)
+		max = RETRY_MIN_NS;
 	leaf->pause_ns = leaf->pause_ns ? leaf->pause_ns * 2 : RETRY_MIN_NS;
 	if (leaf->pause_ns > max)
 		leaf->pause_ns = max;
@@ -167,8 +148,9 @@ static void later(struct daemon *d, bool refused)
 	asked = link_retry_after_ms(leaf->peer->link) * (int64_t)1000000;
 	if (pause < asked)
 		pause = asked < max ? asked : max;
-	if (refused)
-		pause = refused_pause(leaf, pause);
+	/* A key that was good may be again. */
+	if (refused && pause < refused_ns)
+		pause = refused_ns;
 	loop_timer_set(d->loop, &leaf->retry, pause, try, d);
 }
 

@@ -465,7 +465,7 @@ uint32_t link_retry_after_ms(const struct link *l)
 bool link_denied(const struct link *l)
 {
 	for (unsigned i = 0; i < l->count; i++)
-		if (l->streams[i]->flowed || !l->streams[i]->denied)
+		if (l->streams[i]->flowed_ns || !l->streams[i]->denied)
 			return false;
 	return l->count > 0;
 }

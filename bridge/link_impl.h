@@ -41,11 +41,11 @@ struct stream {
 	const char *error_text;
 	uint64_t part_offset; /* of the next message, if it goes in parts */
 	int64_t retry_ns, touched_ns, lease_time;
-	int64_t flowed_ns; /* the hub's, of a pull: when it last flowed, or was found in a ledger */
-	bool given_up;     /* since then */
-	bool drained;      /* its queue is shut down and empty, and that was told */
-	bool flowed;       /* the leaf's: it did, in some connection */
-	bool denied;       /* the leaf's: the hub said last that our key may not have it */
+	/* When it last flowed; at the hub, of one that never did, when it was found or first opened. */
+	int64_t flowed_ns;
+	bool given_up; /* since then */
+	bool drained;  /* its queue is shut down and empty, and that was told */
+	bool denied;   /* the leaf's: the hub said last that our key may not have it */
 };
 
 struct link {

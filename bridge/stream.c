@@ -300,7 +300,7 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 	st->acked = UINT64_MAX;
 	r = st->direction == WIRE_PULL ? opened_pull(l, st, f) : opened_push(l, st, f);
 	st->state = STREAM_FLOWING;
-	st->flowed = true;
+	stream_flowed(st, now_ns);
 	return r;
 }
 
