@@ -157,31 +157,55 @@ static void large_messages_go_both_ways(void **state)
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
 }
 
+/* A worker of the leaf's, in this process. */
+struct worker {
+	struct sq *pq, *cq;
+	struct sq_lease task;
+};
+
+/* Both daemons run, there are n tasks, and it has one of them in hand. */
+static void take_one_of(
+	struct worker *ret, struct daemon_run *hub, struct daemon_run *leaf, uint32_t n)
+{
+	pid_t producer;
+
+	make_queues(1024);
+	hub_start_with(hub, WORDS(NULL));
+	leaf_start_with(leaf, WORDS(NULL));
+	producer = producer_start(0, n - 1, SIZE);
+	assert_int_equal(waitpid(producer, NULL, 0), producer);
+	free(expect_line(hub, "event=stream_open"));
+	while (sq_open(&ret->pq, leaf_queue("pq")) < 0)
+		nap_ms(5);
+	while (sq_open(&ret->cq, leaf_queue("cq")) < 0)
+		nap_ms(5);
+	assert_int_equal(sq_lease(ret->pq, &ret->task, (int64_t)WAIT_S * 1000000000), 0);
+}
+
+static void do_it(struct worker *w)
+{
+	assert_int_equal(sq_put(w->cq, w->task.data, w->task.len, SQ_FOREVER), 0);
+	assert_int_equal(sq_ack(w->pq, &w->task), 0);
+}
+
+static void leave(struct worker *w)
+{
+	sq_close(w->pq);
+	sq_close(w->cq);
+}
+
 /* What no worker has begun goes back; what one has is waited for. */
 static void a_leaf_that_drains_leaves_nothing_in_flight(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
-	struct sq_lease task;
-	pid_t producer;
-	struct sq *pq, *cq;
+	struct worker w;
 
-	make_queues(1024);
-	hub_start_with(&hub, WORDS(NULL));
-	leaf_start_with(&leaf, WORDS(NULL));
-	producer = producer_start(0, 99, SIZE);
-	assert_int_equal(waitpid(producer, NULL, 0), producer);
-	free(expect_line(&hub, "event=stream_open"));
-	while (sq_open(&pq, leaf_queue("pq")) < 0)
-		nap_ms(5);
-	while (sq_open(&cq, leaf_queue("cq")) < 0)
-		nap_ms(5);
-	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	take_one_of(&w, &hub, &leaf, 100);
 	assert_int_equal(kill(leaf.pid, SIGTERM), 0);
 	free(expect_line(&leaf, "event=draining"));
 	nap_ms(200);
 	assert_int_equal(waitpid(leaf.pid, NULL, WNOHANG), 0); /* it waits for the worker */
-	assert_int_equal(sq_put(cq, task.data, task.len, SQ_FOREVER), 0);
-	assert_int_equal(sq_ack(pq, &task), 0);
+	do_it(&w);
 	assert_int_equal(daemon_code(&leaf), 0);
 	assert_int_equal(leased(hub_queue("pq")), 0);
 	assert_int_equal(depth(hub_queue("pq")), 99);
@@ -189,35 +213,22 @@ static void a_leaf_that_drains_leaves_nothing_in_flight(void **state)
 	assert_int_equal(depth(hub_queue("cq")), 1);
 	assert_int_equal(count_lines(&leaf, "drain_timeout"), 0);
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
-	sq_close(pq);
-	sq_close(cq);
+	leave(&w);
 }
 
 /* Its hub goes while it drains, and comes back: what a worker has in hand still comes to its end. */
 static void a_leaf_that_drains_waits_for_its_hub(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
-	struct sq_lease task;
-	pid_t producer;
-	struct sq *pq, *cq;
+	struct worker w;
 
-	make_queues(1024);
-	hub_start_with(&hub, WORDS(NULL));
-	leaf_start_with(&leaf, WORDS(NULL));
-	producer = producer_start(0, 0, SIZE);
-	assert_int_equal(waitpid(producer, NULL, 0), producer);
-	while (sq_open(&pq, leaf_queue("pq")) < 0)
-		nap_ms(5);
-	while (sq_open(&cq, leaf_queue("cq")) < 0)
-		nap_ms(5);
-	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	take_one_of(&w, &hub, &leaf, 1);
 	assert_int_equal(kill(leaf.pid, SIGTERM), 0);
 	free(expect_line(&leaf, "event=draining"));
 	assert_int_equal(daemon_stop(&hub, SIGKILL), -SIGKILL);
 	free(expect_line(&leaf, "event=link_down"));
 	free(expect_line(&leaf, "event=not_connected"));
-	assert_int_equal(sq_put(cq, task.data, task.len, SQ_FOREVER), 0);
-	assert_int_equal(sq_ack(pq, &task), 0);
+	do_it(&w);
 	hub_start_with(&hub, WORDS(NULL));
 	assert_int_equal(daemon_code(&leaf), 0);
 	assert_int_equal(count_lines(&leaf, "drain_timeout"), 0);
@@ -225,39 +236,25 @@ static void a_leaf_that_drains_waits_for_its_hub(void **state)
 	assert_int_equal(depth(hub_queue("pq")), 0);
 	assert_int_equal(depth(hub_queue("cq")), 1);
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
-	sq_close(pq);
-	sq_close(cq);
+	leave(&w);
 }
 
 /* A hub that drains takes the results of what is under way. */
 static void a_hub_that_drains_waits_for_results(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
-	struct sq_lease task;
-	pid_t producer;
-	struct sq *pq, *cq;
+	struct worker w;
 
-	make_queues(1024);
-	hub_start_with(&hub, WORDS(NULL));
-	leaf_start_with(&leaf, WORDS(NULL));
-	producer = producer_start(0, 0, SIZE);
-	assert_int_equal(waitpid(producer, NULL, 0), producer);
-	while (sq_open(&pq, leaf_queue("pq")) < 0)
-		nap_ms(5);
-	while (sq_open(&cq, leaf_queue("cq")) < 0)
-		nap_ms(5);
-	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
+	take_one_of(&w, &hub, &leaf, 1);
 	assert_int_equal(kill(hub.pid, SIGTERM), 0);
 	free(expect_line(&leaf, "event=peer_drains"));
-	assert_int_equal(sq_put(cq, task.data, task.len, SQ_FOREVER), 0);
-	assert_int_equal(sq_ack(pq, &task), 0);
+	do_it(&w);
 	assert_int_equal(daemon_code(&hub), 0);
 	assert_int_equal(count_lines(&hub, "drain_timeout"), 0);
 	assert_int_equal(leased(hub_queue("pq")), 0);
 	assert_int_equal(depth(hub_queue("cq")), 1);
 	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
-	sq_close(pq);
-	sq_close(cq);
+	leave(&w);
 }
 
 /* Its tasks go to others: after the time for it, or as soon as its key is gone. */

@@ -135,6 +135,19 @@ static void what_others_put_into_a_remade_queue_stays(void **state)
 	stop_both(&hub, &leaf);
 }
 
+/* Both run, and the hub shares xq, in which is a message, as a file says; there is another queue. */
+static void share_xq(struct daemon_run *hub, struct daemon_run *leaf)
+{
+	make(hub_queue("pq"));
+	make(hub_queue("cq"));
+	make(hub_queue("xq"));
+	make(hub_queue("other"));
+	scratch_write("hub.conf", 0600, "share = xq:pull\n");
+	hub_start_with(hub, WORDS("--config", "hub.conf"));
+	leaf_start_with(leaf, WORDS("--pull", "xq"));
+	put(hub_queue("xq"), "one");
+}
+
 /* What is in flight is of the queue that a share has here: so another one has to wait. */
 static void a_reload_leaves_a_share_its_queue(void **state)
 {
@@ -142,14 +155,7 @@ static void a_reload_leaves_a_share_its_queue(void **state)
 	struct sq *xq;
 	char got[8];
 
-	make(hub_queue("pq"));
-	make(hub_queue("cq"));
-	make(hub_queue("xq"));
-	make(hub_queue("other"));
-	scratch_write("hub.conf", 0600, "share = xq:pull\n");
-	hub_start_with(&hub, WORDS("--config", "hub.conf"));
-	leaf_start_with(&leaf, WORDS("--pull", "xq"));
-	put(hub_queue("xq"), "one");
+	share_xq(&hub, &leaf);
 	ask_for_one(leaf_queue("xq"));
 	scratch_write("hub.conf", 0600, "share = xq=other:pull\n");
 	assert_int_equal(kill(hub.pid, SIGHUP), 0);
@@ -173,14 +179,7 @@ static void a_share_that_comes_back_elsewhere_gives_back(void **state)
 	struct sq_lease task;
 	struct sq *xq;
 
-	make(hub_queue("pq"));
-	make(hub_queue("cq"));
-	make(hub_queue("xq"));
-	make(hub_queue("other"));
-	scratch_write("hub.conf", 0600, "share = xq:pull\n");
-	hub_start_with(&hub, WORDS("--config", "hub.conf"));
-	leaf_start_with(&leaf, WORDS("--pull", "xq"));
-	put(hub_queue("xq"), "one");
+	share_xq(&hub, &leaf);
 	while (sq_open(&xq, leaf_queue("xq")) < 0)
 		nap_ms(5);
 	assert_int_equal(sq_lease(xq, &task, (int64_t)WAIT_S * 1000000000), 0);

@@ -79,10 +79,16 @@ static void say_batch(uint64_t first, uint32_t n)
 	assert_int_equal(used, len);
 }
 
-/* Until it has nothing to say: how many messages it says are settled. */
-static uint64_t hear_settled(void)
+/* What it says, until it has nothing more to say. */
+struct said {
+	uint64_t settled;         /* messages */
+	uint64_t messages, first; /* that it sends, and the first one's number */
+	unsigned error;           /* the code of the last, of a stream */
+};
+
+static struct said hear(void)
 {
-	uint64_t sum = 0;
+	struct said said = {0};
 	size_t len;
 
 	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
@@ -91,9 +97,15 @@ static uint64_t hear_settled(void)
 
 			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
 			for (uint32_t i = 0; f.type == WIRE_SETTLE && i < f.ranges.count; i++)
-				sum += wire_range_at(&f.ranges, i).count;
+				said.settled += wire_range_at(&f.ranges, i).count;
+			if (f.type == WIRE_BATCH) {
+				said.first = said.messages ? said.first : f.batch.first;
+				said.messages += f.batch.count;
+			}
+			if (f.type == WIRE_ERROR && f.stream)
+				said.error = f.error.code;
 		}
-	return sum;
+	return said;
 }
 
 static int opened(void *context, struct link *l, enum wire_direction direction, const char *queue,
@@ -141,7 +153,7 @@ static void begin_pull(void)
 	assert_int_equal(link_add(t.l, WIRE_PULL, "q", &end), 0);
 	link_up(t.l, 1);
 	say(&hello);
-	assert_int_equal(hear_settled(), 0); /* and it asks for its stream */
+	assert_int_equal(hear().settled, 0); /* and it asks for its stream */
 	say(&answer);
 }
 
@@ -163,7 +175,7 @@ static void each_settle_is_told(void **state)
 	for (unsigned i = 0; i < WINDOW; i += 2)
 		assert_int_equal(sq_ack(q, &task[i]), 0);
 	(void)link_tick(t.l, 1, &dead);
-	assert_int_equal(hear_settled(), WINDOW / 2);
+	assert_int_equal(hear().settled, WINDOW / 2);
 	sq_close(q);
 }
 
@@ -209,25 +221,8 @@ static void what_came_back_hides_none_that_is_done(void **state)
 		assert_int_equal(sq_nack(q, &task[i]), 0);
 	for (int64_t now_ns = 1; now_ns < 2000000000; now_ns += 10000000)
 		(void)link_tick(t.l, now_ns, &dead);
-	assert_int_equal(hear_settled(), 1);
+	assert_int_equal(hear().settled, 1);
 	sq_close(q);
-}
-
-/* What it says of its streams: the code of the last error. */
-static unsigned hear_error(void)
-{
-	unsigned code = 0;
-	size_t len;
-
-	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
-		for (size_t at = 0, n; at < len; at += n) {
-			struct wire_frame f;
-
-			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
-			if (f.type == WIRE_ERROR && f.stream)
-				code = f.error.code;
-		}
-	return code;
 }
 
 /* It waits for room, and when there is some, the queue does not take it: the peer is told. */
@@ -249,7 +244,7 @@ static void what_the_queue_never_takes_ends_the_stream(void **state)
 	assert_int_equal(wire_batch_add(&b, large, sizeof(large), 1), 0);
 	len = wire_batch_end(&b);
 	assert_int_equal(link_input(t.l, t.buf, len, 1, &used), 0);
-	assert_int_equal(hear_error(), 0);
+	assert_int_equal(hear().error, 0);
 
 	assert_int_equal(sq_open(&q, t.queue), 0);
 	for (unsigned i = 0; i < 2; i++) {
@@ -257,7 +252,7 @@ static void what_the_queue_never_takes_ends_the_stream(void **state)
 		assert_int_equal(sq_ack(q, &task), 0);
 	}
 	(void)link_tick(t.l, 2, &dead);
-	assert_int_equal(hear_error(), WIRE_E_TOO_LARGE);
+	assert_int_equal(hear().error, WIRE_E_TOO_LARGE);
 	assert_int_equal(sq_lease(q, &task, SQ_NOWAIT), 0); /* the third is there */
 	sq_close(q);
 }
@@ -279,9 +274,9 @@ static void what_comes_late_is_passed_over(void **state)
 	assert_int_equal(sq_open(&q, t.queue), 0);
 	assert_int_equal(sq_shutdown(q, false), 0);
 	say_batch(1, 1);
-	assert_int_equal(hear_error(), WIRE_E_CLOSED);
+	assert_int_equal(hear().error, WIRE_E_CLOSED);
 	(void)link_tick(t.l, 3000000000, &dead);
-	assert_int_equal(hear_settled(), 0); /* and it asks for its stream */
+	assert_int_equal(hear().settled, 0); /* and it asks for its stream */
 	say_batch(1, 1);
 	say(&answer);
 	assert_int_equal(sq_stat(q, &st), 0);
@@ -301,7 +296,7 @@ static void come_back_stale(uint8_t instance)
 	link_down(t.l, 1);
 	link_up(t.l, 1);
 	say(&hello);
-	assert_int_equal(hear_settled(), 0);
+	assert_int_equal(hear().settled, 0);
 	say(&answer);
 }
 
@@ -323,25 +318,6 @@ static void tasks_of_a_hub_that_is_gone_are_kept(void **state)
 	assert_int_equal(st.depth, 2);
 }
 
-/* How many messages are said, and the first one's number. */
-static unsigned hear_messages(uint64_t *ret_first)
-{
-	unsigned messages = 0;
-	size_t len;
-
-	while ((len = link_output(t.l, t.buf, OUTPUT, 1)) > 0)
-		for (size_t at = 0, n; at < len; at += n) {
-			struct wire_frame f;
-
-			assert_int_equal(wire_next(t.buf + at, len - at, &f, &n, NULL), 0);
-			if (f.type == WIRE_BATCH && messages == 0)
-				*ret_first = f.batch.first;
-			if (f.type == WIRE_BATCH)
-				messages += f.batch.count;
-		}
-	return messages;
-}
-
 static void open_push(uint64_t received, uint64_t identity)
 {
 	struct wire_frame hello = {.type = WIRE_HELLO,
@@ -355,11 +331,9 @@ static void open_push(uint64_t received, uint64_t identity)
 	struct wire_frame credit = {.type = WIRE_CREDIT,
 		.stream = 1,
 		.credit = {.sequence = received + 100, .bytes = 1 << 20}};
-	uint64_t first;
-
 	link_up(t.l, 1);
 	say(&hello);
-	(void)hear_messages(&first);
+	(void)hear();
 	say(&answer);
 	say(&credit);
 }
@@ -377,7 +351,7 @@ static void another_queue_over_there_is_numbered_anew(void **state)
 	struct wire_frame ack = {.type = WIRE_ACK, .stream = 1, .received = 3};
 	struct link_end end = {.max_message = 64, .capacity = 64};
 	struct sq_stat st;
-	uint64_t first;
+	struct said said;
 	struct sq *q;
 
 	(void)state;
@@ -390,23 +364,27 @@ static void another_queue_over_there_is_numbered_anew(void **state)
 	assert_int_equal(link_add(t.l, WIRE_PUSH, "q", &end), 0);
 
 	open_push(0, 71);
-	assert_int_equal(hear_messages(&first), 5);
-	assert_int_equal(first, 1);
+	said = hear();
+	assert_int_equal(said.messages, 5);
+	assert_int_equal(said.first, 1);
 	say(&ack);
 	link_down(t.l, 1);
 	open_push(3, 71);
-	assert_int_equal(hear_messages(&first), 2);
-	assert_int_equal(first, 4);
+	said = hear();
+	assert_int_equal(said.messages, 2);
+	assert_int_equal(said.first, 4);
 	link_down(t.l, 1);
 	open_push(4, 72); /* four of others */
-	assert_int_equal(hear_messages(&first), 2);
-	assert_int_equal(first, 5);
+	said = hear();
+	assert_int_equal(said.messages, 2);
+	assert_int_equal(said.first, 5);
 	assert_int_equal(sq_stat(q, &st), 0);
 	assert_int_equal(st.leased, 2);
 	link_down(t.l, 1);
 	open_push(5, 72);
-	assert_int_equal(hear_messages(&first), 1);
-	assert_int_equal(first, 6);
+	said = hear();
+	assert_int_equal(said.messages, 1);
+	assert_int_equal(said.first, 6);
 	assert_int_equal(sq_stat(q, &st), 0);
 	assert_int_equal(st.leased, 1);
 	sq_close(q);
