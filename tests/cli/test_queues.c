@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "layout.h"
+#include "segment/layout.h"
 #include "run.h"
 #include "sq.h"
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "segment/name.h"
 #include "watch.h"
 
 const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "journal", "bitmap",

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "handle.h"
+#include "ops/handle.h"
 
 #define CHILDREN_MAX 2048
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 
 /*
  * What a child can do with a handle that came to it through fork(): nothing, in no public call, and

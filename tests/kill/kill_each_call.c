@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 
 /*
  * Each call, a hundred times: a child does nothing but that call (and what must come before it) and

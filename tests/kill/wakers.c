@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "traced.h"
 
 /*
@@ -192,7 +192,7 @@ static void be_waker(const struct scene *s)
 	struct sq *h = crew_open("wakers");
 
 	s->prepare(h);
-	shared->base = (uint64_t)(uintptr_t)h->base;
+	shared->base = (uint64_t)(uintptr_t)h->ring.base;
 	traced_me();
 	s->wake(h);
 	crew_die("%s: nobody was to be woken", s->name);
@@ -214,7 +214,7 @@ static void be_sleeper(const struct scene *s)
 
 static bool armed(const struct sq *h, const struct scene *s)
 {
-	return sqi_look32((sqi_u32 *)(h->base + s->event)) & 1;
+	return sqi_look32((sqi_u32 *)(h->ring.base + s->event)) & 1;
 }
 
 /* All that is left, whoever put it; then the queue must be whole. */

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "member/join.h"
+#include "member/reclaim.h"
+#include "member/removal.h"
+#include "member/upkeep.h"
+#include "ring/lease_time.h"
+#include "ring/returned.h"
+#include "segment/closed.h"
 #include "share.h"
 #include "state.h"
 
@@ -14,7 +21,7 @@
 #define A_WHILE_NS     15000000      /* more than one tick */
 #define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
 #define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
-#define MUTABLE        offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
+#define MUTABLE        offsetof(struct sq, ring.cells) /* of a handle */
 
 struct world world;
 
@@ -35,14 +42,14 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	int r;
 
 	memset(h, 0, sizeof(*h));
-	h->g = world.segment[file].g;
-	h->base = world.segment[file].memory;
-	h->fd = kernel_fd(who, file);
-	h->ino = file;
-	h->tag = 1 + file * ACTORS + who;
+	h->ring.g = world.segment[file].g;
+	h->ring.base = world.segment[file].memory;
+	h->file.fd = kernel_fd(who, file);
+	h->file.ino = file;
+	h->file.tag = 1 + file * ACTORS + who;
 	r = sqi_handle_init(h, key, world.scenario->grace ? GRACE_NS : SQ_FOREVER);
-	h->counted = true;
-	h->fuel = 1 << 30;
+	h->member.counted = true;
+	h->member.fuel = 1 << 30;
 	return r;
 }
 
@@ -69,8 +76,9 @@ static int join(unsigned who)
 static void leave(unsigned who)
 {
 	for (unsigned file = 0; file < SEGMENTS; file++)
-		if (world.handle[file][who].slot) {
-			sqi_leave_party(&world.handle[file][who]);
+		if (world.handle[file][who].ring.slot) {
+			sq_abort(&world.handle[file][who]);
+			sqi_leave_party(&world.handle[file][who].member);
 			kernel_unlock(who, file);
 		}
 	world.hand[who] = (struct hand){0};
@@ -225,7 +233,6 @@ void world_reset(const struct scenario *s)
 		for (unsigned file = 0; file < SEGMENTS; file++)
 			state_add_region(REGION_PRIVATE, i, &world.handle[file][i],
 				file && !s->max_attempts ? 0 : MUTABLE);
-		state_add_region(REGION_PRIVATE, i, &handle(i)->id, sizeof(handle(i)->id));
 		state_add_region(REGION_PRIVATE, i, &world.hand[i], sizeof(struct hand));
 	}
 	if (explorer.failure)
@@ -464,16 +471,16 @@ static void translate(enum op_kind kind, struct result *r)
 }
 
 /* Nobody lives in this queue but those who collect it; the auditor does not count. */
-static bool nobody_else(const struct sq *h)
+static bool nobody_else(const struct sqi_member *m)
 {
-	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
-		bool counts = id != 0 && id != handle(AUDITOR)->id;
+	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
+		uint64_t id = sqi_look(&sqi_slot(m->ring, n)->id);
+		bool counts = id != 0 && id != handle(AUDITOR)->member.id;
 
 		for (unsigned i = 0; i < explorer.count; i++)
 			counts &= world.scenario->ops[i][0].kind != OP_COLLECT ||
-				  id != handle(i)->id;
-		if (counts && !sqi_is_dead(h, id))
+				  id != handle(i)->member.id;
+		if (counts && !sqi_is_dead(m, id))
 			return false;
 	}
 	return true;
@@ -488,9 +495,9 @@ static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, 
 	struct hand *hand = &world.hand[who];
 	bool back;
 
-	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->slot)
+	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->ring.slot)
 		return;
-	back = sqi_peek(&handle(who)->slot->redelivered) != redelivered;
+	back = sqi_peek(&handle(who)->ring.slot->redelivered) != redelivered;
 	if ((op->kind == OP_GET || op->kind == OP_LEASE) && back && hand->was_back &&
 		(waited & spec_surely_queued()))
 		explore_fail("a redelivery came before the ring's turn");
@@ -528,7 +535,7 @@ void world_call(unsigned who, const struct op *op)
 		op->value > world.scenario->filled && !world.hand[who].id)
 		return; /* it could not put it */
 	if (is_taking(op->kind)) {
-		redelivered = sqi_peek(&handle(who)->slot->redelivered);
+		redelivered = sqi_peek(&handle(who)->ring.slot->redelivered);
 		waited = spec_surely_queued();
 	}
 	spec_begin(who, call_of[op->kind], count, value);
@@ -566,16 +573,16 @@ void world_call(unsigned who, const struct op *op)
 		settle(who, op, &r);
 		break;
 	case OP_RECOVER:
-		r.done = sqi_rescue(handle(who)) >= 0;
+		r.done = sqi_rescue(&handle(who)->member) >= 0;
 		break;
 	case OP_SLICE:
 		run.now_ns += SLICE_NS_APART;
-		sqi_rescue_now_and_then(handle(who));
+		sqi_rescue_now_and_then(&handle(who)->member);
 		r.done = 1;
 		break;
 	case OP_SWEEP:
-		sqi_due_sweep(handle(who), 0, handle(who)->mask + 1);
-		sqi_back_sweep(handle(who), 0, handle(who)->mask + 1);
+		sqi_due_sweep(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
+		sqi_back_sweep(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
 		r.done = 1;
 		break;
 	case OP_EXPIRE:
@@ -594,12 +601,12 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_JOIN:
 		r.count = (unsigned)-join(who);
-		if (r.count == 0 && sqi_stays(handle(who)) < 0)
+		if (r.count == 0 && sqi_stays(&handle(who)->member) < 0)
 			leave(who);
 		r.done = 1;
 		break;
 	case OP_COLLECT:
-		world.hand[who].collected = sqi_remove_if(handle(who), nobody_else);
+		world.hand[who].collected = sqi_remove_if(&handle(who)->member, nobody_else);
 		r.done = 1;
 		break;
 	case OP_GONE:

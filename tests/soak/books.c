@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cell.h"
-#include "handle.h"
+#include "ring/cell.h"
+#include "ops/handle.h"
 #include "soak.h"
 
 /*
@@ -104,13 +104,13 @@ void soak_open_books(struct soak *s, struct sq *const h[SOAK_ALL_QUEUES])
  */
 static void check_still(struct sq *h, const char *name, unsigned handles)
 {
-	uint8_t *seen = calloc(h->g.blocks + 1, 1);
+	uint8_t *seen = calloc(h->ring.g.blocks + 1, 1);
 	struct sq_stat st;
 
 	if (!seen)
 		crew_die("out of memory");
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		const struct sqi_cell *c = sqi_cell(h, i);
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		const struct sqi_cell *c = sqi_cell(&h->ring, i);
 		uint64_t w = sqi_look(&c->word);
 		enum sqi_state state = sqi_word_state(w);
 		struct sqi_ref ref;
@@ -122,13 +122,13 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 				name, i, (int)state, sqi_word_owner(w));
 		if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
 			continue;
-		if (!sqi_cell_block(h, c, &ref))
+		if (!sqi_cell_block(&h->ring, c, &ref))
 			crew_die("%s: the message in cell %" PRIu64 " has no block", name, i);
 		if (seen[ref.index]++)
 			crew_die("%s: two messages have block %" PRIu64, name, ref.index);
 	}
-	for (uint64_t i = 0; i < h->g.blocks; i++)
-		if ((sqi_look(&sqi_block(h, i)->word) & 1) != seen[i])
+	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
+		if ((sqi_look(&sqi_block(&h->ring, i)->word) & 1) != seen[i])
 			crew_die("%s: block %" PRIu64 " is %s", name, i,
 				seen[i] ? "a message's and free" : "lost: in use by nobody");
 	free(seen);

@@ -5,25 +5,11 @@
  * nothing of before; and a recoverer beside whom somebody comes, between any two of its steps.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
 #include "fixture.h"
-
-#include "recover.c"
+#include "steps.h"
 
 #define KEY  77
 #define HOUR (3600 * 1000 * MS)
-
-static long countdown;
-static void (*then)(void);
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
 
 static const struct sq_config eight = {
 	.capacity = 8, .participants = 4, .max_message = 4096, .block_memory = 1};
@@ -50,8 +36,8 @@ static struct sqi_slot *kept_slot(void)
 {
 	struct sqi_slot *found = NULL;
 
-	for (unsigned n = 0; n < a->g.in.participants; n++) {
-		struct sqi_slot *slot = sqi_slot(a, n);
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++) {
+		struct sqi_slot *slot = sqi_slot(&a->ring, n);
 
 		if (sqi_look(&slot->id) != 0 && sqi_is_kept(slot, sqi_look(&slot->id)))
 			found = slot;
@@ -135,8 +121,9 @@ static void test_too_late(void **state)
 	assert_int_equal(sq_recover(a), 0);
 	given_back();
 	/* Its place is anybody's. */
-	for (unsigned n = 0; n < a->g.in.participants; n++)
-		assert_true(sqi_slot(a, n) == a->slot || sqi_look(&sqi_slot(a, n)->id) == 0);
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++)
+		assert_true(sqi_slot(&a->ring, n) == a->ring.slot ||
+			    sqi_look(&sqi_slot(&a->ring, n)->id) == 0);
 	d = durable(KEY, HOUR);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	assert_int_not_equal(run_of(d), number);
@@ -377,9 +364,9 @@ static void test_places(void **state)
 		fx_die(d);
 	}
 	assert_int_equal(sq_open(&other, "a"), -EUSERS);
-	for (unsigned n = 0; n < a->g.in.participants; n++)
-		if (sqi_slot(a, n) != a->slot)
-			sqi_slot(a, n)->grace -= (uint64_t)HOUR;
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++)
+		if (sqi_slot(&a->ring, n) != a->ring.slot)
+			sqi_slot(&a->ring, n)->grace -= (uint64_t)HOUR;
 	other = fx_open("a");
 	fx_put(other, 5);
 	fx_get(a, 5);
@@ -466,7 +453,7 @@ static bool comes_at_step(long k, void (*event)(void), bool *ret_adopted)
 	came = NULL;
 	countdown = k;
 	then = event;
-	(void)sqi_rescue(a);
+	(void)sqi_rescue(&a->member);
 	more = countdown == 0;
 	countdown = 0;
 	if (!came)
@@ -535,7 +522,7 @@ static void test_died_again_at_every_step(void **state)
 		came = NULL;
 		countdown = k;
 		then = comes_and_dies;
-		(void)sqi_rescue(a);
+		(void)sqi_rescue(&a->member);
 		more = countdown == 0;
 		countdown = 0;
 		(void)sq_recover(a);

@@ -6,28 +6,10 @@
  * each access to shared memory.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
 #include "fixture.h"
+#include "steps.h"
 
 #include <setjmp.h>
-
-#include "cell.h"
-
-/* Names that are private to several files. */
-#define end due_end
-#include "due.c"
-#undef end
-#include "back.c"
-#include "cell.c"
-#include "front.c"
-#include "get.c"
-#include "lease.c"
-#include "next.c"
-#include "recover.c"
-#include "stat.c"
 
 #define ROUNDS_MAX 1000
 
@@ -37,41 +19,13 @@ static const struct sq_config timed = {.capacity = 4,
 	.block_memory = 1,
 	.lease_time = 3600 * 1000 * MS};
 
-static long countdown;
-static void (*then)(void);
-static jmp_buf killed;
-
 /* a is the one in whose call it happens. */
 static struct sq *a, *b, *c, *x;
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
-
-/* Run f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	assert_in_range(k, 1, ROUNDS_MAX);
-	countdown = k;
-	then = event;
-	f();
-	if (countdown == 0)
-		return true;
-	countdown = 0;
-	return false;
-}
-
-static void kill_here(void)
-{
-	longjmp(killed, 1);
-}
 
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
-	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_swap(&b->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static void all_free(void)
@@ -90,14 +44,14 @@ static void turn_the_ring(uint64_t v)
 
 static void a_sweeps(void)
 {
-	sqi_due_sweep(a, 0, a->mask + 1);
+	sqi_due_sweep(&a->ring, 0, a->ring.mask + 1);
 }
 
 /* And finds what a has ended, and not yet told anybody. */
 static void b_sweeps(void)
 {
-	sqi_due_sweep(b, 0, b->mask + 1);
-	sqi_back_sweep(b, 0, b->mask + 1);
+	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
+	sqi_back_sweep(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void given_on_and_settled(void)
@@ -160,7 +114,7 @@ static bool killed_in_sweep(long k)
 		fx_die(a);
 		return true;
 	}
-	sqi_due_sweep(a, 0, a->mask + 1);
+	sqi_due_sweep(&a->ring, 0, a->ring.mask + 1);
 	countdown = 0;
 	return false;
 }
@@ -300,7 +254,7 @@ static void a_leases(void)
 static void its_time_is_up(void)
 {
 	fx_overdue(b, 0);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
 }
 
 /*
@@ -414,7 +368,7 @@ static void test_search_met_by_a_nack(void **state)
 			fx_put(c, 7);
 			lease_of_c = fx_lease(c, 7);
 			/* A stale bit: of an earlier redelivery, and not yet cleared. */
-			sqi_back_announce(c, 0);
+			sqi_back_announce(&c->ring, 0);
 			gots = 0;
 			(void)at_step(first, c_nacks_and_b_gets, a_gets);
 			if (fx_state(b, 0) == SQI_BACK)
@@ -431,7 +385,7 @@ static void its_lease_time_goes_by(void)
 {
 	was_taken = fx_state(b, 0) == SQI_TAKEN;
 	fx_nap(3 * MS);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void a_gets_large(void)

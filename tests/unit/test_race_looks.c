@@ -6,20 +6,10 @@
  * those looks out and changing those orders (tests/mutations): nothing else noticed.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
 #include "fixture.h"
+#include "steps.h"
 
 #include <setjmp.h>
-
-#include "back.c"
-#include "cell.c"
-#include "front.c"
-#include "get.c"
-#include "journal.c"
-#include "next.c"
 
 #define GUARDED 2048
 #define LEN     300
@@ -28,48 +18,16 @@ static void step(void);
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 4, .max_message = 4096, .block_memory = 1};
 
-static long countdown;
-static void (*then)(void);
-static jmp_buf killed;
-
 /* a makes the call, b does what happens meanwhile, or sees what is left. */
 static struct sq *a, *b;
 
-static void step(void)
+/* The same, and the caller, a, dies there. */
+static bool a_dies_at_step(long k, void (*f)(void))
 {
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
-
-static void kill_here(void)
-{
-	longjmp(killed, 1);
-}
-
-/* f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	countdown = k;
-	then = event;
-	f();
-	if (countdown == 0)
-		return true;
-	countdown = 0;
-	return false;
-}
-
-/* The same, and the caller dies there. */
-static bool dies_at_step(long k, void (*f)(void))
-{
-	countdown = k;
-	then = kill_here;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
-	}
-	f();
-	countdown = 0;
-	return false;
+	if (!dies_at_step(k, f))
+		return false;
+	fx_die(a);
+	return true;
 }
 
 static void begin(void)
@@ -77,7 +35,7 @@ static void begin(void)
 	a = fx_make("a", &ring_of_4);
 	b = fx_open("a");
 	/* No sweep sets right what went wrong. */
-	sqi_swap(&a->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_swap(&a->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static unsigned char got[GUARDED];
@@ -120,7 +78,7 @@ static void test_search_met_by_a_nack(void **state)
 
 static void b_lengthens(void)
 {
-	struct sqi_cell *c = sqi_cell(b, 0);
+	struct sqi_cell *c = sqi_cell(&b->ring, 0);
 
 	c->data[1] = (c->data[1] & ~(uint64_t)UINT32_MAX) | LONGER;
 }
@@ -241,7 +199,7 @@ static void test_killed_in_bind(void **state)
 		fx_put(a, 2);
 		fx_close(a);
 		a = fx_open("a");
-		if (!dies_at_step(k, a_binds)) {
+		if (!a_dies_at_step(k, a_binds)) {
 			fx_end(NULL);
 			break;
 		}

@@ -6,33 +6,17 @@
  * taking their second looks out (tests/mutations): nothing else noticed.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
 #include "fixture.h"
+#include "steps.h"
 
 #include <setjmp.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include "journal.c"
-#include "put.c"
-#include "recover.c"
-
 #define DECISION_MAX 30 /* steps in which a recoverer has looked at the slots and decided */
 
 #define STEPS_MIN 8  /* of a recovery: there are more */
 #define PUT_MAX   24 /* steps in which a put is done */
-
-static long countdown;
-static void (*then)(void);
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
 
 static const struct sq_config three = {.capacity = 8, .participants = 3, .max_message = 48};
 
@@ -41,7 +25,7 @@ static struct sq *a, *b;
 
 static void nobody_looks(void)
 {
-	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_swap(&b->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
 }
 
 static void begin(const struct sq_config *config)
@@ -51,25 +35,12 @@ static void begin(const struct sq_config *config)
 	nobody_looks();
 }
 
-/* f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	bool more;
-
-	countdown = k;
-	then = event;
-	f();
-	more = countdown == 0;
-	countdown = 0;
-	return more;
-}
-
 static void a_recovers(void)
 {
-	(void)sqi_rescue(a);
+	(void)sqi_rescue(&a->member);
 }
 
-static void killed(void)
+static void raise_sigkill(void)
 {
 	(void)raise(SIGKILL);
 }
@@ -86,7 +57,7 @@ static bool killed_in_put(long k)
 
 		CHILD_CHECK(sq_open(&h, "a") == 0);
 		countdown = k;
-		then = killed;
+		then = raise_sigkill;
 		CHILD_CHECK(sq_put(h, &v, sizeof(v), SQ_NOWAIT) == 0);
 		_exit(0);
 	}
@@ -106,14 +77,14 @@ static void b_recovers_until(long k)
 	if (setjmp(out) == 0) {
 		countdown = k;
 		then = leave_it;
-		(void)sqi_rescue(b);
+		(void)sqi_rescue(&b->member);
 		fail_msg("it has no step %ld", k);
 	}
 }
 
 static bool in_doubt(void)
 {
-	const struct sqi_slot *slot = sqi_slot(b, 2);
+	const struct sqi_slot *slot = sqi_slot(&b->ring, 2);
 
 	return sqi_peek(&slot->intent_base) == sqi_peek(&slot->puts);
 }
@@ -182,7 +153,7 @@ static long after_decision(long last)
 		begin(&three);
 		assert_true(killed_in_put(last));
 		b_recovers_until(k);
-		found = (sqi_peek(&sqi_slot(b, 2)->decision) & DECIDED) && in_doubt();
+		found = (sqi_peek(&sqi_slot(&b->ring, 2)->decision) & SQI_DECIDED) && in_doubt();
 		fx_end(NULL);
 		if (found)
 			return k;

@@ -28,7 +28,7 @@ static void test_history(void **state)
 	assert_int_equal(st.max_message, 4096);
 	assert_int_equal(st.small_message, 48);
 	assert_int_equal(st.participants_max, 8);
-	assert_int_equal(st.bytes, a->g.total);
+	assert_int_equal(st.bytes, a->ring.g.total);
 	assert_int_equal(st.lease_time, 0);
 	assert_int_equal(st.participants, 2);
 	assert_int_equal(st.blocks, 24);
@@ -145,10 +145,10 @@ static void test_join_waits_for_the_old_only(void **state)
 	for (uint64_t n = 0; n < 30; n++) {
 		fx_put(a, n);
 		lease = fx_lease(a, n);
-		assert_int_equal(sqi_tail(joiner, &tail), 0);
+		assert_int_equal(sqi_tail(&joiner->ring, &tail), 0);
 		/* Exactly where the next will go. */
 		assert_int_equal(fx_state(a, tail), SQI_FREE);
-		assert_int_equal(a->tail, tail);
+		assert_int_equal(a->ring.tail, tail);
 		assert_int_equal(sq_ack(a, &lease), 0);
 	}
 	fx_put(a, 1);
@@ -215,7 +215,7 @@ static void test_gc_of_ephemeral(void **state)
 	assert_int_equal(sq_gc("e"), 1);
 	/* Nobody ever came, and a minute went by. */
 	a = fx_make("e", &c);
-	a->head->created_s -= 100;
+	a->ring.head->created_s -= 100;
 	fx_die(a);
 	assert_int_equal(sq_gc("e"), 1);
 }

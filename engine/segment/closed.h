@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_CLOSED_H
+#define SQI_CLOSED_H
+
+/* The word that says how a queue ended, in the head of its segment. Called by everybody above. */
+
+#include "segment/layout.h"
+
+/* sqi_wake_everybody(): all who sleep on this queue look again. */
+void sqi_wake_everybody(struct sqi_head *head);
+
+/* sqi_gone(): it has no name any more: tell all. */
+void sqi_gone(struct sqi_head *head);
+
+/* sqi_closed_error(): -EPIPE: shut down. -EIDRM: removed. */
+int sqi_closed_error(const struct sqi_head *head);
+
+/* sqi_removed(): a message is gone: there is room; and a drained queue's end is news to all. */
+void sqi_removed(struct sqi_head *head);
+
+#endif
