@@ -25,7 +25,7 @@
 
 #define CAPACITY      16 /* more than there are blocks */
 #define BLOCK         900
-#define TICK_NS       (50 * CREW_MS)  /* the longest in engine/wait.c */
+#define TICK_NS       (50 * CREW_MS)  /* the longest in engine/ops/wait.c */
 #define LATE_NS       (100 * CREW_MS) /* a busy machine's */
 #define LATE_ONE_OF   3               /* may be later than that */
 #define LATE_ANYWAY   3
