@@ -58,7 +58,7 @@ static int check_dead_letters(const struct sqi_inputs *in)
 	struct stat st;
 	int fd;
 
-	if (sqi_segment_look(&fd, &g, &st, in->dead_letter) < 0)
+	if (sqi_file_open_readonly(&fd, &g, &st, in->dead_letter) < 0)
 		return 0;
 	(void)close(fd);
 	return g.in.max_message < in->max_message ? -EMSGSIZE : 0;
@@ -98,7 +98,7 @@ static void tell(int fd)
 
 	if (base == MAP_FAILED)
 		return;
-	sqi_gone(base);
+	sqi_note_removed(base);
 	(void)munmap(base, SQI_PAGE);
 }
 
@@ -112,7 +112,7 @@ int sq_unlink(const char *name)
 
 	if (r < 0)
 		return r;
-	if (sqi_segment_open(&fd, &g, &st, &why, name) == -EPERM)
+	if (sqi_file_open(&fd, &g, &st, &why, name) == -EPERM)
 		return -EPERM;
 	if (unlink(path) < 0) {
 		/* Somebody else's, in a sticky directory. */
@@ -132,7 +132,7 @@ const char *sq_check(const char *name)
 	struct stat st;
 	int fd = -1;
 
-	if (sqi_segment_open(&fd, &g, &st, &why, name) == 0)
+	if (sqi_file_open(&fd, &g, &st, &why, name) == 0)
 		(void)close(fd);
 	return why;
 }

@@ -14,12 +14,12 @@
  */
 
 /* Those who never wait look at the clock too: after so many operations; */
-#define FUEL          64  /* a look costs as much as a tenth of one */
-#define FUEL_TIMED    1   /* in a queue with a lease time: leases end though nobody waits */
-#define LOOK_MS       500 /* and look after the dead so often */
-#define LOOK_TIMED_MS 10  /* the same, and who is in the middle of looking */
+#define OPS_TO_UPKEEP       64  /* a look costs as much as a tenth of one */
+#define OPS_TO_UPKEEP_TIMED 1   /* in a queue with a lease time: leases end though nobody waits */
+#define LOOK_MS             500 /* and look after the dead so often */
+#define LOOK_TIMED_MS       10  /* the same, and who is in the middle of looking */
 
-int sqi_check(const struct sq *h, int64_t timeout)
+int sqi_handle_check(const struct sq *h, int64_t timeout)
 {
 	if (!h || timeout < SQ_FOREVER)
 		return -EINVAL;
@@ -27,14 +27,14 @@ int sqi_check(const struct sq *h, int64_t timeout)
 }
 
 /* Once in a while, look after the dead and the overdue, though we never wait. */
-void sqi_used(struct sq *h)
+void sqi_upkeep_in_passing(struct sq *h)
 {
 	bool timed = h->ring.g.in.lease_ns != 0;
 	uint64_t now;
 
-	if (--h->member.fuel > 0)
+	if (--h->member.ops_to_upkeep > 0)
 		return;
-	h->member.fuel = timed ? FUEL_TIMED : FUEL;
+	h->member.ops_to_upkeep = timed ? OPS_TO_UPKEEP_TIMED : OPS_TO_UPKEEP;
 	if (!h->member.counted)
 		(void)sqi_add(&h->ring.head->joins, 1);
 	h->member.counted = true;
@@ -43,19 +43,19 @@ void sqi_used(struct sq *h)
 		(timed || h->member.lap.count > 0 ? LOOK_TIMED_MS : LOOK_MS))
 		return;
 	h->member.looked_ms = now;
-	sqi_rescue_now_and_then(&h->member);
+	sqi_upkeep(&h->member);
 }
 
 /* Somebody would have taken a message. For those who can bring some; read before written, so that
  * pollers do not take the line from each other. */
 static void note_wanted(struct sq *h)
 {
-	if (!sqi_peek(&h->ring.head->wanted)) /* relaxed: it may be seen late */
-		sqi_poke(&h->ring.head->wanted, 1);
+	if (!sqi_load_relaxed(&h->ring.head->wanted)) /* relaxed: it may be seen late */
+		sqi_store_relaxed(&h->ring.head->wanted, 1);
 }
 
 /* A first attempt that needs no clock, then the long way. */
-int sqi_run(struct sq *h, struct sqi_side *side, int64_t timeout,
+int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	int r = attempt(h, arg);
@@ -66,9 +66,9 @@ int sqi_run(struct sq *h, struct sqi_side *side, int64_t timeout,
 		if (timeout != SQ_NOWAIT)
 			r = sqi_wait(h, side, timeout, attempt, arg);
 		else
-			sqi_rescue_now_and_then(&h->member); /* for those who poll and never wait */
+			sqi_upkeep(&h->member); /* for those who poll and never wait */
 	}
 	side->ops++;
-	sqi_used(h);
+	sqi_upkeep_in_passing(h);
 	return r == -EPIPE ? sqi_closed_error(h->ring.head) : r;
 }

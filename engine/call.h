@@ -8,9 +8,9 @@
 
 #include "ops/handle.h"
 
-int sqi_check(const struct sq *h, int64_t timeout);
-void sqi_used(struct sq *h);
-int sqi_run(struct sq *h, struct sqi_side *side, int64_t timeout,
+int sqi_handle_check(const struct sq *h, int64_t timeout);
+void sqi_upkeep_in_passing(struct sq *h);
+int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 
 #endif

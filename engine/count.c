@@ -5,7 +5,7 @@
 
 #include "member/count.h"
 #include "member/join.h"
-#include "member/reclaim.h"
+#include "member/lap.h"
 #include "ops/handle.h"
 
 /* Durable counts of puts: the public calls. */
@@ -19,16 +19,16 @@ int sq_bind(struct sq *h, uint64_t key, uint64_t *ret)
 		return -EINVAL;
 	if (h->file.forked)
 		return -EBADF;
-	if (sqi_look(&h->ring.slot->journal) != 0)
+	if (sqi_load_seq(&h->ring.slot->journal) != 0)
 		return -EBUSY;
-	r = sqi_journal_claim(&h->member, key, &i);
+	r = sqi_count_claim(&h->member, key, &i);
 	if (r < 0)
 		return r;
-	seq = sqi_look(&sqi_entry(&h->ring, i)->seq);
-	h->member.last = sqi_look(&sqi_entry(&h->ring, i)->last);
-	sqi_post(&h->ring.slot->journal_seq, seq);
-	sqi_post(&h->ring.slot->journal_puts, h->member.puts);
-	sqi_post(&h->ring.slot->journal, i + 1);
+	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->seq);
+	h->member.last = sqi_load_seq(&sqi_count_entry(&h->ring, i)->last);
+	sqi_store_release(&h->ring.slot->journal_seq, seq);
+	sqi_store_release(&h->ring.slot->journal_puts, h->member.puts);
+	sqi_store_release(&h->ring.slot->journal, i + 1);
 	*ret = seq;
 	return 0;
 }
@@ -47,31 +47,31 @@ int sq_last_put(struct sq *h, uint64_t *ret)
 
 int sq_bound(struct sq *h, uint64_t key, uint64_t *ret)
 {
-	struct sqi_entry *e;
+	struct sqi_count_entry *e;
 	uint64_t i;
 
 	if (!h || !key || !ret)
 		return -EINVAL;
 	if (h->file.forked)
 		return -EBADF;
-	e = sqi_journal_find(&h->ring, key, false, &i);
+	e = sqi_count_find(&h->ring, key, false, &i);
 	if (!e)
 		return -ENOENT;
 	for (;;) {
-		uint64_t seq = sqi_look(&e->seq), who = sqi_look(&e->who), count = seq;
+		uint64_t seq = sqi_load_seq(&e->seq), who = sqi_load_seq(&e->who), count = seq;
 
 		if (who != 0 && sqi_is_dead(&h->member, who)) {
-			if (sqi_rescue(&h->member) == 0)
+			if (sqi_reclaim_dead(&h->member) == 0)
 				(void)sqi_cas(&e->who, who, 0);
 			continue;
 		}
 		for (unsigned n = 0; who != 0 && n < h->ring.g.in.participants; n++) {
 			const struct sqi_slot *slot = sqi_slot(&h->ring, n);
 
-			if (sqi_look(&slot->id) == who && sqi_look(&slot->journal) == i + 1)
-				count = sqi_journal_count(slot, sqi_look(&slot->puts));
+			if (sqi_load_seq(&slot->id) == who && sqi_load_seq(&slot->journal) == i + 1)
+				count = sqi_count_of(slot, sqi_load_seq(&slot->puts));
 		}
-		if (sqi_look(&e->seq) != seq || sqi_look(&e->who) != who)
+		if (sqi_load_seq(&e->seq) != seq || sqi_load_seq(&e->who) != who)
 			continue;
 		*ret = count;
 		return 0;

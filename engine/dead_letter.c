@@ -36,7 +36,7 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 
 	if (!to)
 		return -EAGAIN;
-	r = sqi_lease(h, pos, w, &lease);
+	r = sqi_lease_at(h, pos, w, &lease);
 	h->ring_turn = turn; /* nobody was given it */
 	if (r <= 0)
 		return r;
@@ -49,13 +49,13 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 		 * Quietly: the next sweep will try again. Stale: somebody else has it now, which is
 		 * as good.
 		 */
-		(void)sqi_give_back(h, &lease, true);
+		(void)sqi_lease_give_back(h, &lease, true);
 		r = -EAGAIN;
-	} else if (sqi_finish(h, &lease) == 0) {
+	} else if (sqi_lease_ack(h, &lease) == 0) {
 		(void)sqi_add(&h->ring.head->dead_letters, 1);
 		r = 0;
 	}
-	sqi_lease_drop(h, &lease);
+	sqi_lease_forget(h, &lease);
 	return r < 0 ? r : 0;
 }
 

@@ -24,7 +24,7 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 	unsigned bits = SQI_TURN_BITS + ring->shift, unused = bits < 64 ? 64 - bits : 0;
 
 	for (;;) {
-		uint64_t w = sqi_look(&c->word), id;
+		uint64_t w = sqi_load_seq(&c->word), id;
 
 		switch (sqi_word_state(w)) {
 		case SQI_FULL:
@@ -32,14 +32,14 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 			break;
 		case SQI_BACK:
 			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
-			if (sqi_tries_left(ring, index, w))
+			if (sqi_attempts_left(ring, index, w))
 				break;
 			return false;
 		default:
 			return false;
 		}
-		id = sqi_cell_id(sqi_watch(&c->meta), index, ring->mask, ring->shift);
-		if (sqi_look(&c->word) == w)
+		id = sqi_cell_id(sqi_load_acquire(&c->meta), index, ring->mask, ring->shift);
+		if (sqi_load_seq(&c->word) == w)
 			return (int64_t)((tail - id) << unused) > 0;
 	}
 }
@@ -69,7 +69,7 @@ int sq_join(struct sq *h, int64_t timeout)
 			struct timespec ts;
 
 			/* It will not leave by itself, and nobody can take it. */
-			closed = sqi_look(&h->ring.head->closed);
+			closed = sqi_load_seq(&h->ring.head->closed);
 			if ((closed & SQI_CLOSED_HOW) == SQI_CLOSED_NOW || closed & SQI_CLOSED_GONE)
 				return sqi_closed_error(h->ring.head);
 			if (timeout == SQ_NOWAIT)
@@ -77,7 +77,7 @@ int sq_join(struct sq *h, int64_t timeout)
 			now = sqi_now_ns();
 			if (now >= deadline)
 				return -ETIMEDOUT;
-			sqi_rescue_now_and_then(&h->member);
+			sqi_upkeep(&h->member);
 			if (nap > deadline - now)
 				nap = deadline - now;
 			ts = (struct timespec){.tv_nsec = nap};
@@ -90,7 +90,7 @@ int sq_join(struct sq *h, int64_t timeout)
 
 int sq_mark(struct sq *h, uint64_t *ret)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r == 0 && !ret)
 		r = -EINVAL;
@@ -99,7 +99,7 @@ int sq_mark(struct sq *h, uint64_t *ret)
 
 int sq_passed(struct sq *h, uint64_t mark)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;

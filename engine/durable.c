@@ -18,11 +18,11 @@
 
 int sq_retire(struct sq *h)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	/* From here on our death is an ordinary one. */
 	if (r == 0)
-		sqi_post(&h->ring.slot->durable, 0);
+		sqi_store_release(&h->ring.slot->durable, 0);
 	return r;
 }
 
@@ -32,33 +32,34 @@ int sq_retire(struct sq *h)
  */
 int sq_durable_run(struct sq *h, uint64_t *ret)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	if (sqi_look(&h->ring.slot->durable) == 0)
+	if (sqi_load_seq(&h->ring.slot->durable) == 0)
 		return -ENOENT;
-	*ret = sqi_look(&h->ring.slot->run) + (h->ring.head->created_s << 32) + (h->file.ino << 20);
+	*ret = sqi_load_seq(&h->ring.slot->run) + (h->ring.head->created_s << 32) +
+	       (h->file.ino << 20);
 	return 0;
 }
 
 int sq_held(struct sq *h, struct sq_lease *ret, int n)
 {
-	int found = 0, r = sqi_check(h, SQ_NOWAIT);
+	int found = 0, r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	if (n < 0 || (!ret && n > 0))
 		return -EINVAL;
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&h->ring, i)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
 		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner)
 			continue;
 		/* Those that are only counted may end before they are asked for. */
-		r = found < n ? sqi_lease_again(h, i, w, &ret[found]) : 1;
+		r = found < n ? sqi_lease_resume(h, i, w, &ret[found]) : 1;
 		if (r < 0)
 			return r;
 		found += r;

@@ -15,7 +15,7 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 	const struct sqi_cell *c = sqi_cell(ring, id);
 
 	for (;;) {
-		uint64_t w = sqi_look(&c->word), meta;
+		uint64_t w = sqi_load_seq(&c->word), meta;
 
 		switch (sqi_word_state(w)) {
 		case SQI_FULL:
@@ -25,8 +25,8 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 		default:
 			return false;
 		}
-		meta = sqi_watch(&c->meta);
-		if (sqi_look(&c->word) != w)
+		meta = sqi_load_acquire(&c->meta);
+		if (sqi_load_seq(&c->word) != w)
 			continue; /* each time somebody has got on with it */
 		*ret_word = w;
 		return sqi_cell_id(meta, id, ring->mask, ring->shift) == id;
@@ -35,7 +35,7 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 
 int sq_find(struct sq *h, uint64_t id)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	uint64_t w;
 
 	if (r < 0)
@@ -48,7 +48,7 @@ int sq_find(struct sq *h, uint64_t id)
 int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 {
 	struct sq_lease lease;
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	uint64_t w;
 
 	if (r == 0 && !ret)
@@ -58,7 +58,7 @@ int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 			return -ENOENT;
 		if (sqi_word_state(w) == SQI_TAKEN)
 			return -EBUSY;
-		r = sqi_lease(h, id, w, &lease);
+		r = sqi_lease_at(h, id, w, &lease);
 		if (r > 0) {
 			*ret = lease;
 			return 0;

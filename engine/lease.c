@@ -24,13 +24,13 @@ static int attempt_lease(struct sq *h, void *arg)
 int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 {
 	struct sq_lease lease;
-	int r = sqi_check(h, timeout);
+	int r = sqi_handle_check(h, timeout);
 
 	if (r < 0)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	r = sqi_run(h, &h->consuming, timeout, attempt_lease, &lease);
+	r = sqi_call(h, &h->consuming, timeout, attempt_lease, &lease);
 	if (r == 0)
 		*ret = lease;
 	return r;
@@ -57,10 +57,10 @@ int sq_ack(struct sq *h, const struct sq_lease *lease)
 
 	if (r < 0)
 		return r;
-	r = sqi_finish(h, lease);
+	r = sqi_lease_ack(h, lease);
 	if (r == 0)
 		sqi_count(&h->ring.slot->acks);
-	sqi_lease_drop(h, lease);
+	sqi_lease_forget(h, lease);
 	return r;
 }
 
@@ -70,10 +70,10 @@ int sq_nack(struct sq *h, const struct sq_lease *lease)
 
 	if (r < 0)
 		return r;
-	r = sqi_give_back(h, lease, false);
+	r = sqi_lease_give_back(h, lease, false);
 	if (r == 0)
 		sqi_count(&h->ring.slot->nacks);
-	sqi_lease_drop(h, lease);
+	sqi_lease_forget(h, lease);
 	return r;
 }
 
@@ -85,13 +85,13 @@ int sq_return(struct sq *h, const struct sq_lease *lease)
 
 	if (r < 0)
 		return r;
-	if (!sqi_holds(h, lease, &w) || !sqi_tries_return(&h->ring, lease->id, w))
+	if (!sqi_lease_holds(h, lease, &w) || !sqi_attempts_return(&h->ring, lease->id, w))
 		r = -ESTALE;
 	if (r == 0)
-		r = sqi_give_back(h, lease, false);
+		r = sqi_lease_give_back(h, lease, false);
 	if (r == 0)
 		sqi_count(&h->ring.slot->returned);
-	sqi_lease_drop(h, lease);
+	sqi_lease_forget(h, lease);
 	return r;
 }
 
@@ -102,11 +102,11 @@ int sq_touch(struct sq *h, const struct sq_lease *lease)
 
 	if (r < 0)
 		return r;
-	if (sqi_holds(h, lease, &w) && sqi_due_extend(&h->ring, lease->id, w, 0))
+	if (sqi_lease_holds(h, lease, &w) && sqi_lease_time_extend(&h->ring, lease->id, w, 0))
 		return 0;
 	/* Its end was decided, though perhaps not carried out: do that, so that stale means stale. */
-	if (sqi_holds(h, lease, &w))
-		sqi_due_finish(&h->ring, lease->id);
-	sqi_lease_drop(h, lease);
+	if (sqi_lease_holds(h, lease, &w))
+		sqi_lease_time_finish(&h->ring, lease->id);
+	sqi_lease_forget(h, lease);
 	return -ESTALE;
 }

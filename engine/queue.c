@@ -9,7 +9,7 @@
 #include "call.h"
 #include "dead_letter.h"
 #include "member/join.h"
-#include "member/reclaim.h"
+#include "member/lap.h"
 #include "member/removal.h"
 #include "member/upkeep.h"
 #include "ops/get.h"
@@ -38,31 +38,31 @@ static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grac
 	/*
 	 * No fork may come between the descriptor and the list of those that a child has to close.
 	 */
-	r = sqi_map_lock();
+	r = sqi_attach_lock();
 	if (r < 0)
 		goto free_handle;
-	r = sqi_segment_open(&h->file.fd, &h->ring.g, &st, &why, name);
+	r = sqi_file_open(&h->file.fd, &h->ring.g, &st, &why, name);
 	if (r == 0)
-		r = sqi_map_handle(&h->file, st.st_dev, st.st_ino, h->ring.g.total);
-	sqi_map_unlock();
+		r = sqi_attach(&h->file, st.st_dev, st.st_ino, h->ring.g.total);
+	sqi_attach_unlock();
 	if (r < 0)
 		goto free_handle;
 	h->ring.base = h->file.base;
 	r = sqi_handle_init(h, key, grace);
 	if (r < 0)
 		goto unmap;
-	r = sqi_stays(&h->member);
+	r = sqi_check_present(&h->member);
 	if (r < 0)
 		goto leave;
-	sqi_rescue_now_and_then(&h->member);
+	sqi_upkeep(&h->member);
 	*ret = h;
 	return 0;
 
 leave:
 	sqi_finish_removal(&h->member, name);
-	sqi_leave_party(&h->member);
+	sqi_leave(&h->member);
 unmap:
-	sqi_unmap_handle(&h->file);
+	sqi_detach(&h->file);
 free_handle:
 	free(h);
 	return r;
@@ -84,9 +84,11 @@ void sq_close(struct sq *h)
 		return;
 	sq_close(h->dead_letters);
 	if (!h->file.forked) {
-		sq_abort(h);
-		sqi_leave_party(&h->member);
-		sqi_unmap_handle(&h->file);
+		/* A lap gives back the reservation, too. */
+		if (sqi_leaves_at_once(&h->member))
+			sq_abort(h);
+		sqi_leave(&h->member);
+		sqi_detach(&h->file);
 	}
 	sqi_copies_deinit(&h->copies);
 	free(h->buffer);
@@ -108,7 +110,7 @@ static int attempt_put_block(struct sq *h, void *arg)
 		/*
 		 * Not yet ours. Filled before there is a cell, so that no cell waits for the copy.
 		 */
-		if (sqi_look(&h->ring.head->closed))
+		if (sqi_load_seq(&h->ring.head->closed))
 			return -EPIPE;
 		r = sqi_block_get(&h->ring, m->len, &m->block);
 		h->short_of_blocks = r < 0;
@@ -123,7 +125,7 @@ static int attempt_put_block(struct sq *h, void *arg)
 int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
 {
 	struct sqi_message m = {.data = data, .len = len};
-	int r = sqi_check(h, timeout);
+	int r = sqi_handle_check(h, timeout);
 
 	if (r < 0)
 		return r;
@@ -132,8 +134,8 @@ int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
 	if (len > h->ring.g.in.max_message)
 		return -EMSGSIZE;
 	if (len <= h->ring.small)
-		return sqi_run(h, &h->producing, timeout, attempt_put, &m);
-	r = sqi_run(h, &h->producing, timeout, attempt_put_block, &m);
+		return sqi_call(h, &h->producing, timeout, attempt_put, &m);
+	r = sqi_call(h, &h->producing, timeout, attempt_put_block, &m);
 	h->short_of_blocks = false;
 	if (r < 0 && m.block.len > 0)
 		sqi_block_free(&h->ring, &m.block);
@@ -165,18 +167,18 @@ static int attempt_get(struct sq *h, void *arg)
 ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
 {
 	struct get get = {.buf = buf, .cap = cap};
-	int r = sqi_check(h, timeout);
+	int r = sqi_handle_check(h, timeout);
 
 	if (r < 0)
 		return r;
 	if (!buf && cap > 0)
 		return -EINVAL;
-	if (h->owed) {
-		r = h->owed;
-		h->owed = 0;
+	if (h->deferred_error) {
+		r = h->deferred_error;
+		h->deferred_error = 0;
 		return r;
 	}
-	r = sqi_run(h, &h->consuming, timeout, attempt_get, &get);
+	r = sqi_call(h, &h->consuming, timeout, attempt_get, &get);
 	return r < 0 ? r : get.len;
 }
 
@@ -193,7 +195,7 @@ static int64_t rest(int64_t timeout, int64_t from)
 
 int sq_put_many(struct sq *h, const struct iovec *iov, int n, int64_t timeout)
 {
-	int r = sqi_check(h, timeout), done = 0;
+	int r = sqi_handle_check(h, timeout), done = 0;
 	int64_t from = 0;
 
 	if (r < 0)
@@ -219,7 +221,7 @@ int sq_put_many(struct sq *h, const struct iovec *iov, int n, int64_t timeout)
 
 int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, int64_t timeout)
 {
-	int r = sqi_check(h, timeout), done = 0;
+	int r = sqi_handle_check(h, timeout), done = 0;
 	unsigned char *at = buf;
 
 	if (r < 0)
@@ -231,7 +233,7 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 
 		if (len < 0 && done > 0) {
 			/* A damaged message is reported once, but not instead of what we have. */
-			h->owed = len == -EBADMSG ? -EBADMSG : 0;
+			h->deferred_error = len == -EBADMSG ? -EBADMSG : 0;
 			return done;
 		}
 		if (len < 0)
@@ -248,25 +250,25 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 int sq_shutdown(struct sq *h, bool immediate)
 {
 	uint64_t closed, want = immediate ? SQI_CLOSED_NOW : SQI_CLOSED_DRAINING;
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	do
-		closed = sqi_look(&h->ring.head->closed);
+		closed = sqi_load_seq(&h->ring.head->closed);
 	while ((closed & SQI_CLOSED_HOW) < want &&
 		!sqi_cas(&h->ring.head->closed, closed, (closed & SQI_CLOSED_GONE) | want));
-	sqi_wake_everybody(h->ring.head);
+	sqi_wake_all_events(h->ring.head);
 	return 0;
 }
 
 int sq_recover(struct sq *h)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
-	r = sqi_rescue(&h->member);
-	sqi_due_sweep(&h->ring, 0, h->ring.mask + 1);
+	r = sqi_reclaim_dead(&h->member);
+	sqi_lease_time_expire(&h->ring, 0, h->ring.mask + 1);
 	return r;
 }

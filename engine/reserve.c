@@ -17,7 +17,7 @@ static int attempt_put(struct sq *h, void *arg)
 
 int sq_reserve(struct sq *h, size_t len, void **ret)
 {
-	int r = sqi_check(h, SQ_NOWAIT);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	uint64_t cap;
 
 	if (r < 0)
@@ -28,7 +28,7 @@ int sq_reserve(struct sq *h, size_t len, void **ret)
 		return -EBUSY;
 	if (len > h->ring.g.in.max_message)
 		return -EMSGSIZE;
-	if (sqi_look(&h->ring.head->closed))
+	if (sqi_load_seq(&h->ring.head->closed))
 		return sqi_closed_error(h->ring.head);
 	if (len <= h->ring.small) {
 		if (!h->buffer)
@@ -39,7 +39,7 @@ int sq_reserve(struct sq *h, size_t len, void **ret)
 		*ret = h->buffer;
 	} else {
 		r = sqi_block_get(&h->ring, len, &h->reserved);
-		sqi_used(h);
+		sqi_upkeep_in_passing(h);
 		if (r < 0)
 			return r;
 		h->reservation = SQI_RESERVED_BLOCK;
@@ -52,7 +52,7 @@ int sq_reserve(struct sq *h, size_t len, void **ret)
 int sq_commit(struct sq *h, size_t len, int64_t timeout)
 {
 	struct sqi_message m = {.len = len};
-	int r = sqi_check(h, timeout);
+	int r = sqi_handle_check(h, timeout);
 	uint64_t cap;
 
 	if (r < 0)
@@ -69,7 +69,7 @@ int sq_commit(struct sq *h, size_t len, int64_t timeout)
 		m.block = h->reserved;
 		m.block.len = len;
 	}
-	r = sqi_run(h, &h->producing, timeout, attempt_put, &m);
+	r = sqi_call(h, &h->producing, timeout, attempt_put, &m);
 	if (r < 0)
 		return r;
 	if (m.data)

@@ -41,12 +41,12 @@ static void count_cell(struct sq_stat *st, uint64_t w, bool left)
 
 static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 {
-	st->put += sqi_look(&slot->puts);
-	st->got += sqi_peek(&slot->gots);
-	st->acked += sqi_peek(&slot->acks);
-	st->nacked += sqi_peek(&slot->nacks);
-	st->returned += sqi_peek(&slot->returned);
-	st->redelivered += sqi_peek(&slot->redelivered);
+	st->put += sqi_load_seq(&slot->puts);
+	st->got += sqi_load_relaxed(&slot->gots);
+	st->acked += sqi_load_relaxed(&slot->acks);
+	st->nacked += sqi_load_relaxed(&slot->nacks);
+	st->returned += sqi_load_relaxed(&slot->returned);
+	st->redelivered += sqi_load_relaxed(&slot->redelivered);
 }
 
 /* Of this slot's tenant, alive or not. */
@@ -55,7 +55,7 @@ static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64
 	uint64_t left;
 
 	st->participants += lives;
-	if (id == 0 || lives || sqi_is_condemned(id) || sqi_look(&slot->durable) == 0)
+	if (id == 0 || lives || sqi_is_condemned(id) || sqi_load_seq(&slot->durable) == 0)
 		return;
 	st->away++;
 	left = sqi_is_kept(slot, id) ? sqi_grace_left(slot) : SQI_GRACE_FOREVER;
@@ -93,15 +93,15 @@ static void begin(struct sq_stat *st, const struct sqi_geometry *g)
 
 static void end(struct sq_stat *st, const struct sqi_head *head)
 {
-	uint64_t closed = sqi_look(&head->closed);
+	uint64_t closed = sqi_load_seq(&head->closed);
 
 	st->closed = (uint32_t)(closed & SQI_CLOSED_HOW);
 	st->removed = (closed & SQI_CLOSED_GONE) != 0;
-	st->overdue = sqi_peek(&head->overdue);
-	st->reclaimed = sqi_peek(&head->reclaimed);
-	st->revoked = sqi_peek(&head->revoked);
-	st->dead_letters = sqi_peek(&head->dead_letters);
-	st->damaged = sqi_peek(&head->damaged);
+	st->overdue = sqi_load_relaxed(&head->overdue);
+	st->reclaimed = sqi_load_relaxed(&head->reclaimed);
+	st->revoked = sqi_load_relaxed(&head->revoked);
+	st->dead_letters = sqi_load_relaxed(&head->dead_letters);
+	st->damaged = sqi_load_relaxed(&head->damaged);
 	/* The cells were counted before the puts: what was put in between has not left yet. */
 	st->took = st->put - st->depth - st->leased - st->undelivered;
 	if (st->took > st->put)
@@ -118,12 +118,13 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 		return -EBADF;
 	begin(&st, &h->ring.g);
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&h->ring, i)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
-		count_cell(&st, w, sqi_word_state(w) != SQI_BACK || sqi_tries_left(&h->ring, i, w));
+		count_cell(
+			&st, w, sqi_word_state(w) != SQI_BACK || sqi_attempts_left(&h->ring, i, w));
 	}
 	for (unsigned n = 0; n < h->ring.g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(&h->ring, n)->id);
+		uint64_t id = sqi_load_seq(&sqi_slot(&h->ring, n)->id);
 
 		count_slot(&st, sqi_slot(&h->ring, n));
 		count_tenant(
@@ -132,7 +133,8 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 	for (unsigned k = 0; k < h->ring.g.classes; k++)
 		for (uint64_t i = 0; i < h->ring.g.class[k].count; i++)
 			count_block(&st, k,
-				sqi_look(&sqi_block(&h->ring, h->ring.g.class[k].first + i)->word));
+				sqi_load_seq(
+					&sqi_block(&h->ring, h->ring.g.class[k].first + i)->word));
 	end(&st, h->ring.head);
 	*ret = st;
 	return 0;
@@ -175,21 +177,21 @@ static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, 
 static void each_cell(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_cell *c = element;
-	uint64_t w = sqi_look(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
+	uint64_t w = sqi_load_seq(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
 	bool left = true;
 
 	(void)k;
 	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
 		sqi_word_attempts(w) >= l->g.in.max_attempts &&
 		pread(l->fd, &u, sizeof(u), (off_t)at) == (ssize_t)sizeof(u))
-		left = sqi_tries_left_by(l->g.in.max_attempts, w, sqi_peek(&c->meta), u);
+		left = sqi_attempts_left_by(l->g.in.max_attempts, w, sqi_load_relaxed(&c->meta), u);
 	count_cell(&l->st, w, left);
 }
 
 static void each_slot(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_slot *slot = element;
-	uint64_t id = sqi_look(&slot->id);
+	uint64_t id = sqi_load_seq(&slot->id);
 
 	(void)k;
 	count_slot(&l->st, slot);
@@ -198,7 +200,7 @@ static void each_slot(struct look *l, unsigned k, const void *element)
 
 static void each_block(struct look *l, unsigned k, const void *element)
 {
-	count_block(&l->st, k, sqi_look(&((const struct sqi_block *)element)->word));
+	count_block(&l->st, k, sqi_load_seq(&((const struct sqi_block *)element)->word));
 }
 
 static int look(struct look *l)
@@ -235,7 +237,7 @@ int sq_look(const char *name, struct sq_stat *ret)
 	l = aligned_alloc(SQI_LINE, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	r = sqi_segment_look(&l->fd, &l->g, &st, name);
+	r = sqi_file_open_readonly(&l->fd, &l->g, &st, name);
 	if (r == 0) {
 		r = look(l);
 		if (r == 0)

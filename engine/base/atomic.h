@@ -29,37 +29,37 @@ _Static_assert(sizeof(sqi_u64) == 8 && sizeof(sqi_u32) == 4, "atomics have no hi
 _Static_assert(
 	ATOMIC_LLONG_LOCK_FREE == 2, "a lock in a word would not be shared between processes");
 
-static inline uint64_t sqi_look(const sqi_u64 *p)
+static inline uint64_t sqi_load_seq(const sqi_u64 *p)
 {
 	SQ_STEP();
 	return atomic_load_explicit((sqi_u64 *)p, memory_order_seq_cst);
 }
 
-static inline uint64_t sqi_peek(const sqi_u64 *p)
+static inline uint64_t sqi_load_relaxed(const sqi_u64 *p)
 {
 	SQ_STEP();
 	return atomic_load_explicit((sqi_u64 *)p, memory_order_relaxed);
 }
 
-static inline uint64_t sqi_watch(const sqi_u64 *p)
+static inline uint64_t sqi_load_acquire(const sqi_u64 *p)
 {
 	SQ_STEP();
 	return atomic_load_explicit((sqi_u64 *)p, memory_order_acquire);
 }
 
-static inline void sqi_poke(sqi_u64 *p, uint64_t v)
+static inline void sqi_store_relaxed(sqi_u64 *p, uint64_t v)
 {
 	SQ_STEP();
 	atomic_store_explicit(p, v, memory_order_relaxed);
 }
 
-static inline void sqi_post(sqi_u64 *p, uint64_t v)
+static inline void sqi_store_release(sqi_u64 *p, uint64_t v)
 {
 	SQ_STEP();
 	atomic_store_explicit(p, v, memory_order_release);
 }
 
-static inline void sqi_swap(sqi_u64 *p, uint64_t v)
+static inline void sqi_store_seq(sqi_u64 *p, uint64_t v)
 {
 	SQ_STEP();
 	(void)atomic_exchange_explicit(p, v, memory_order_seq_cst);
@@ -82,13 +82,13 @@ static inline uint64_t sqi_add(sqi_u64 *p, uint64_t v)
 /* Raise *p to at least v, as positions are compared: modulo 2^64. */
 static inline void sqi_raise(sqi_u64 *p, uint64_t v)
 {
-	uint64_t old = sqi_peek(p);
+	uint64_t old = sqi_load_relaxed(p);
 
 	while ((int64_t)(v - old) > 0 && !sqi_cas(p, old, v))
-		old = sqi_peek(p);
+		old = sqi_load_relaxed(p);
 }
 
-static inline uint32_t sqi_look32(const sqi_u32 *p)
+static inline uint32_t sqi_load_seq32(const sqi_u32 *p)
 {
 	SQ_STEP();
 	return atomic_load_explicit((sqi_u32 *)p, memory_order_seq_cst);
@@ -110,7 +110,7 @@ static inline uint32_t sqi_add32(sqi_u32 *p, uint32_t v)
 /* One's own counter: nobody else writes it while one lives. */
 static inline void sqi_count(sqi_u64 *p)
 {
-	sqi_poke(p, sqi_peek(p) + 1);
+	sqi_store_relaxed(p, sqi_load_relaxed(p) + 1);
 }
 
 static inline void sqi_pause(void)

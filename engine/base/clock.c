@@ -24,7 +24,7 @@ uint64_t sqi_coarse_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-uint64_t sqi_worked_us(void)
+uint64_t sqi_thread_us(void)
 {
 	struct timespec ts;
 

@@ -16,7 +16,7 @@ uint64_t sqi_now_ms(void);
 uint64_t sqi_coarse_ms(void);
 
 /* The processor time of this thread, in microseconds. */
-uint64_t sqi_worked_us(void);
+uint64_t sqi_thread_us(void);
 
 /* Sleep so long; a signal ends it earlier. */
 void sqi_nap(int64_t ns);

@@ -45,13 +45,13 @@ bool sqi_event_sleep(sqi_u32 *event, uint32_t v, int64_t until_ns)
 	return false;
 }
 
-void sqi_wake_slow(sqi_u32 *event, bool all)
+void sqi_event_wake_slow(sqi_u32 *event, bool all)
 {
 	uint32_t v;
 
 	if (all) {
 		do
-			v = sqi_look32(event);
+			v = sqi_load_seq32(event);
 		while (!sqi_cas32(event, v, (v + 2) & ~(uint32_t)1));
 		(void)wake(event, INT_MAX);
 		return;
@@ -62,10 +62,10 @@ void sqi_wake_slow(sqi_u32 *event, bool all)
 }
 
 /* Say that somebody may sleep on this. What the word must still be for him to do it. */
-uint32_t sqi_arm(sqi_u32 *event)
+uint32_t sqi_event_arm(sqi_u32 *event)
 {
 	for (;;) {
-		uint32_t v = sqi_look32(event);
+		uint32_t v = sqi_load_seq32(event);
 
 		if ((v & 1) || sqi_cas32(event, v, v | 1))
 			return v | 1;

@@ -6,9 +6,9 @@
 
 #include "ring/ring.h"
 
-uint64_t sqi_journal_count(const struct sqi_slot *slot, uint64_t puts);
-void sqi_journal_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead);
-struct sqi_entry *sqi_journal_find(
+uint64_t sqi_count_of(const struct sqi_slot *slot, uint64_t puts);
+void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead);
+struct sqi_count_entry *sqi_count_find(
 	struct sqi_ring *ring, uint64_t key, bool make, uint64_t *ret_index);
 
 #endif

@@ -21,13 +21,13 @@ static inline bool sqi_is_condemned(uint64_t id)
 /* Is this tenant of a durable participant's slot dead, and reaped but for its leases? */
 static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 {
-	uint64_t durable = sqi_look(&slot->durable);
+	uint64_t durable = sqi_load_seq(&slot->durable);
 
 	return durable != 0 && !sqi_is_condemned(id) && durable == sqi_durable_kept(durable, id);
 }
 
 uint64_t sqi_grace_left(const struct sqi_slot *slot);
-bool sqi_condemn(struct sqi_slot *slot, uint64_t *id);
-void sqi_keep(struct sqi_slot *slot, const struct sqi_dead *d);
+bool sqi_grace_end(struct sqi_slot *slot, uint64_t *id);
+void sqi_grace_keep(struct sqi_slot *slot, const struct sqi_dead *d);
 
 #endif

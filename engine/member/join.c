@@ -6,7 +6,7 @@
 
 #include "member/count.h"
 #include "member/grace.h"
-#include "member/reclaim.h"
+#include "member/lap.h"
 #include "sq.h"
 
 /*
@@ -24,12 +24,12 @@ static void move_in(struct sqi_member *m, unsigned number)
 	/*
 	 * The former tenant's intent is void, and only then is there one of ours to decide about.
 	 */
-	sqi_post(&slot->intent_base, ~(uint64_t)0);
-	sqi_post(&slot->journal, 0);
-	sqi_post(&slot->ending, 0);
-	sqi_post(&slot->decision, m->id << 2);
-	sqi_post(&slot->pid, (uint64_t)getpid());
-	m->puts = sqi_peek(&slot->puts);
+	sqi_store_release(&slot->intent_base, ~(uint64_t)0);
+	sqi_store_release(&slot->journal, 0);
+	sqi_store_release(&slot->ending, 0);
+	sqi_store_release(&slot->decision, m->id << 2);
+	sqi_store_release(&slot->pid, (uint64_t)getpid());
+	m->puts = sqi_load_relaxed(&slot->puts);
 }
 
 static bool take_slot(struct sqi_member *m)
@@ -37,7 +37,7 @@ static bool take_slot(struct sqi_member *m)
 	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
 		struct sqi_slot *slot = sqi_slot(m->ring, n);
 
-		if (sqi_look(&slot->id) == 0 && sqi_cas(&slot->id, 0, m->id)) {
+		if (sqi_load_seq(&slot->id) == 0 && sqi_cas(&slot->id, 0, m->id)) {
 			move_in(m, n);
 			return true;
 		}
@@ -51,13 +51,13 @@ static bool adopt(struct sqi_member *m, unsigned number, uint64_t id)
 	struct sqi_slot *slot = sqi_slot(m->ring, number);
 
 	if (!sqi_is_kept(slot, id) && !sqi_is_condemned(id))
-		sqi_reap(m, number, id);
-	if (!sqi_is_condemned(id) && !sqi_condemn(slot, &id)) {
+		sqi_reclaim_slot(m, number, id);
+	if (!sqi_is_condemned(id) && !sqi_grace_end(slot, &id)) {
 		if (sqi_cas(&slot->id, id, m->id))
 			return true;
 		id |= SQI_CONDEMNED; /* another was faster */
 	}
-	sqi_reap(m, number, id);
+	sqi_reclaim_slot(m, number, id);
 	return false;
 }
 
@@ -69,9 +69,9 @@ static bool take_kept_slot(struct sqi_member *m, uint64_t index)
 {
 	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
 		const struct sqi_slot *slot = sqi_slot(m->ring, n);
-		uint64_t id = sqi_look(&slot->id);
+		uint64_t id = sqi_load_seq(&slot->id);
 
-		if (id == 0 || (sqi_look(&slot->durable) & SQI_DURABLE_INDEX) != index + 1)
+		if (id == 0 || (sqi_load_seq(&slot->durable) & SQI_DURABLE_INDEX) != index + 1)
 			continue;
 		if (adopt(m, n, id)) {
 			move_in(m, n);
@@ -86,25 +86,25 @@ static int settle(struct sqi_member *m)
 {
 	if (take_slot(m))
 		return 0;
-	(void)sqi_rescue(m);
+	(void)sqi_reclaim_dead(m);
 	return take_slot(m) ? 0 : -EUSERS;
 }
 
 /* Be the only live holder of the key. -EBUSY: another lives. -ENOSPC. */
-int sqi_journal_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
+int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 {
-	struct sqi_entry *e = sqi_journal_find(m->ring, key, true, ret_index);
+	struct sqi_count_entry *e = sqi_count_find(m->ring, key, true, ret_index);
 
 	if (!e)
 		return -ENOSPC;
 	while (!sqi_cas(&e->who, 0, m->id)) {
-		uint64_t who = sqi_look(&e->who);
+		uint64_t who = sqi_load_seq(&e->who);
 
 		if (who == 0)
 			continue;
 		if (!sqi_is_dead(m, who))
 			return -EBUSY;
-		(void)sqi_rescue(m);
+		(void)sqi_reclaim_dead(m);
 		/*
 		 * It has no slot any more: it died when its slot was already free, or before it had
 		 * one.
@@ -117,22 +117,22 @@ int sqi_journal_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
 {
 	uint64_t index;
-	int r = sqi_journal_claim(m, key, &index);
+	int r = sqi_count_claim(m, key, &index);
 
 	m->held = SQI_HELD_UNKNOWN;
 	if (r < 0)
 		return r;
 	if (take_kept_slot(m, index)) {
-		sqi_post(&m->ring->slot->grace, grace);
+		sqi_store_release(&m->ring->slot->grace, grace);
 		return 0;
 	}
 	r = settle(m);
 	if (r < 0)
 		return r;
 	/* G0. Last `durable`: whoever finds us dead before has an ordinary slot to free. */
-	sqi_post(&m->ring->slot->grace, grace);
-	sqi_post(&m->ring->slot->run, m->id);
-	sqi_post(&m->ring->slot->durable, m->id << 16 | SQI_DURABLE_NEW | (index + 1));
+	sqi_store_release(&m->ring->slot->grace, grace);
+	sqi_store_release(&m->ring->slot->run, m->id);
+	sqi_store_release(&m->ring->slot->durable, m->id << 16 | SQI_DURABLE_NEW | (index + 1));
 	return 0;
 }
 
@@ -140,7 +140,7 @@ static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
  * Become a participant; a durable one, if there is a key. -EUSERS: no slot is free, and none is
  * held by the dead. -EBUSY: the key's holder lives. -ENOSPC: no room for another key.
  */
-int sqi_join_party(struct sqi_member *m, uint64_t key, int64_t grace)
+int sqi_join(struct sqi_member *m, uint64_t key, int64_t grace)
 {
 	int r = sqi_new_id(m);
 
@@ -152,10 +152,10 @@ int sqi_join_party(struct sqi_member *m, uint64_t key, int64_t grace)
 }
 
 /* Give back what we hold, and the slot. The caller closes the descriptor afterwards. */
-void sqi_leave_party(struct sqi_member *m)
+void sqi_leave(struct sqi_member *m)
 {
 	if (m->ring->slot)
-		sqi_give_up_slot(m);
+		sqi_reclaim_own(m);
 	m->ring->slot = NULL;
 	sqi_drop_id(m);
 }

@@ -6,8 +6,8 @@
 
 #include "member/member.h"
 
-int sqi_journal_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index);
-int sqi_join_party(struct sqi_member *m, uint64_t key, int64_t grace);
-void sqi_leave_party(struct sqi_member *m);
+int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index);
+int sqi_join(struct sqi_member *m, uint64_t key, int64_t grace);
+void sqi_leave(struct sqi_member *m);
 
 #endif

@@ -47,7 +47,7 @@ bool sqi_is_dead(const struct sqi_member *m, uint64_t id)
 	if (id >= SQI_ID_MAX)
 		return true; /* nobody's: damage */
 	return fcntl(m->file->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK &&
-	       sqi_has_file(m->file);
+	       sqi_has_descriptor(m->file);
 }
 
 int sqi_new_id(struct sqi_member *m)

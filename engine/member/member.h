@@ -26,8 +26,8 @@ struct sqi_lap {
 	uint64_t next_ms; /* the next slice, not before */
 	uint64_t claim;   /* what we wrote to the head's lap_ms */
 	struct sqi_dead {
-		uint64_t id; /* 0: its slot has another tenant */
-		uint64_t number;
+		uint64_t id;      /* 0: its slot has another tenant */
+		unsigned number;  /* of its slot */
 		uint64_t durable; /* as it is in its slot */
 		uint64_t seen_ns; /* dead */
 	} dead[SQI_LAP_MAX];
@@ -40,13 +40,13 @@ struct sqi_member {
 	struct sqi_ring *ring;
 	struct sqi_attachment *file;
 	uint64_t id;
-	uint64_t puts;      /* as in the slot, which nobody else raises while we live */
-	uint64_t last;      /* id of the last put, plus one; 0: not known */
-	uint64_t held;      /* cells we have TAKEN, or more; 0: none */
-	uint64_t looked_ms; /* the last look for the dead in passing */
-	unsigned fuel;      /* operations until the next look at the clock */
-	bool counted;       /* among those that took part */
-	struct sqi_lap lap; /* of the dead that we found */
+	uint64_t puts;          /* as in the slot, which nobody else raises while we live */
+	uint64_t last;          /* id of the last put, plus one; 0: not known */
+	uint64_t held;          /* cells TAKEN by us, or more; 0: none */
+	uint64_t looked_ms;     /* the last look for the dead in passing */
+	unsigned ops_to_upkeep; /* operations until the next look at the clock */
+	bool counted;           /* among those that took part */
+	struct sqi_lap lap;     /* of the dead that we found */
 };
 
 int sqi_new_id(struct sqi_member *m);

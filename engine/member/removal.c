@@ -35,22 +35,22 @@ static bool is_nameless(const struct sqi_attachment *file)
 	       st.st_nlink == 0;
 }
 
-void sqi_look_for_name(struct sqi_member *m)
+void sqi_check_name(struct sqi_member *m)
 {
-	if (!(sqi_look(&m->ring->head->closed) & SQI_CLOSED_GONE) && is_nameless(m->file))
-		sqi_gone(m->ring->head);
+	if (!(sqi_load_seq(&m->ring->head->closed) & SQI_CLOSED_GONE) && is_nameless(m->file))
+		sqi_note_removed(m->ring->head);
 }
 
-int sqi_stays(struct sqi_member *m)
+int sqi_check_present(struct sqi_member *m)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t going = sqi_look(&m->ring->head->going);
+		uint64_t going = sqi_load_seq(&m->ring->head->removal);
 
-		if (going == SQI_GOING_DONE ||
-			(sqi_look(&m->ring->head->closed) & SQI_CLOSED_GONE) ||
+		if (going == SQI_REMOVAL_DONE ||
+			(sqi_load_seq(&m->ring->head->closed) & SQI_CLOSED_GONE) ||
 			is_nameless(m->file))
 			return -ENOENT;
-		if (going == 0 || sqi_cas(&m->ring->head->going, going, 0))
+		if (going == 0 || sqi_cas(&m->ring->head->removal, going, 0))
 			return 0;
 	}
 	return -EBADMSG;
@@ -58,17 +58,17 @@ int sqi_stays(struct sqi_member *m)
 
 bool sqi_remove_if(struct sqi_member *m, bool (*is_abandoned)(const struct sqi_member *m))
 {
-	uint64_t going = sqi_look(&m->ring->head->going);
+	uint64_t going = sqi_load_seq(&m->ring->head->removal);
 
 	/* Of another collector, which may have been killed; or damage. */
-	if (going != 0 && going != SQI_GOING_DONE && sqi_is_dead(m, going) &&
-		sqi_cas(&m->ring->head->going, going, 0))
+	if (going != 0 && going != SQI_REMOVAL_DONE && sqi_is_dead(m, going) &&
+		sqi_cas(&m->ring->head->removal, going, 0))
 		going = 0;
-	if (going != 0 || !sqi_cas(&m->ring->head->going, 0, m->id))
-		return going == SQI_GOING_DONE;
-	if (is_abandoned(m) && sqi_cas(&m->ring->head->going, m->id, SQI_GOING_DONE))
+	if (going != 0 || !sqi_cas(&m->ring->head->removal, 0, m->id))
+		return going == SQI_REMOVAL_DONE;
+	if (is_abandoned(m) && sqi_cas(&m->ring->head->removal, m->id, SQI_REMOVAL_DONE))
 		return true;
-	(void)sqi_cas(&m->ring->head->going, m->id, 0);
+	(void)sqi_cas(&m->ring->head->removal, m->id, 0);
 	return false;
 }
 
@@ -76,11 +76,11 @@ int sqi_finish_removal(struct sqi_member *m, const char *name)
 {
 	char path[SQI_PATH_MAX];
 
-	if (sqi_look(&m->ring->head->going) != SQI_GOING_DONE)
+	if (sqi_load_seq(&m->ring->head->removal) != SQI_REMOVAL_DONE)
 		return 0;
-	sqi_gone(m->ring->head);
+	sqi_note_removed(m->ring->head);
 	/* The name may stand for another by now. */
-	if (!sqi_segment_is(name, m->file->dev, m->file->ino) || sqi_name_path(path, name) < 0)
+	if (!sqi_file_is(name, m->file->dev, m->file->ino) || sqi_name_path(path, name) < 0)
 		return 0;
 	return unlink(path) == 0 || errno == ENOENT ? 0 : -errno;
 }

@@ -6,8 +6,8 @@
 
 #include "member/member.h"
 
-void sqi_look_for_name(struct sqi_member *m);
-int sqi_stays(struct sqi_member *m);
+void sqi_check_name(struct sqi_member *m);
+int sqi_check_present(struct sqi_member *m);
 bool sqi_remove_if(struct sqi_member *m, bool (*is_abandoned)(const struct sqi_member *m));
 int sqi_finish_removal(struct sqi_member *m, const char *name);
 

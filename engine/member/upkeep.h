@@ -7,12 +7,12 @@
 #include "member/member.h"
 
 /* When the dead are to be looked for again, and how far ahead that was when it was written. */
-static inline uint64_t sqi_rescue_at(uint64_t now_ms, uint64_t span_ms)
+static inline uint64_t sqi_upkeep_at(uint64_t now_ms, uint64_t span_ms)
 {
 	return (now_ms + span_ms) << 16 | span_ms;
 }
 
-void sqi_rescue_now_and_then(struct sqi_member *m);
-void sqi_rescue_if_late(struct sqi_member *m);
+void sqi_upkeep(struct sqi_member *m);
+void sqi_upkeep_if_late(struct sqi_member *m);
 
 #endif

@@ -15,9 +15,9 @@ int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 	h->ring.shift = h->ring.g.in.capacity_log2;
 	h->ring.cell_size = h->ring.g.cell_size;
 	h->ring.small = h->ring.g.in.small;
-	h->member.fuel = 1; /* the first use counts us in */
-	h->ring.back_seen = ~(uint64_t)0;
-	h->ring.tail = sqi_tail_anew(&h->ring);
-	h->ring.front = sqi_front_anew(&h->ring);
-	return sqi_join_party(&h->member, key, grace);
+	h->member.ops_to_upkeep = 1; /* the first use counts us in */
+	h->ring.returned_seen = ~(uint64_t)0;
+	h->ring.tail = sqi_end_anew(&h->ring, SQI_TAIL);
+	h->ring.front = sqi_end_anew(&h->ring, SQI_FRONT);
+	return sqi_join(&h->member, key, grace);
 }

@@ -29,7 +29,7 @@ struct sq {
 	struct sqi_side producing, consuming;
 	bool ring_turn; /* the last message was a redelivery: the next is one of the ring, if it has any */
 	bool short_of_blocks; /* the last attempt to put failed for want of one */
-	int owed;             /* an error that sq_get_many() could not report yet */
+	int deferred_error;   /* an error that sq_get_many() could not report yet */
 
 	struct sqi_ref reserved; /* of a large reservation */
 	void *buffer;            /* of a small one */

@@ -28,13 +28,13 @@ static int drained(struct sq *h)
 	if (r == 0)
 		return 0;
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&h->ring, i)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
 		stuck &= sqi_word_state(w) == SQI_BACK;
 		switch (sqi_word_state(w)) {
 		case SQI_BACK:
-			if (sqi_tries_left(&h->ring, i, w)) {
-				sqi_back_announce(&h->ring, i);
+			if (sqi_attempts_left(&h->ring, i, w)) {
+				sqi_returned_announce(&h->ring, i);
 				return 0;
 			}
 			break; /* a dead letter that its queue does not take: it stays, for nobody */
@@ -57,9 +57,9 @@ static int drained(struct sq *h)
 /* A message waiting for redelivery. -EAGAIN: none. */
 static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	if (!sqi_back_find(&h->ring, !h->dead_letter.refused, ret_pos, ret_word))
+	if (!sqi_returned_find(&h->ring, !h->dead_letter.refused, ret_pos, ret_word))
 		return -EAGAIN;
-	if (sqi_tries_left(&h->ring, *ret_pos, *ret_word))
+	if (sqi_attempts_left(&h->ring, *ret_pos, *ret_word))
 		return 0;
 	h->dead_letter.pos = *ret_pos;
 	h->dead_letter.word = *ret_word;
@@ -70,14 +70,14 @@ static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
  * 0: *ret_word is FULL or BACK. -EAGAIN: none. -EPIPE: none and never again. SQI_DEAD_LETTER: the
  * one in h->dead_letter comes next, and is to be moved to the dead letters first.
  */
-int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {
 		int r;
 
-		if ((sqi_look(&h->ring.head->closed) & SQI_CLOSED_HOW) == SQI_CLOSED_NOW)
+		if ((sqi_load_seq(&h->ring.head->closed) & SQI_CLOSED_HOW) == SQI_CLOSED_NOW)
 			return -EPIPE;
-		if (sqi_back_maybe(&h->ring)) {
+		if (sqi_returned_maybe(&h->ring)) {
 			r = h->ring_turn ? sqi_front(&h->ring, ret_pos, ret_word) : -EAGAIN;
 			if (r == -EAGAIN || r == -EPIPE)
 				r = next_back(h, ret_pos, ret_word);
@@ -91,9 +91,9 @@ int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		 * One may have gone from the ring to those behind the search's back. Each time
 		 * there was a redelivery; but not for ever.
 		 */
-		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_back_maybe(&h->ring))
+		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_returned_maybe(&h->ring))
 			continue;
-		if (!sqi_look(&h->ring.head->closed))
+		if (!sqi_load_seq(&h->ring.head->closed))
 			return r;
 		r = drained(h);
 		if (r < 0)

@@ -9,6 +9,6 @@
 /* A message that was tried too often comes next. No errno value, and passed on by all in ops/. */
 #define SQI_DEAD_LETTER (-4096)
 
-int sqi_next(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
+int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
 
 #endif

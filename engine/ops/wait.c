@@ -52,22 +52,23 @@ static bool flowing(const struct sq *h, struct sqi_side *side, int64_t now)
 static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 {
 	if (side == &h->consuming)
-		return &h->ring.head->came;
-	return h->short_of_blocks ? &h->ring.head->freed : &h->ring.head->went;
+		return &h->ring.head->message_event;
+	return h->short_of_blocks ? &h->ring.head->block_event : &h->ring.head->room_event;
 }
 
 /* Who keeps watch for this event. */
 static sqi_u64 *watch_of(struct sqi_ring *ring, const sqi_u32 *event)
 {
-	if (event == &ring->head->came)
-		return &ring->head->came_watch;
-	return event == &ring->head->went ? &ring->head->went_watch : &ring->head->freed_watch;
+	if (event == &ring->head->message_event)
+		return &ring->head->message_watch;
+	return event == &ring->head->room_event ? &ring->head->room_watch
+						: &ring->head->block_watch;
 }
 
 /* Do we keep watch now? If nobody does; or, if we are to `ask`, who did is dead. */
 static bool keeps_watch(struct sq *h, sqi_u64 *watch, bool ask)
 {
-	uint64_t who = sqi_look(watch);
+	uint64_t who = sqi_load_seq(watch);
 
 	if (who == h->member.id)
 		return true;
@@ -88,6 +89,95 @@ static void give_up_watch(struct sq *h, sqi_u32 *event)
 		(void)sqi_cas(watch_of(&h->ring, event), h->member.id, 0);
 }
 
+/* One wait. */
+struct wait {
+	struct sq *h;
+	struct sqi_side *side;
+	int64_t deadline;
+	int64_t tick;     /* of who keeps watch: the next */
+	sqi_u32 *watched; /* the event that we keep watch for, or NULL */
+	sqi_u32 *woken;   /* the event that woke us last, or NULL */
+	bool late;        /* the last sleep was ended by its tick */
+};
+
+static int spin(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)
+{
+	int r = -EAGAIN;
+
+	for (int pauses = 1; r == -EAGAIN && pauses <= SPIN_PAUSES_MAX; pauses *= 2) {
+		for (int i = 0; i < pauses; i++)
+			sqi_pause();
+		r = attempt(h, arg);
+	}
+	return r;
+}
+
+/* A sleep was ended by its tick: look after the queue, as whoever keeps watch, or as one of many. */
+static void at_tick(struct wait *wait)
+{
+	wait->late = true;
+	if (wait->watched) {
+		sqi_upkeep(&wait->h->member);
+		wait->tick = wait->tick * 2 < TICK_MAX_NS ? wait->tick * 2 : TICK_MAX_NS;
+	} else {
+		sqi_upkeep_if_late(&wait->h->member);
+	}
+	if (wait->h->member.lap.count > 0)
+		wait->tick = TICK_MIN_NS; /* there is work under way */
+}
+
+/* Sleep on the event, whose word was v when there was nothing, until woken or to the next tick. */
+static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t now)
+{
+	struct sq *h = wait->h;
+	int64_t span;
+
+	if (wait->watched && wait->watched != event)
+		give_up_watch(h, wait->watched);
+	wait->watched = keeps_watch(h, watch_of(&h->ring, event), wait->late) ? event : NULL;
+	wait->late = false;
+	span = wait->watched || h->member.lap.count > 0 ? wait->tick : long_tick(h);
+	/* Relaxed: it is for people and forwarders, and may be seen late. */
+	if (wait->side == &h->consuming)
+		sqi_store_relaxed(&h->ring.head->wanted, 1);
+	if (sqi_event_sleep(event, v, wait->deadline - now > span ? now + span : wait->deadline))
+		at_tick(wait);
+	else
+		wait->woken = event;
+}
+
+static int wait_loop(
+	struct wait *wait, bool napping, int (*attempt)(struct sq *h, void *arg), void *arg)
+{
+	struct sq *h = wait->h;
+
+	for (;;) {
+		int r = spin(h, attempt, arg);
+		sqi_u32 *event;
+		int64_t now;
+		uint32_t v;
+
+		if (r != -EAGAIN)
+			return r;
+		now = sqi_now_ns();
+		if (napping && wait->deadline - now > NAP_NS) {
+			napping = false;
+			sqi_nap(NAP_NS);
+			continue;
+		}
+		event = event_of(h, wait->side);
+		v = sqi_event_arm(event); /* E2 */
+		r = attempt(h, arg);
+		if (r != -EAGAIN)
+			return r;
+		if (now >= wait->deadline)
+			return -ETIMEDOUT;
+		/* Unless it is something else that we wait for now. */
+		if (event == event_of(h, wait->side))
+			sleep_once(wait, event, v, now);
+	}
+}
+
 /*
  * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and
  * then the last attempt was made at the deadline or later.
@@ -95,66 +185,16 @@ static void give_up_watch(struct sq *h, sqi_u32 *event)
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
-	int64_t now = sqi_now_ns(), tick = TICK_MIN_NS, deadline = INT64_MAX, until, span;
-	bool napping = flowing(h, side, now),
-	     late = false; /* late: the last sleep ended by its tick */
-	sqi_u32 *event, *woken = NULL, *watched = NULL;
-	uint32_t v;
+	struct wait wait = {.h = h, .side = side, .deadline = INT64_MAX, .tick = TICK_MIN_NS};
+	int64_t now = sqi_now_ns();
 	int r;
 
 	if (timeout >= 0 && timeout < INT64_MAX - now)
-		deadline = now + timeout;
-	for (;;) {
-		for (int pauses = 1; pauses <= SPIN_PAUSES_MAX; pauses *= 2) {
-			for (int i = 0; i < pauses; i++)
-				sqi_pause();
-			r = attempt(h, arg);
-			if (r != -EAGAIN)
-				goto out;
-		}
-		now = sqi_now_ns();
-		if (napping && deadline - now > NAP_NS) {
-			napping = false;
-			sqi_nap(NAP_NS);
-			continue;
-		}
-		event = event_of(h, side);
-		v = sqi_arm(event);
-		r = attempt(h, arg);
-		if (r != -EAGAIN)
-			goto out;
-		if (now >= deadline) {
-			r = -ETIMEDOUT;
-			goto out;
-		}
-		if (event != event_of(h, side))
-			continue; /* it is something else that we wait for now */
-		if (watched && watched != event)
-			give_up_watch(h, watched);
-		watched = keeps_watch(h, watch_of(&h->ring, event), late) ? event : NULL;
-		late = false;
-		span = watched || h->member.lap.count > 0 ? tick : long_tick(h);
-		until = deadline - now > span ? now + span : deadline;
-		if (side == &h->consuming)
-			sqi_poke(&h->ring.head->wanted, 1); /* relaxed: it may be seen late */
-		if (sqi_event_sleep(event, v, until)) {
-			late = true;
-			if (watched) {
-				sqi_rescue_now_and_then(&h->member);
-				tick = tick * 2 < TICK_MAX_NS ? tick * 2 : TICK_MAX_NS;
-			} else {
-				sqi_rescue_if_late(&h->member);
-			}
-			if (h->member.lap.count > 0)
-				tick = TICK_MIN_NS; /* there is work under way */
-		} else {
-			woken = event;
-		}
-	}
-out:
-	give_up_watch(h, watched);
+		wait.deadline = now + timeout;
+	r = wait_loop(&wait, flowing(h, side, now), attempt, arg);
+	give_up_watch(h, wait.watched);
 	/* Woken for something that we leave where it is: another sleeper may want it. */
-	if (r < 0 && woken)
-		sqi_wake(woken);
+	if (r < 0 && wait.woken)
+		sqi_event_wake(wait.woken);
 	return r;
 }

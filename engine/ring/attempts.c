@@ -30,7 +30,7 @@ static bool is_of(uint64_t u, uint64_t meta, unsigned number)
 }
 
 /* So many leases after the one of this number came the other. Numbers above 127 come again. */
-unsigned sqi_tries_distance(unsigned from, unsigned to)
+unsigned sqi_attempts_distance(unsigned from, unsigned to)
 {
 	if (from > SQI_ATTEMPTS_ONCE && to > SQI_ATTEMPTS_ONCE)
 		return (to - from) & SQI_ATTEMPTS_ONCE;
@@ -44,7 +44,7 @@ static unsigned count_of(uint64_t u, uint64_t meta, unsigned number)
 
 	if ((u & SQI_TURN_MASK) != (meta & SQI_TURN_MASK))
 		return number;
-	later = sqi_tries_distance(u >> 8 & 0xff, number);
+	later = sqi_attempts_distance(u >> 8 & 0xff, number);
 	if (later > 0)
 		count += later - ((u & RETURNED) != 0);
 	if (count == 0)
@@ -62,43 +62,44 @@ static unsigned note(struct sqi_ring *ring, uint64_t pos, uint64_t taken, bool r
 	unsigned number = sqi_word_attempts(taken), count;
 
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t u = sqi_look(sqi_tries(ring, pos)), meta = sqi_watch(&c->meta);
+		uint64_t u = sqi_load_seq(sqi_attempts_word(ring, pos)),
+			 meta = sqi_load_acquire(&c->meta);
 
 		/* After the look at what is known: if another lease begins, it changes that. */
-		if (!sqi_same_lease(sqi_look(&c->word), taken))
+		if (!sqi_same_lease(sqi_load_seq(&c->word), taken))
 			return 0;
 		count = count_of(u, meta, number);
 		if (is_of(u, meta, number) && (!returned || (u & RETURNED)))
 			return count;
-		if (sqi_cas(sqi_tries(ring, pos), u, known(meta, number, count, returned)))
+		if (sqi_cas(sqi_attempts_word(ring, pos), u, known(meta, number, count, returned)))
 			return count;
 	}
 	return 0;
 }
 
 /* A lease that this word speaks of, ours, has begun. What it counts as; 0: it has ended. */
-unsigned sqi_tries_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
+unsigned sqi_attempts_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	return ring->g.in.max_attempts ? note(ring, pos, taken, false) : sqi_word_attempts(taken);
 }
 
 /* Our lease is about to be returned. False: it has ended. */
-bool sqi_tries_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
+bool sqi_attempts_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	return !ring->g.in.max_attempts || note(ring, pos, taken, true) > 0;
 }
 
 /* What the lease that this word speaks of counts as, if it is still under way. */
-unsigned sqi_tries_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken)
+unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	if (!ring->g.in.max_attempts)
 		return sqi_word_attempts(taken);
-	return count_of(sqi_look(sqi_tries(ring, pos)), sqi_watch(&sqi_cell(ring, pos)->meta),
-		sqi_word_attempts(taken));
+	return count_of(sqi_load_seq(sqi_attempts_word(ring, pos)),
+		sqi_load_acquire(&sqi_cell(ring, pos)->meta), sqi_word_attempts(taken));
 }
 
 /* The same of a message that waits, from what is in its cell and beside it. */
-bool sqi_tries_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u)
+bool sqi_attempts_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u)
 {
 	unsigned number = sqi_word_attempts(w), count = count_of(u, meta, number);
 
@@ -111,7 +112,7 @@ bool sqi_tries_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u)
  * Has the message that this word speaks of, BACK, attempts left? If the word has changed the answer
  * is yes: who acts on that word finds out.
  */
-bool sqi_tries_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w)
+bool sqi_attempts_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	const struct sqi_cell *c = sqi_cell(ring, pos);
 	unsigned limit = sqi_attempts_limit(ring);
@@ -120,7 +121,7 @@ bool sqi_tries_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	/* It cannot count as more than there were. */
 	if (sqi_word_attempts(w) < limit)
 		return true;
-	meta = sqi_watch(&c->meta);
-	u = sqi_look(sqi_tries(ring, pos));
-	return sqi_look(&c->word) != w || sqi_tries_left_by(limit, w, meta, u);
+	meta = sqi_load_acquire(&c->meta);
+	u = sqi_load_seq(sqi_attempts_word(ring, pos));
+	return sqi_load_seq(&c->word) != w || sqi_attempts_left_by(limit, w, meta, u);
 }

@@ -13,11 +13,11 @@ static inline unsigned sqi_attempts_limit(const struct sqi_ring *ring)
 }
 
 /* So many leases after the one of this number came the other. */
-unsigned sqi_tries_distance(unsigned from, unsigned to);
-unsigned sqi_tries_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken);
-bool sqi_tries_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken);
-unsigned sqi_tries_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken);
-bool sqi_tries_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u);
-bool sqi_tries_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w);
+unsigned sqi_attempts_distance(unsigned from, unsigned to);
+unsigned sqi_attempts_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken);
+bool sqi_attempts_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken);
+unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken);
+bool sqi_attempts_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u);
+bool sqi_attempts_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
 #endif

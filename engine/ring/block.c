@@ -64,7 +64,7 @@ bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref)
 
 	if (ref->index >= ring->g.blocks || ref->len > class_of(ring, ref->index)->size)
 		return false;
-	w = sqi_look(&sqi_block(ring, ref->index)->word);
+	w = sqi_load_seq(&sqi_block(ring, ref->index)->word);
 	return (w & HELD) && w >> GEN_SHIFT == ref->gen;
 }
 
@@ -75,7 +75,7 @@ static bool get_from(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
 	for (uint64_t i = 0; i < k->count; i++) {
 		uint64_t at = ring->cursor[n], index = k->first + at;
 		struct sqi_block *b = sqi_block(ring, index);
-		uint64_t w = sqi_look(&b->word);
+		uint64_t w = sqi_load_seq(&b->word);
 
 		ring->cursor[n] = at + 1 < k->count ? at + 1 : 0;
 		/* A1. Acquires from whoever freed it. */
@@ -108,9 +108,10 @@ int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret)
 void sqi_block_free(struct sqi_ring *ring, const struct sqi_ref *ref)
 {
 	sqi_u64 *word = &sqi_block(ring, ref->index)->word;
-	uint64_t w = sqi_look(word);
+	uint64_t w = sqi_load_seq(word);
 
 	/* F2. Releases what was read of the block; A1 acquires it. Failing means freed. */
 	if ((w & HELD) && w >> GEN_SHIFT == ref->gen && sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
-		sqi_wake_all(&ring->head->freed); /* all: not every one fits every sleeper */
+		sqi_event_wake_all(
+			&ring->head->block_event); /* all: not every one fits every sleeper */
 }

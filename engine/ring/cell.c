@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/event.h"
+#include "ring/transition.h"
 
 /*
  * What the bytes of a cell mean, and letting a cell go. Everything read here was written by
@@ -16,10 +17,10 @@ bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struc
 	struct sqi_ref ref;
 	uint64_t v;
 
-	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
 		return false;
-	v = sqi_watch(&c->data[1]);
-	ref.gen = sqi_watch(&c->data[0]);
+	v = sqi_load_acquire(&c->data[1]);
+	ref.gen = sqi_load_acquire(&c->data[0]);
 	ref.index = v >> 32;
 	ref.len = v & UINT32_MAX;
 	if (!sqi_block_valid(ring, &ref))
@@ -32,7 +33,7 @@ bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struc
 int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len)
 {
-	uint64_t meta = sqi_watch(&c->meta);
+	uint64_t meta = sqi_load_acquire(&c->meta);
 	struct sqi_ref ref;
 
 	if (meta & SQI_META_BLOCK) {
@@ -51,7 +52,7 @@ int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const v
 	return 0;
 }
 
-/* RELEASING is ours: free the block, then the cell. */
+/* RELEASING is ours: free the block, and then the cell. */
 static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 {
 	struct sqi_ref ref;
@@ -60,24 +61,22 @@ static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 	if (sqi_cell_block(ring, c, &ref))
 		sqi_block_free(ring, &ref);
 	do
-		w = sqi_look(&c->word);
+		w = sqi_load_seq(&c->word);
 	while (sqi_word_state(w) == SQI_RELEASING && sqi_word_owner(w) == ring->owner &&
-		!sqi_cas(&c->word, w, sqi_word_free(w, 0)));
+		!sqi_cell_free(c, w)); /* only skips come in between */
 }
 
 /*
- * The message is done: from this very word (FULL, our TAKEN, or BACK) to FREE, by way of RELEASING
- * if there is a block: that says whose duty its freeing is. False: the word had changed.
+ * We are done with the message that we have taken: from this very word to FREE, by way of RELEASING
+ * if it has a block. False: the word had changed.
  */
 bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
-	unsigned more = sqi_word_state(w) == SQI_FULL;
 
-	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
-		/* F1. Releases what was read of the cell; W1 acquires it. */
-		return sqi_cas(&c->word, w, sqi_word_free(w, more));
-	if (!sqi_cas(&c->word, w, sqi_word_to(w, SQI_RELEASING, ring->owner) + more * SQI_TURN_ONE))
+	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
+		return sqi_cell_remove(c, w);
+	if (!sqi_cell_begin_release(c, w, ring->owner))
 		return false;
 	release_block(ring, c);
 	return true;
@@ -85,15 +84,13 @@ bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 
 /*
  * What the cell says of its message cannot be. If it is still the same message, it is removed and
- * reported, once. 0: it had changed, look again.
+ * reported, once: -EBADMSG. 0: it had changed, look again.
  */
-int sqi_cell_damaged(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
-	unsigned more = sqi_word_state(w) == SQI_FULL;
-
-	if (!sqi_cas(&sqi_cell(ring, pos)->word, w, sqi_word_free(w, more)))
+	if (!sqi_cell_remove(sqi_cell(ring, pos), w))
 		return 0;
 	(void)sqi_add(&ring->head->damaged, 1);
-	sqi_wake(&ring->head->went);
+	sqi_event_wake(&ring->head->room_event);
 	return -EBADMSG;
 }

@@ -11,7 +11,7 @@ int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const v
 	size_t *ret_len);
 bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret);
 bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
-int sqi_cell_damaged(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
 /* The id of the message put at this position: of its turn 40 bits. */
 static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)

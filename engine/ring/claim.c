@@ -5,126 +5,96 @@
 
 #include "ring/position.h"
 #include "ring/revoke.h"
+#include "ring/transition.h"
 
 /*
- * Claiming the first free cell, round those that are busy. Called by ops/put.c.
+ * Claiming the first free cell, round those that are busy. Called by ops/put.c, by any number of
+ * participants at once.
  */
 
 /*
- * The ring is full at p. True: not any more, or only by a writer who has now lost his claim: look
+ * The ring is full at pos. True: not any more, or only by a writer whose claim is now revoked: look
  * again.
  *
- * Consumers revoke a claim for the message behind it. If there is none in the whole ring they need
- * not: their queue is empty. But producers cannot pass him, though cells be free behind him. For
- * one of those a producer revokes the claim. He takes it then, and who lost his claim finds another
- * or his own: two cannot chase each other, for there is nothing free that nobody can reach.
+ * Consumers revoke a claim only for a message behind it. If there is none in the whole ring they do
+ * not: the queue is empty for them. But producers cannot pass that writer, though cells behind it
+ * may be free. For one of those a producer revokes the claim. The producer then takes that cell, and
+ * the writer finds another, or its own again. They cannot revoke each other for ever: each revocation
+ * needs a free cell that no producer can reach.
  */
-static bool make_room(struct sqi_ring *ring, uint64_t p)
+static bool make_room(struct sqi_ring *ring, uint64_t pos)
 {
-	struct sqi_cell *late = NULL;
-	uint64_t claimed = 0;
+	uint64_t late = 0, claimed = 0;
 	bool room = false;
 
-	for (uint64_t q = p; q != p + ring->mask + 1; q++) {
-		struct sqi_cell *c = sqi_cell(ring, q);
-		uint64_t w = sqi_look(&c->word);
-		int64_t ahead = sqi_word_ahead(w, q >> ring->shift);
-
-		switch (sqi_word_state(w)) {
+	for (struct sqi_scan s = sqi_scan_from(pos, ring->mask + 1); sqi_scan_next(ring, &s);) {
+		switch (sqi_word_state(s.word)) {
 		case SQI_FULL:
 			return false;
 		case SQI_WRITING:
-			if (ahead != -1)
+			if (s.ahead != -1)
 				return false;
-			if (!late) {
-				late = c;
-				claimed = w;
+			if (!claimed) {
+				late = s.pos;
+				claimed = s.word;
 			}
 			break;
 		case SQI_FREE:
-			if (ahead == 0 && !late)
+			if (s.ahead == 0 && !claimed)
 				return true;
-			room |= ahead == 0;
+			room |= s.ahead == 0;
 			break;
 		default:
 			break;
 		}
 	}
-	if (!late || !room)
+	if (!claimed || !room)
 		return false;
-	sqi_put_off(ring, late, claimed);
+	sqi_revoke_for_room(ring, late, claimed);
 	return true;
 }
 
-/* Claim the first free cell. -EAGAIN: full. */
+/*
+ * Claim the first free cell: *ret_pos is its position and *ret_word the word that says so. -EAGAIN:
+ * the ring is full. -EPIPE: it is sealed. -EBADMSG: its memory is damaged.
+ */
 int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	uint64_t p = ring->tail, walked = 0, skip_end = p, revoked = 0;
-	bool anew = false;
+	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
+	uint64_t revoked = 0;
 
-	for (uint64_t steps = sqi_steps_max(ring); steps > 0; steps--) {
-		struct sqi_cell *c = sqi_cell(ring, p);
-		uint64_t w = sqi_look(&c->word), t = p >> ring->shift, mine;
-		int64_t ahead = sqi_word_ahead(w, t);
-		enum sqi_state state = sqi_word_state(w);
+	for (;;) {
+		int r = sqi_walk_next(ring, &walk);
 
-		if (ahead == -1 && (state == SQI_FULL || state == SQI_WRITING)) {
-			/* Each cell once: he may come again, and not for ever. */
-			if (revoked++ <= ring->mask && make_room(ring, p))
-				continue;
-			ring->tail = p;
-			return -EAGAIN;
-		}
-		if (ahead < 0) {
-			if (anew)
-				return -EBADMSG;
-			anew = true;
-			p = sqi_tail_anew(ring);
-			skip_end = p;
-			continue;
-		}
-		if (ahead > 0 || state == SQI_WRITING || state == SQI_FULL) {
-			p++;
-			if (walked++ == 0)
-				p = sqi_tail_catch_up(ring, p);
-			else if (walked % (ring->mask + 1) == 0)
-				p = sqi_survey(ring, p, true);
-			continue;
-		}
-		switch (state) {
+		if (r < 0)
+			return r;
+		switch (sqi_word_state(walk.word)) {
 		case SQI_FREE:
-			/*
-			 * W1. Acquires from whoever freed the cell: what it read there, it has
-			 * read.
-			 */
-			mine = sqi_word(SQI_WRITING, ring->owner, 0, t);
-			if (!sqi_cas(&c->word, w, mine))
-				break;
-			sqi_claimed(ring, p + 1);
-			*ret_pos = p;
-			*ret_word = mine;
+			if (!sqi_cell_claim(
+				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
+				continue;
+			sqi_note_claimed(ring, walk.pos + 1);
+			*ret_pos = walk.pos;
 			return 0;
 		case SQI_TAKEN:
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
-			if ((int64_t)(skip_end - p) <= 0 && !sqi_leads_on(ring, p, &skip_end)) {
-				/* True of one lap: only if nobody has passed p while we looked. */
-				if (sqi_look(&c->word) != w)
-					break;
-				if (revoked++ <= ring->mask && make_room(ring, p))
-					break;
-				ring->tail = p;
-				return -EAGAIN;
-			}
-			if (sqi_cas(&c->word, w, w + SQI_TURN_ONE))
-				sqi_claimed(ring, ++p);
+			if (sqi_walk_skip(ring, &walk))
+				continue;
 			break;
+		case SQI_FULL:
+		case SQI_WRITING:
+			break; /* of the lap before */
 		case SQI_SEALED:
 			return -EPIPE;
 		default:
 			return -EBADMSG;
 		}
+		/* Once for each cell: a writer whose claim was revoked may come again, but not for ever. */
+		if (revoked++ > ring->mask || !make_room(ring, walk.pos)) {
+			ring->tail = walk.pos;
+			return -EAGAIN;
+		}
 	}
-	return -EBADMSG;
 }

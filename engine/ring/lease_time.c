@@ -34,17 +34,17 @@ static uint64_t next_deadline(const struct sqi_ring *ring, uint64_t old, uint64_
  * T1. Before the message that this word speaks of, FULL or BACK, is taken: no end that was decided
  * for an earlier lease is taken for one of the next. False: the word has changed.
  */
-bool sqi_due_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+bool sqi_lease_time_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	sqi_u64 *deadline = sqi_deadline(ring, pos);
 
 	if (!ring->g.in.lease_ns)
 		return true;
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t old = sqi_look(deadline);
+		uint64_t old = sqi_load_seq(deadline);
 
 		/* After the look at the deadline: so no lease is under way that it is the end of. */
-		if (sqi_look(&sqi_cell(ring, pos)->word) != w)
+		if (sqi_load_seq(&sqi_cell(ring, pos)->word) != w)
 			return false;
 		if (sqi_cas(deadline, old, next_deadline(ring, old, 0)))
 			return true;
@@ -56,16 +56,16 @@ bool sqi_due_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
  * T4, T5. The lease that this word speaks of, which is ours, has a whole lease time from now on,
  * and `more_ns`. False: it has ended, or its end is decided.
  */
-bool sqi_due_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t more_ns)
+bool sqi_lease_time_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t more_ns)
 {
 	sqi_u64 *deadline = sqi_deadline(ring, pos);
 
 	if (!ring->g.in.lease_ns)
 		return true;
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t old = sqi_look(deadline);
+		uint64_t old = sqi_load_seq(deadline);
 
-		if ((old & ENDED) || !sqi_same_lease(sqi_look(&sqi_cell(ring, pos)->word), w))
+		if ((old & ENDED) || !sqi_same_lease(sqi_load_seq(&sqi_cell(ring, pos)->word), w))
 			return false;
 		if (sqi_cas(deadline, old, next_deadline(ring, old, more_ns)))
 			return true;
@@ -80,21 +80,21 @@ bool sqi_due_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t mo
 static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t w = sqi_look(&sqi_cell(ring, pos)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 
 		if (sqi_word_state(w) != SQI_TAKEN)
 			break; /* settled, or given back by another */
 		/* Said first: who would use this very word for a new lease uses another. */
-		sqi_ending(ring, w);
-		if (sqi_look(sqi_deadline(ring, pos)) != ended)
+		sqi_announce_end(ring, w);
+		if (sqi_load_seq(sqi_deadline(ring, pos)) != ended)
 			break;
-		if (sqi_back(ring, pos, w)) {
+		if (sqi_returned_add(ring, pos, w)) {
 			(void)sqi_add(&ring->head->overdue, 1);
-			sqi_back_announce(ring, pos);
+			sqi_returned_announce(ring, pos);
 			break;
 		}
 	}
-	sqi_ending(ring, 0);
+	sqi_announce_end(ring, 0);
 }
 
 /* End the lease of this cell, if its time is up. */
@@ -104,9 +104,9 @@ static void end(struct sqi_ring *ring, uint64_t pos, uint64_t now)
 	uint64_t old;
 
 	/* X1. */
-	if (sqi_word_state(sqi_look(&sqi_cell(ring, pos)->word)) != SQI_TAKEN)
+	if (sqi_word_state(sqi_load_seq(&sqi_cell(ring, pos)->word)) != SQI_TAKEN)
 		return;
-	old = sqi_look(deadline);
+	old = sqi_load_seq(deadline);
 	if (!(old & ENDED)) {
 		if (old >> 1 > now)
 			return;
@@ -121,16 +121,16 @@ static void end(struct sqi_ring *ring, uint64_t pos, uint64_t now)
 }
 
 /* We found the end of our own lease decided, though perhaps not carried out. */
-void sqi_due_finish(struct sqi_ring *ring, uint64_t pos)
+void sqi_lease_time_finish(struct sqi_ring *ring, uint64_t pos)
 {
-	uint64_t old = sqi_look(sqi_deadline(ring, pos));
+	uint64_t old = sqi_load_seq(sqi_deadline(ring, pos));
 
 	if (old & ENDED)
 		give_back(ring, pos, old);
 }
 
 /* End the leases whose time is up, among these cells. */
-void sqi_due_sweep(struct sqi_ring *ring, uint64_t from, uint64_t count)
+void sqi_lease_time_expire(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
 	uint64_t now = (uint64_t)sqi_now_ns();
 

@@ -6,9 +6,9 @@
 
 #include "ring/ring.h"
 
-bool sqi_due_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w);
-bool sqi_due_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t more_ns);
-void sqi_due_finish(struct sqi_ring *ring, uint64_t pos);
-void sqi_due_sweep(struct sqi_ring *ring, uint64_t from, uint64_t count);
+bool sqi_lease_time_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+bool sqi_lease_time_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t more_ns);
+void sqi_lease_time_finish(struct sqi_ring *ring, uint64_t pos);
+void sqi_lease_time_expire(struct sqi_ring *ring, uint64_t from, uint64_t count);
 
 #endif

@@ -26,12 +26,12 @@ static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t l
 
 	for (i = 0; i < len / 8; i++) {
 		memcpy(&v, from + i * 8, 8);
-		sqi_post(&c->data[i], v);
+		sqi_store_release(&c->data[i], v);
 	}
 	if (len % 8) {
 		v = 0;
 		memcpy(&v, from + i * 8, len % 8);
-		sqi_post(&c->data[i], v);
+		sqi_store_release(&c->data[i], v);
 	}
 }
 
@@ -42,11 +42,11 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
 	size_t i;
 
 	for (i = 0; i < len / 8; i++) {
-		v = sqi_peek(&c->data[i]);
+		v = sqi_load_relaxed(&c->data[i]);
 		memcpy(to + i * 8, &v, 8);
 	}
 	if (len % 8) {
-		v = sqi_peek(&c->data[i]);
+		v = sqi_load_relaxed(&c->data[i]);
 		memcpy(to + i * 8, &v, len % 8);
 	}
 }
@@ -78,7 +78,7 @@ sqi_copy_bytes(void *buf, const void *data, size_t len)
 #ifdef SQI_TSAN
 		uint64_t v = *(const volatile uint64_t *)(const void *)&from[i];
 #else
-		uint64_t v = sqi_peek(&from[i]);
+		uint64_t v = sqi_load_relaxed(&from[i]);
 #endif
 
 		memcpy(to + i * 8, &v, len - i * 8 < 8 ? len - i * 8 : 8);

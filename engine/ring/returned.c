@@ -3,6 +3,7 @@
 
 #include "base/event.h"
 #include "ring/attempts.h"
+#include "ring/transition.h"
 
 /*
  * Messages that wait for redelivery lie outside the ring's order, in whatever cell they were. One
@@ -13,7 +14,7 @@
  * setter was stopped or killed before setting is found by the sweep.
  *
  * Among themselves those that wait are delivered in the order in which they came back: each bears a
- * number (sqi_returned()). A search remembers the first of them, so that many do not cost a search
+ * number (sqi_return_number()). A search remembers the first of them, so that many do not cost a search
  * each: who comes back later has a higher number, so they stay the first until they are taken.
  *
  * Half of each word counts the settings of its bits. A bit is taken down by a CAS from a value that
@@ -47,23 +48,22 @@ static void set(struct sqi_ring *ring, uint64_t index)
  * so it has one when it can be found; a number that was written for nothing, or by one who was
  * stopped here, makes somebody wait longer or shorter, and nothing else.
  */
-bool sqi_back(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
-	sqi_post(sqi_returned(ring, pos), sqi_add(&ring->head->returns, 1));
-	/* B1. */
-	return sqi_cas(&sqi_cell(ring, pos)->word, w, sqi_word_back(w));
+	sqi_store_release(sqi_return_number(ring, pos), sqi_add(&ring->head->returns, 1));
+	return sqi_cell_give_back(sqi_cell(ring, pos), w);
 }
 
 /* This cell's word is BACK, or was a moment ago. Wakes a consumer. */
-void sqi_back_announce(struct sqi_ring *ring, uint64_t pos)
+void sqi_returned_announce(struct sqi_ring *ring, uint64_t pos)
 {
 	set(ring, pos & ring->mask);
 	(void)sqi_add(&ring->head->back_seq, 1);
-	sqi_wake(&ring->head->came);
+	sqi_event_wake(&ring->head->message_event);
 }
 
 /* This cell's word is BACK again, and nobody need come for it before the next sweep. */
-void sqi_back_defer(struct sqi_ring *ring, uint64_t pos)
+void sqi_returned_mark(struct sqi_ring *ring, uint64_t pos)
 {
 	set(ring, pos & ring->mask);
 }
@@ -91,17 +91,17 @@ static bool insert(struct sqi_waiting *waiting, uint64_t index, uint64_t number)
 /* Find the first of those that wait: all, or those that have attempts left. */
 static void search(struct sqi_ring *ring, bool any)
 {
-	uint64_t seq = sqi_look(&ring->head->back_seq);
+	uint64_t seq = sqi_load_seq(&ring->head->back_seq);
 	bool all = true;
 
 	ring->waiting.count = ring->waiting.next = 0;
 	ring->waiting.again = false;
 	for (uint64_t i = 0; i <= ring->mask; i += SQI_BITS) {
-		uint64_t old = sqi_look(word_of(ring, i)), bits = old & (COUNT_ONE - 1);
+		uint64_t old = sqi_load_seq(word_of(ring, i)), bits = old & (COUNT_ONE - 1);
 
 		while (bits) {
 			uint64_t index = (i + (uint64_t)__builtin_ctzll(bits)) & ring->mask;
-			uint64_t w = sqi_look(&sqi_cell(ring, index)->word);
+			uint64_t w = sqi_load_seq(&sqi_cell(ring, index)->word);
 			uint64_t bit = bits & -bits;
 
 			bits &= bits - 1;
@@ -109,37 +109,37 @@ static void search(struct sqi_ring *ring, bool any)
 				/* If that fails, the next search will try. */
 				if (sqi_cas(word_of(ring, i), old, old & ~bit))
 					old &= ~bit;
-			} else if (any || sqi_tries_left(ring, index, w)) {
+			} else if (any || sqi_attempts_left(ring, index, w)) {
 				all &= insert(&ring->waiting, index,
-					sqi_watch(sqi_returned(ring, index)));
+					sqi_load_acquire(sqi_return_number(ring, index)));
 			}
 		}
 	}
 	if (all)
-		ring->back_seen = seq;
+		ring->returned_seen = seq;
 }
 
 /* May there be one that waits for redelivery, and that this handle does not know to have gone? */
-bool sqi_back_maybe(const struct sqi_ring *ring)
+bool sqi_returned_maybe(const struct sqi_ring *ring)
 {
 	return ring->waiting.next < ring->waiting.count || ring->waiting.again ||
-	       sqi_look(&ring->head->back_seq) != ring->back_seen;
+	       sqi_load_seq(&ring->head->back_seq) != ring->returned_seen;
 }
 
 /* The longest waiting redelivery, of any or of those with attempts left, if there is one. */
-bool sqi_back_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
+bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_waiting *waiting = &ring->waiting;
 
 	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {
 		for (; waiting->next < waiting->count; waiting->next++) {
 			uint64_t index = waiting->list[waiting->next].index;
-			uint64_t w = sqi_look(&sqi_cell(ring, index)->word);
+			uint64_t w = sqi_load_seq(&sqi_cell(ring, index)->word);
 
 			if (sqi_word_state(w) != SQI_BACK ||
-				(!any && !sqi_tries_left(ring, index, w)))
+				(!any && !sqi_attempts_left(ring, index, w)))
 				continue;
-			if (sqi_watch(sqi_returned(ring, index)) !=
+			if (sqi_load_acquire(sqi_return_number(ring, index)) !=
 				waiting->list[waiting->next].number) {
 				waiting->again = true;
 			} else {
@@ -148,7 +148,7 @@ bool sqi_back_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t 
 				return true;
 			}
 		}
-		if (!waiting->again && sqi_look(&ring->head->back_seq) == ring->back_seen)
+		if (!waiting->again && sqi_load_seq(&ring->head->back_seq) == ring->returned_seen)
 			return false;
 		search(ring, any);
 		if (waiting->count == 0)
@@ -158,19 +158,19 @@ bool sqi_back_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t 
 }
 
 /* The message of this cell was taken: most of the time its bit can go at once. */
-void sqi_back_taken(struct sqi_ring *ring, uint64_t pos)
+void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
 {
-	uint64_t old = sqi_look(word_of(ring, pos & ring->mask));
+	uint64_t old = sqi_load_seq(word_of(ring, pos & ring->mask));
 
-	if (sqi_word_state(sqi_look(&sqi_cell(ring, pos)->word)) != SQI_BACK)
+	if (sqi_word_state(sqi_load_seq(&sqi_cell(ring, pos)->word)) != SQI_BACK)
 		(void)sqi_cas(
 			word_of(ring, pos & ring->mask), old, old & ~bit_of(pos & ring->mask));
 }
 
 /* Find those whose bit was never set, among these cells. */
-void sqi_back_sweep(struct sqi_ring *ring, uint64_t from, uint64_t count)
+void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
 	for (uint64_t i = from; i < from + count; i++)
-		if (sqi_word_state(sqi_look(&sqi_cell(ring, i)->word)) == SQI_BACK)
-			sqi_back_announce(ring, i);
+		if (sqi_word_state(sqi_load_seq(&sqi_cell(ring, i)->word)) == SQI_BACK)
+			sqi_returned_announce(ring, i);
 }

@@ -6,12 +6,12 @@
 
 #include "ring/ring.h"
 
-bool sqi_back(struct sqi_ring *ring, uint64_t pos, uint64_t w);
-void sqi_back_announce(struct sqi_ring *ring, uint64_t pos);
-void sqi_back_defer(struct sqi_ring *ring, uint64_t pos);
-bool sqi_back_maybe(const struct sqi_ring *ring);
-bool sqi_back_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word);
-void sqi_back_taken(struct sqi_ring *ring, uint64_t pos);
-void sqi_back_sweep(struct sqi_ring *ring, uint64_t from, uint64_t count);
+bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+void sqi_returned_announce(struct sqi_ring *ring, uint64_t pos);
+void sqi_returned_mark(struct sqi_ring *ring, uint64_t pos);
+bool sqi_returned_maybe(const struct sqi_ring *ring);
+bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word);
+void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos);
+void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count);
 
 #endif

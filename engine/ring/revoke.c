@@ -2,10 +2,11 @@
 #include "ring/revoke.h"
 
 #include "base/event.h"
+#include "ring/transition.h"
 
 /*
  * Writers that are late: they have claimed a cell and not committed yet. Called by front.c and
- * claim.c.
+ * claim.c, by any number of participants at once.
  */
 
 #ifndef PATIENCE_PAUSES    /* the explorer has less: each look costs it a step */
@@ -13,20 +14,17 @@
 #endif
 
 /*
- * Is there a message, or the end, behind the writer at p? Stops at the first cell that nobody
+ * Is there a message, or the end, behind the writer at pos? Stops at the first cell that nobody has
  * claimed.
  */
-static bool waited_for(const struct sqi_ring *ring, uint64_t p)
+static bool message_follows(const struct sqi_ring *ring, uint64_t pos)
 {
-	for (uint64_t q = p + 1; q != p + ring->mask + 1; q++) {
-		uint64_t w = sqi_look(&sqi_cell(ring, q)->word);
-		int64_t ahead = sqi_word_ahead(w, q >> ring->shift);
-
-		if (ahead > 0)
+	for (struct sqi_scan s = sqi_scan_from(pos + 1, ring->mask); sqi_scan_next(ring, &s);) {
+		if (s.ahead > 0)
 			continue;
-		if (ahead < 0)
+		if (s.ahead < 0)
 			return false;
-		switch (sqi_word_state(w)) {
+		switch (sqi_word_state(s.word)) {
 		case SQI_WRITING:
 			break;
 		case SQI_FULL:
@@ -39,52 +37,53 @@ static bool waited_for(const struct sqi_ring *ring, uint64_t p)
 	return false;
 }
 
-/* Is the writer gone within the time that a write takes? */
-static bool is_done_soon(struct sqi_cell *c, uint64_t w)
+/* Has the writer gone within the time that a write takes? */
+static bool is_done_soon(const struct sqi_cell *c, uint64_t w)
 {
 	for (int i = 0; i < PATIENCE_PAUSES; i++) {
 		sqi_pause();
-		if (sqi_look(&c->word) != w)
+		if (sqi_load_seq(&c->word) != w)
 			return true;
 	}
 	return false;
 }
 
-/* He finds it out when he commits. */
-static void take_claim(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w)
+static void revoke_late(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w)
 {
-	if (sqi_cas(&c->word, w, sqi_word_to(w, SQI_VOID, sqi_word_owner(w)) + SQI_TURN_ONE))
+	if (sqi_cell_revoke(c, w))
 		(void)sqi_add(&ring->head->revoked, 1);
 }
 
 /*
- * A writer stands at p. True: look at p again. False: the queue is empty, but for messages not yet
- * committed.
+ * A writer stands at pos, by the word w. True: look at pos again. False: the queue is empty, but for
+ * messages not yet committed.
  *
- * A revocation is paid for by the message behind it, which somebody then takes: without that, a
- * writer and a consumer could chase each other round the ring for ever. When the queue is closed
- * the writer cannot come again, and no payment is needed.
+ * Revoke only if a committed message follows: each revocation then implies a delivery. Otherwise a
+ * writer and a consumer could chase each other round an empty ring for ever. When the queue is closed
+ * the writer cannot come again, so no message need follow.
  */
-bool sqi_late(struct sqi_ring *ring, uint64_t p, uint64_t w)
+bool sqi_revoke_for_message(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
-	struct sqi_cell *c = sqi_cell(ring, p);
+	struct sqi_cell *c = sqi_cell(ring, pos);
 
 	if (is_done_soon(c, w))
 		return true;
-	if (!waited_for(ring, p) && !sqi_look(&ring->head->closed))
-		return sqi_look(&c->word) != w;
-	take_claim(ring, c, w);
+	if (!message_follows(ring, pos) && !sqi_load_seq(&ring->head->closed))
+		return sqi_load_seq(&c->word) != w;
+	revoke_late(ring, c, w);
 	return true;
 }
 
 /*
- * A writer keeps producers from going on. He has the same time; then his claim is revoked. The cell
- * is not w any more, by him or by us.
+ * The writer at pos, by the word w, keeps producers from going on, and is given the same time. After
+ * this the cell's word is not w any more, whoever has changed it.
  */
-void sqi_put_off(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w)
+void sqi_revoke_for_room(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
+	struct sqi_cell *c = sqi_cell(ring, pos);
+
 	if (is_done_soon(c, w))
 		return;
-	take_claim(ring, c, w);
-	sqi_wake(&ring->head->went);
+	revoke_late(ring, c, w);
+	sqi_event_wake(&ring->head->room_event);
 }

@@ -6,7 +6,7 @@
 
 #include "ring/ring.h"
 
-bool sqi_late(struct sqi_ring *ring, uint64_t p, uint64_t w);
-void sqi_put_off(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w);
+bool sqi_revoke_for_message(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+void sqi_revoke_for_room(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
 #endif

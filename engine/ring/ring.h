@@ -40,7 +40,7 @@ struct sqi_ring {
 	/* Lower bounds of the positions. */
 	uint64_t tail;
 	uint64_t front;
-	uint64_t back_seen;
+	uint64_t returned_seen;
 	struct sqi_slot *slot; /* ours; NULL: none yet */
 	unsigned owner;        /* its number plus one */
 	unsigned cursor_left;  /* allocations of blocks until the cursors are set back */
@@ -74,7 +74,7 @@ static inline sqi_u64 *sqi_bitmap(const struct sqi_ring *ring)
 }
 
 /* What a lease of this cell counts as, in a queue with max_attempts: see tries.c. */
-static inline sqi_u64 *sqi_tries(const struct sqi_ring *ring, uint64_t position)
+static inline sqi_u64 *sqi_attempts_word(const struct sqi_ring *ring, uint64_t position)
 {
 	return (sqi_u64 *)(ring->base + ring->g.tries) + (position & ring->mask);
 }
@@ -86,7 +86,7 @@ static inline sqi_u64 *sqi_deadline(const struct sqi_ring *ring, uint64_t positi
 }
 
 /* When the message of this cell last came back, as a number among all that did. */
-static inline sqi_u64 *sqi_returned(const struct sqi_ring *ring, uint64_t position)
+static inline sqi_u64 *sqi_return_number(const struct sqi_ring *ring, uint64_t position)
 {
 	return (sqi_u64 *)(ring->base + ring->g.returns) + (position & ring->mask);
 }
@@ -96,9 +96,9 @@ static inline struct sqi_block *sqi_block(const struct sqi_ring *ring, uint64_t 
 	return (struct sqi_block *)(ring->base + ring->g.block_words) + index;
 }
 
-static inline struct sqi_entry *sqi_entry(const struct sqi_ring *ring, uint64_t index)
+static inline struct sqi_count_entry *sqi_count_entry(const struct sqi_ring *ring, uint64_t index)
 {
-	return (struct sqi_entry *)(ring->base + ring->g.journal) + index;
+	return (struct sqi_count_entry *)(ring->base + ring->g.journal) + index;
 }
 
 /* Where the put that follows `puts` others notes its position. */
@@ -108,14 +108,41 @@ static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 }
 
 /*
+ * Cells one after another: `pos` is the position of the one looked at, `word` what it said, and
+ * `ahead` how far the word's turn is above the position's.
+ */
+struct sqi_scan {
+	uint64_t pos, word;
+	int64_t ahead;
+	uint64_t next, left;
+};
+
+static inline struct sqi_scan sqi_scan_from(uint64_t pos, uint64_t count)
+{
+	return (struct sqi_scan){.next = pos, .left = count};
+}
+
+/* To the next cell. False: there are no more. */
+static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *scan)
+{
+	if (scan->left == 0)
+		return false;
+	scan->left--;
+	scan->pos = scan->next++;
+	scan->word = sqi_load_seq(&sqi_cell(ring, scan->pos)->word);
+	scan->ahead = sqi_word_ahead(scan->word, scan->pos >> ring->shift);
+	return true;
+}
+
+/*
  * We are about to end a lease of somebody else by changing this word; 0: not any more. To be said
  * before the last look at whether that lease is still to be ended. Without a slot nothing is said:
  * see docs/MEMORY_MODEL.md, "Lease times".
  */
-static inline void sqi_ending(struct sqi_ring *ring, uint64_t w)
+static inline void sqi_announce_end(struct sqi_ring *ring, uint64_t w)
 {
 	if (ring->slot)
-		sqi_swap(&ring->slot->ending, w);
+		sqi_store_seq(&ring->slot->ending, w);
 }
 
 #endif

@@ -12,38 +12,42 @@
  *	+----------------------------+----------+-------------+-------+
  *
  * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the
- * message, also those that do not count as attempts (tries.c). Position p lives in cell p mod N, its
- * turn is p / N, modulo 2^40.
+ * message, also those that do not count as attempts (attempts.c). Position p lies in cell p mod N,
+ * its turn is p / N, modulo 2^40.
  *
- *	 FREE@t --claim--> WRITING@t(o) --commit--> FULL@t ----get----------------------> FREE@t+1
- *	                    | revoke                   |
- *	                    | (a message is behind it, | lease, get of a block
- *	                    |  or the queue is closed) v
- *	                    v                       TAKEN@t+1(o) --ack, small--> FREE@x
- *	                  VOID@t+1(o)                  |      \
- *	                    | o notices, or is dead    |       `-ack, block--> RELEASING@x(o)
- *	                    v                          |                         | block freed
- *	                  FREE@t+1                     | nack, overdue, dead     v
- *	                                               v                       FREE@x
- *	                                            BACK@x --lease--> TAKEN@x(o), attempts + 1
- *	                                                   `--get---> FREE@x
+ * Each arrow is the function sqi_cell_<name>() in transition.h, with the label it has there and in
+ * docs/MEMORY_MODEL.md. o is the owner.
  *
- *	 FREE@t --the queue is closed and empty--> SEALED@t: nothing will ever come behind this
+ *	FREE@t --claim W1--> WRITING@t(o) --commit W2--> FULL@t --remove F1---------> FREE@t+1
+ *	   |                    |   |                      |
+ *	   |          revoke V1 |   | abandon D1           | take R2
+ *	   | seal S2            |   | (o is dead)          v
+ *	   | (closed and        |   `-----> FREE@t+1   TAKEN@t+1(o) --remove F1------> FREE@x
+ *	   |  empty)            v                          |   ^ |
+ *	   v                 VOID@t+1(o)                   |   | `--begin_release L1--> RELEASING@x(o)
+ *	SEALED@t                |                          |   |                           |
+ *	(nothing will           | free V2     give_back B1 |   | take R2     (its block is | free F1
+ *	 ever come behind)      | (o has                   |   | (attempts + 1)     freed) |
+ *	                        v  noticed,                v   |                           v
+ *	                     FREE@t+1  or is dead)       BACK@x --remove F1----------> FREE@x
+ *
+ *	TAKEN, BACK, VOID, RELEASING --skip S1--> the same, the turn one higher
  *
  * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the
- * cell can next be claimed. A cell that is not free when a producer's position reaches it (TAKEN,
- * BACK, VOID, RELEASING) is skipped, if a free one follows: the producer raises its turn by
- * one and goes on, so the ring flows round it.
+ * cell can next be claimed. A cell that is not free when a producer's position reaches it is
+ * skipped, if a free one follows: the producer raises its turn by one and goes on, so the ring flows
+ * round it.
  *
- * The ABA argument: a word's turn never goes down. Within one turn a cell is TAKEN and BACK in
- * turns, attempts rising by one each time, then RELEASING, FREE, WRITING, and at last FULL, VOID or
- * SEALED; never backwards. So a word that compares equal is the same word, and nothing happened in
- * between. Redeliveries do not raise the turn, for a turn above the ring's is a lap in which the
- * cell cannot be claimed.
+ * A word does not come back (the ABA problem does not arise). A word's turn never goes down. Within
+ * one turn a cell is TAKEN and BACK in alternation, attempts rising by one each time, then
+ * RELEASING, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word that
+ * compares equal is the same word, and nothing happened in between. Redeliveries do not raise the
+ * turn, because a turn above the ring's is a lap in which the cell cannot be claimed.
  *
- * Attempts above 127 come again (255 is followed by 128), and with them the words TAKEN and BACK. A
- * BACK that came again is the same message, waiting: a CAS from it does what was meant. For TAKEN
- * see sqi_take(): a number that somebody may still have in hand is not used.
+ * There is one exception: attempts above 127 come again (255 is followed by 128), and with them the
+ * words TAKEN and BACK. A BACK that came again is the same message, waiting: a transition from it
+ * does what was meant. For TAKEN see next_number() in ops/lease.c: a number that somebody may still
+ * have in hand is not used.
  */
 
 #include <stdbool.h>
@@ -110,6 +114,13 @@ static inline uint64_t sqi_word_to(uint64_t w, enum sqi_state state, unsigned ow
 static inline uint64_t sqi_word_free(uint64_t w, unsigned more)
 {
 	return (w & SQI_TURN_MASK) + more * SQI_TURN_ONE;
+}
+
+/* FULL or BACK leased, as the lease of this number. */
+static inline uint64_t sqi_word_taken(uint64_t w, unsigned owner, unsigned number)
+{
+	return sqi_word(
+		SQI_TAKEN, owner, number, sqi_word_turn(w) + (sqi_word_state(w) == SQI_FULL));
 }
 
 /* TAKEN given back. */

@@ -5,37 +5,37 @@
 
 #include "base/event.h"
 
-void sqi_wake_everybody(struct sqi_head *head)
+void sqi_wake_all_events(struct sqi_head *head)
 {
-	sqi_wake_all(&head->came);
-	sqi_wake_all(&head->went);
-	sqi_wake_all(&head->freed);
+	sqi_event_wake_all(&head->message_event);
+	sqi_event_wake_all(&head->room_event);
+	sqi_event_wake_all(&head->block_event);
 }
 
-void sqi_gone(struct sqi_head *head)
+void sqi_note_removed(struct sqi_head *head)
 {
 	uint64_t closed;
 
 	do {
-		closed = sqi_look(&head->closed);
+		closed = sqi_load_seq(&head->closed);
 		if (closed & SQI_CLOSED_GONE)
 			return;
 	} while (!sqi_cas(&head->closed, closed, closed | SQI_CLOSED_GONE));
-	sqi_wake_everybody(head);
+	sqi_wake_all_events(head);
 }
 
 /* Who shut it down meant it to end; that its name then goes, too, is no news. */
 int sqi_closed_error(const struct sqi_head *head)
 {
-	return (sqi_look(&head->closed) & (SQI_CLOSED_HOW | SQI_CLOSED_GONE)) == SQI_CLOSED_GONE
+	return (sqi_load_seq(&head->closed) & (SQI_CLOSED_HOW | SQI_CLOSED_GONE)) == SQI_CLOSED_GONE
 		       ? -EIDRM
 		       : -EPIPE;
 }
 
 /* A message is gone: there is room, and a drained queue's end is news to those who wait for more. */
-void sqi_removed(struct sqi_head *head)
+void sqi_message_left(struct sqi_head *head)
 {
-	sqi_wake(&head->went);
-	if (sqi_look(&head->closed))
-		sqi_wake_all(&head->came);
+	sqi_event_wake(&head->room_event);
+	if (sqi_load_seq(&head->closed))
+		sqi_event_wake_all(&head->message_event);
 }

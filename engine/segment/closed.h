@@ -6,16 +6,16 @@
 
 #include "segment/layout.h"
 
-/* sqi_wake_everybody(): all who sleep on this queue look again. */
-void sqi_wake_everybody(struct sqi_head *head);
+/* sqi_wake_all_events(): all who sleep on this queue look again. */
+void sqi_wake_all_events(struct sqi_head *head);
 
-/* sqi_gone(): it has no name any more: tell all. */
-void sqi_gone(struct sqi_head *head);
+/* sqi_note_removed(): it has no name any more: tell all. */
+void sqi_note_removed(struct sqi_head *head);
 
 /* sqi_closed_error(): -EPIPE: shut down. -EIDRM: removed. */
 int sqi_closed_error(const struct sqi_head *head);
 
-/* sqi_removed(): a message is gone: there is room; and a drained queue's end is news to all. */
-void sqi_removed(struct sqi_head *head);
+/* sqi_message_left(): a message is gone: there is room; and a drained queue's end is news to all. */
+void sqi_message_left(struct sqi_head *head);
 
 #endif

@@ -184,20 +184,21 @@ static int open_checked(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_
 	return 0;
 }
 
-int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
-	const char **ret_why, const char *name)
+int sqi_file_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why,
+	const char *name)
 {
 	return open_checked(ret_fd, ret, ret_st, ret_why, name, O_RDWR);
 }
 
-int sqi_segment_look(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char *name)
+int sqi_file_open_readonly(
+	int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char *name)
 {
 	const char *why;
 
 	return open_checked(ret_fd, ret, ret_st, &why, name, O_RDONLY);
 }
 
-bool sqi_segment_is(const char *name, uint64_t dev, uint64_t ino)
+bool sqi_file_is(const char *name, uint64_t dev, uint64_t ino)
 {
 	char path[SQI_PATH_MAX];
 	struct stat st;

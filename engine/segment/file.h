@@ -17,19 +17,20 @@ int sqi_file_lock(int fd);
 #define SQI_FILE_TEMPORARY "sq.tmp-" /* how the names of files begin that are being made */
 
 /*
- * sqi_segment_open(): a descriptor of the queue's object, checked. -ENOENT, -EACCES, -EPROTO and
+ * sqi_file_open(): a descriptor of the queue's object, checked. -ENOENT, -EACCES, -EPROTO and
  * *ret_why, ...
  */
-int sqi_segment_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
-	const char **ret_why, const char *name);
+int sqi_file_open(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char **ret_why,
+	const char *name);
 
 /*
- * sqi_segment_look(): the same, for reading only. Its caller must not map it: others may cut the
+ * sqi_file_open_readonly(): the same, for reading only. Its caller must not map it: others may cut the
  * file short.
  */
-int sqi_segment_look(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char *name);
+int sqi_file_open_readonly(
+	int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st, const char *name);
 
-/* sqi_segment_is(): does the name stand for this file? */
-bool sqi_segment_is(const char *name, uint64_t dev, uint64_t ino);
+/* sqi_file_is(): does the name stand for this file? */
+bool sqi_file_is(const char *name, uint64_t dev, uint64_t ino);
 
 #endif

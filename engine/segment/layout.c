@@ -142,7 +142,7 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	g.slots = at;
 	at += in->participants * sizeof(struct sqi_slot);
 	g.journal = at;
-	at += round_up(in->participants * sizeof(struct sqi_entry), SQI_LINE);
+	at += round_up(in->participants * sizeof(struct sqi_count_entry), SQI_LINE);
 	g.bitmap = at;
 	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
 	g.returns = at;
@@ -185,7 +185,7 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		0x0102030405060708, /* byte order */
 		sizeof(struct sqi_head),
 		sizeof(struct sqi_slot),
-		sizeof(struct sqi_entry),
+		sizeof(struct sqi_count_entry),
 		sizeof(struct sqi_block),
 		g->cell_size,
 		g->slots,

@@ -72,7 +72,7 @@ struct sqi_geometry {
 #define SQI_CLOSED_HOW      3 /* these two */
 #define SQI_CLOSED_GONE     4 /* it has no name any more, so nobody can come to it */
 
-#define SQI_GOING_DONE (~(uint64_t)0) /* decided: it is removed, whoever unlinks it */
+#define SQI_REMOVAL_DONE (~(uint64_t)0) /* decided: it is removed, whoever unlinks it */
 
 struct sqi_head {
 	/* Never written after creation. */
@@ -96,21 +96,21 @@ struct sqi_head {
 	 * Eventcounts: bit 0 says that somebody may sleep. And the participants that keep watch for
 	 * all who sleep on them, or 0.
 	 */
-	_Alignas(SQI_LINE) sqi_u32 came;
-	sqi_u64 came_watch;
-	_Alignas(SQI_LINE) sqi_u32 went;
-	sqi_u32 freed; /* blocks */
-	sqi_u64 went_watch;
-	sqi_u64 freed_watch;
+	_Alignas(SQI_LINE) sqi_u32 message_event;
+	sqi_u64 message_watch;
+	_Alignas(SQI_LINE) sqi_u32 room_event;
+	sqi_u32 block_event; /* blocks */
+	sqi_u64 room_watch;
+	sqi_u64 block_watch;
 
 	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
-	sqi_u64 rescue_ms; /* no look for the dead before this moment << 16 | how far ahead it was */
+	sqi_u64 upkeep_ms; /* no look for the dead before this moment << 16 | how far ahead it was */
 	sqi_u64 joins;     /* participants that ever used it */
-	uint64_t created_s; /* CLOCK_REALTIME */
-	sqi_u64 swept_ms;   /* the last look for redeliveries nobody heard of */
-	sqi_u64 wanted;     /* 1: somebody looked for a message in vain */
-	sqi_u64 going; /* the participant that is about to remove it as abandoned; or SQI_GOING_DONE */
-	sqi_u64 asked_ms; /* nobody asks who is dead before this moment; as rescue_ms */
+	uint64_t created_s;  /* CLOCK_REALTIME */
+	sqi_u64 announce_ms; /* the last look for redeliveries nobody heard of */
+	sqi_u64 wanted;      /* 1: somebody looked for a message in vain */
+	sqi_u64 removal; /* the participant that is about to remove it as abandoned; or SQI_REMOVAL_DONE */
+	sqi_u64 find_dead_ms; /* nobody asks who is dead before this moment; as rescue_ms */
 
 	/*
 	 * Where those who look after all cells, slots and deadlines go on, a slice at a time. Nothing
@@ -118,9 +118,9 @@ struct sqi_head {
 	 */
 	_Alignas(SQI_LINE) sqi_u64 lap_at; /* cells: of the dead */
 	sqi_u64 lap_ms; /* somebody is in the middle of it, and others need not begin, before this */
-	sqi_u64 ask_at;   /* slots */
-	sqi_u64 due_at;   /* cells: deadlines */
-	sqi_u64 sweep_at; /* cells: redeliveries nobody heard of; 0: not under way */
+	sqi_u64 find_dead_at; /* slots */
+	sqi_u64 expire_at;    /* cells: deadlines */
+	sqi_u64 announce_at;  /* cells: redeliveries nobody heard of; 0: not under way */
 
 	/* Totals that belong to no participant. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;
@@ -176,7 +176,7 @@ struct sqi_slot {
 #define SQI_CONDEMNED ((uint64_t)1 << 62)
 
 /* A durable count of puts under a key. */
-struct sqi_entry {
+struct sqi_count_entry {
 	sqi_u64 key;
 	sqi_u64 who; /* the participant's id, 0 for none */
 	sqi_u64 seq;
@@ -207,11 +207,11 @@ struct sqi_cell {
 _Static_assert(sizeof(struct sqi_inputs) == 184, "layout");
 _Static_assert(offsetof(struct sqi_head, in) == 32, "layout");
 _Static_assert(offsetof(struct sqi_head, closed) == 256, "layout");
-_Static_assert(offsetof(struct sqi_head, came) == 448, "layout");
+_Static_assert(offsetof(struct sqi_head, message_event) == 448, "layout");
 _Static_assert(sizeof(struct sqi_head) == 768, "layout");
 _Static_assert(sizeof(struct sqi_head) <= SQI_PAGE, "layout");
 _Static_assert(sizeof(struct sqi_slot) == 192, "layout");
-_Static_assert(sizeof(struct sqi_entry) == 32, "layout");
+_Static_assert(sizeof(struct sqi_count_entry) == 32, "layout");
 _Static_assert(sizeof(struct sqi_block) == 16, "layout");
 _Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");
 

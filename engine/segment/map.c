@@ -46,7 +46,7 @@ static void after_fork_child(void)
 {
 	for (struct sqi_attachment *file = attachments; file; file = file->next) {
 		file->forked = true;
-		if (sqi_has_file(file))
+		if (sqi_has_descriptor(file))
 			(void)close(file->fd);
 		file->fd = -1;
 	}
@@ -84,7 +84,7 @@ static struct sqi_map *map_new(int fd, uint64_t dev, uint64_t ino, uint64_t len)
 	return m;
 }
 
-int sqi_map_lock(void)
+int sqi_attach_lock(void)
 {
 	(void)pthread_once(&once, init);
 	if (once_result == 0)
@@ -92,12 +92,12 @@ int sqi_map_lock(void)
 	return once_result;
 }
 
-void sqi_map_unlock(void)
+void sqi_attach_unlock(void)
 {
 	(void)pthread_mutex_unlock(&lock);
 }
 
-int sqi_map_handle(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint64_t len)
+int sqi_attach(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint64_t len)
 {
 	struct sqi_map *m;
 
@@ -124,7 +124,7 @@ int sqi_map_handle(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint
 	return 0;
 }
 
-void sqi_unmap_handle(struct sqi_attachment *file)
+void sqi_detach(struct sqi_attachment *file)
 {
 	struct sqi_map **at;
 
@@ -139,7 +139,7 @@ void sqi_unmap_handle(struct sqi_attachment *file)
 		*at = file->map->next;
 		free(file->map);
 	}
-	if (sqi_has_file(file))
+	if (sqi_has_descriptor(file))
 		(void)close(file->fd);
 	file->fd = -1;
 	file->map = NULL;
@@ -147,7 +147,7 @@ void sqi_unmap_handle(struct sqi_attachment *file)
 	(void)pthread_mutex_unlock(&lock);
 }
 
-bool sqi_has_file(const struct sqi_attachment *file)
+bool sqi_has_descriptor(const struct sqi_attachment *file)
 {
 	struct stat st;
 

@@ -24,26 +24,26 @@ struct sqi_attachment {
 };
 
 /*
- * sqi_map_lock(): around the opening of the descriptor and sqi_map_handle(), so that no fork comes
+ * sqi_attach_lock(): around the opening of the descriptor and sqi_attach(), so that no fork comes
  * in between. 0, or why not.
  */
-int sqi_map_lock(void);
-void sqi_map_unlock(void);
+int sqi_attach_lock(void);
+void sqi_attach_unlock(void);
 
 /*
- * sqi_map_handle(): map the segment of file->fd, of `len` bytes, or share the mapping there is.
+ * sqi_attach(): map the segment of file->fd, of `len` bytes, or share the mapping there is.
  * -ENOMEM: the descriptor is closed. The caller holds the lock.
  */
-int sqi_map_handle(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint64_t len);
+int sqi_attach(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint64_t len);
 
-/* sqi_unmap_handle(): undo that, and close the descriptor. */
-void sqi_unmap_handle(struct sqi_attachment *file);
+/* sqi_detach(): undo that, and close the descriptor. */
+void sqi_detach(struct sqi_attachment *file);
 
 /*
- * sqi_has_file(): is the descriptor still that of the object? A program that closes all
+ * sqi_has_descriptor(): is the descriptor still that of the object? A program that closes all
  * descriptors, and opens others, has made it something else: then we can tell nothing about
  * anybody, and must not close it.
  */
-bool sqi_has_file(const struct sqi_attachment *file);
+bool sqi_has_descriptor(const struct sqi_attachment *file);
 
 #endif

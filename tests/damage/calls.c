@@ -407,7 +407,7 @@ static void close_at_last(void *arg)
 
 	patience->ticks++;
 	if (patience->ticks >= FOREVER_TICKS)
-		sqi_swap(&patience->h->ring.head->closed, 2);
+		sqi_store_seq(&patience->h->ring.head->closed, 2);
 	if (patience->ticks > FOREVER_TICKS + 3)
 		watch_broken("a call sleeps on, though the queue was closed");
 }
@@ -531,7 +531,7 @@ void player_die(struct player *p)
 	if (fcntl(h->file.fd, F_OFD_SETLK, &all) < 0)
 		abort();
 	sqi_copies_deinit(&h->copies);
-	sqi_unmap_handle(&h->file);
+	sqi_detach(&h->file);
 	free(h->buffer);
 	free(h);
 }

@@ -69,10 +69,10 @@ static unsigned char *segment(const struct sqi_geometry *g, uint64_t position)
 		struct sqi_cell *c = (struct sqi_cell *)((unsigned char *)base + g->cells +
 							 (p & (g->capacity - 1)) * g->cell_size);
 
-		sqi_poke(&c->word, sqi_word(SQI_FREE, 0, 0, p >> g->in.capacity_log2));
+		sqi_store_relaxed(&c->word, sqi_word(SQI_FREE, 0, 0, p >> g->in.capacity_log2));
 	}
-	sqi_poke(&head->tail, position);
-	sqi_poke(&head->head, position);
+	sqi_store_relaxed(&head->tail, position);
+	sqi_store_relaxed(&head->head, position);
 	return base;
 }
 
@@ -108,7 +108,7 @@ static void leave(struct player *p, bool dead)
 	if (!h)
 		return;
 	if (!dead)
-		sqi_leave_party(&h->member);
+		sqi_leave(&h->member);
 	if (fcntl(h->file.fd, F_OFD_SETLK, &all) < 0)
 		abort();
 	sqi_copies_deinit(&h->copies);

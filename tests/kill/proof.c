@@ -122,7 +122,7 @@ void crew_queue(const char *name, const struct sq_config *config)
 static void check_cells(struct sq *h)
 {
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&h->ring, i)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
 		if (sqi_word_state(w) != SQI_FREE)
 			crew_die("cell %" PRIu64

@@ -222,7 +222,7 @@ static unsigned slots_in_use(const struct sq *h)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < h->ring.g.in.participants; i++)
-		n += sqi_look(&sqi_slot(&h->ring, i)->id) != 0;
+		n += sqi_load_seq(&sqi_slot(&h->ring, i)->id) != 0;
 	return n;
 }
 

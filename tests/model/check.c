@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 
-#include "member/reclaim.h"
+#include "member/lap.h"
 #include "world.h"
 
 /*
@@ -14,7 +14,7 @@
 
 static bool closed(void)
 {
-	return sqi_look(&world.handle[0][AUDITOR].ring.head->closed) != 0;
+	return sqi_load_seq(&world.handle[0][AUDITOR].ring.head->closed) != 0;
 }
 
 /* Are there durable participants, whose leases may outlive them? */
@@ -44,7 +44,7 @@ static void call(enum op_kind kind, unsigned value)
 static void check_hands(void)
 {
 	for (uint64_t i = 0; i <= auditor()->ring.mask; i++)
-		switch (sqi_word_state(sqi_look(&sqi_cell(&auditor()->ring, i)->word))) {
+		switch (sqi_word_state(sqi_load_seq(&sqi_cell(&auditor()->ring, i)->word))) {
 		case SQI_WRITING:
 		case SQI_VOID:
 		case SQI_RELEASING:
@@ -61,7 +61,7 @@ static void outlast(void)
 	call(OP_ELAPSE, 0);
 	call(OP_RECOVER, 0);
 	for (unsigned i = 0; i < auditor()->ring.g.in.participants; i++)
-		if (sqi_look(&sqi_slot(&auditor()->ring, i)->durable) != 0)
+		if (sqi_load_seq(&sqi_slot(&auditor()->ring, i)->durable) != 0)
 			explore_fail("a durable participant outlives its grace");
 }
 
@@ -81,11 +81,11 @@ static void succeed(void)
 /* All that can be taken. */
 static void drain(void)
 {
-	uint64_t gots = sqi_peek(&auditor()->ring.slot->gots), now;
+	uint64_t gots = sqi_load_relaxed(&auditor()->ring.slot->gots), now;
 
 	for (;;) {
 		call(OP_GET, 0);
-		now = sqi_peek(&auditor()->ring.slot->gots);
+		now = sqi_load_relaxed(&auditor()->ring.slot->gots);
 		if (explorer.failure || now == gots)
 			return;
 		gots = now;
@@ -120,15 +120,15 @@ void check_flow(void)
 			costs += world.hand[i].lease[k].data != NULL;
 	}
 	for (uint64_t i = 0; i <= auditor()->ring.mask; i++)
-		costs += outlives(sqi_look(&sqi_cell(&auditor()->ring, i)->word));
+		costs += outlives(sqi_load_seq(&sqi_cell(&auditor()->ring, i)->word));
 	for (unsigned lap = 0; lap < 3 && !explorer.failure; lap++) {
-		uint64_t puts = sqi_peek(&auditor()->ring.slot->puts);
+		uint64_t puts = sqi_load_relaxed(&auditor()->ring.slot->puts);
 
 		drain();
 		if (world.scenario->capacity <= costs)
 			return;
 		call(OP_PUT, FLOW_VALUE + lap);
-		if (sqi_peek(&auditor()->ring.slot->puts) == puts)
+		if (sqi_load_relaxed(&auditor()->ring.slot->puts) == puts)
 			explore_fail("a stopped participant keeps the others from putting");
 	}
 }
@@ -139,7 +139,7 @@ static void check_counts(void)
 	uint64_t count, puts = 0;
 
 	for (unsigned i = 0; i < auditor()->ring.g.in.participants; i++)
-		puts += sqi_peek(&sqi_slot(&auditor()->ring, i)->puts);
+		puts += sqi_load_relaxed(&sqi_slot(&auditor()->ring, i)->puts);
 	spec_count(0, (unsigned)puts);
 	for (unsigned key = 1; key < 4; key++)
 		if (sq_bound(auditor(), key, &count) == 0)
@@ -161,18 +161,19 @@ static void check_memory(void)
 	uint64_t blocks = 0, now;
 
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		enum sqi_state state = sqi_word_state(sqi_look(&sqi_cell(&h->ring, i)->word));
+		enum sqi_state state = sqi_word_state(sqi_load_seq(&sqi_cell(&h->ring, i)->word));
 
-		if (state != SQI_FREE && state != SQI_SEALED && sqi_look(&h->ring.head->closed) < 2)
+		if (state != SQI_FREE && state != SQI_SEALED &&
+			sqi_load_seq(&h->ring.head->closed) < 2)
 			explore_fail("a cell is not free at the end");
 	}
 	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
-		blocks += sqi_block_is_free(sqi_look(&sqi_block(&h->ring, i)->word));
-	now = sqi_look(&h->ring.head->closed) == 2 ? blocks : h->ring.g.blocks;
+		blocks += sqi_block_is_free(sqi_load_seq(&sqi_block(&h->ring, i)->word));
+	now = sqi_load_seq(&h->ring.head->closed) == 2 ? blocks : h->ring.g.blocks;
 	if (blocks != now)
 		explore_fail("a block is not free at the end");
 	for (unsigned i = 0; i < h->ring.g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(&h->ring, i)->id);
+		uint64_t id = sqi_load_seq(&sqi_slot(&h->ring, i)->id);
 
 		if (id != 0 && id != h->member.id)
 			explore_fail("a slot is not free at the end");
@@ -210,7 +211,7 @@ static void check_dead_letters(void)
 
 	if (!h)
 		return;
-	(void)sqi_rescue(&h->member);
+	(void)sqi_reclaim_dead(&h->member);
 	while (sq_get(h, buf, sizeof(buf), SQ_NOWAIT) > 0)
 		spec_dead_letter(buf[0]);
 	spec_dead_letter(0);
@@ -223,7 +224,7 @@ static void check_collected(void)
 
 	for (unsigned i = 0; i < explorer.count; i++)
 		puts += world.hand[i].puts;
-	if (sqi_look(&auditor()->ring.head->going) == SQI_GOING_DONE && puts > 0)
+	if (sqi_load_seq(&auditor()->ring.head->removal) == SQI_REMOVAL_DONE && puts > 0)
 		explore_fail("a message was put into a queue that nobody can open any more");
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "member/join.h"
-#include "member/reclaim.h"
+#include "member/lap.h"
 #include "member/removal.h"
 #include "member/upkeep.h"
 #include "ring/lease_time.h"
@@ -49,7 +49,7 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	h->file.tag = 1 + file * ACTORS + who;
 	r = sqi_handle_init(h, key, world.scenario->grace ? GRACE_NS : SQ_FOREVER);
 	h->member.counted = true;
-	h->member.fuel = 1 << 30;
+	h->member.ops_to_upkeep = 1 << 30;
 	return r;
 }
 
@@ -77,8 +77,9 @@ static void leave(unsigned who)
 {
 	for (unsigned file = 0; file < SEGMENTS; file++)
 		if (world.handle[file][who].ring.slot) {
-			sq_abort(&world.handle[file][who]);
-			sqi_leave_party(&world.handle[file][who].member);
+			if (sqi_leaves_at_once(&world.handle[file][who].member))
+				sq_abort(&world.handle[file][who]);
+			sqi_leave(&world.handle[file][who].member);
 			kernel_unlock(who, file);
 		}
 	world.hand[who] = (struct hand){0};
@@ -93,10 +94,10 @@ void world_killed(unsigned who)
 	world.hand[who] = (struct hand){0};
 	/* From now on sleepers look for the dead in passing. */
 	share_set_mode(SHARE_ALL);
-	share_note(AUDITOR, &head()->rescue_ms, "killed");
-	share_note(AUDITOR, &head()->asked_ms, "killed");
+	share_note(AUDITOR, &head()->upkeep_ms, "killed");
+	share_note(AUDITOR, &head()->find_dead_ms, "killed");
 	share_set_mode(SHARE_OFF);
-	head()->rescue_ms = head()->asked_ms = 0;
+	head()->upkeep_ms = head()->find_dead_ms = 0;
 	spec_kill(who);
 }
 
@@ -180,7 +181,7 @@ static void set_counters(const struct scenario *s)
 	struct sqi_head *h = head();
 	uint64_t turn = s->wraps & WRAP_TURN ? ((uint64_t)1 << SQI_TURN_BITS) - 2 : 0;
 
-	h->rescue_ms = sqi_rescue_at((uint64_t)run.now_ns / 1000000, SOON_MS);
+	h->upkeep_ms = sqi_upkeep_at((uint64_t)run.now_ns / 1000000, SOON_MS);
 	for (uint64_t i = 0; i < seg->g.capacity; i++) {
 		struct sqi_cell *c = (void *)(seg->memory + seg->g.cells + i * seg->g.cell_size);
 
@@ -188,7 +189,7 @@ static void set_counters(const struct scenario *s)
 	}
 	h->tail = h->head = world.first = turn << seg->g.in.capacity_log2;
 	if (s->wraps & WRAP_EVENTS)
-		h->came = h->went = h->freed = UINT32_MAX - 3;
+		h->message_event = h->room_event = h->block_event = UINT32_MAX - 3;
 	if (s->wraps & WRAP_GENERATION)
 		for (uint64_t i = 0; i < seg->g.blocks; i++) {
 			struct sqi_block *b = (void *)(seg->memory + seg->g.block_words);
@@ -474,7 +475,7 @@ static void translate(enum op_kind kind, struct result *r)
 static bool nobody_else(const struct sqi_member *m)
 {
 	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(m->ring, n)->id);
+		uint64_t id = sqi_load_seq(&sqi_slot(m->ring, n)->id);
 		bool counts = id != 0 && id != handle(AUDITOR)->member.id;
 
 		for (unsigned i = 0; i < explorer.count; i++)
@@ -497,7 +498,7 @@ static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, 
 
 	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->ring.slot)
 		return;
-	back = sqi_peek(&handle(who)->ring.slot->redelivered) != redelivered;
+	back = sqi_load_relaxed(&handle(who)->ring.slot->redelivered) != redelivered;
 	if ((op->kind == OP_GET || op->kind == OP_LEASE) && back && hand->was_back &&
 		(waited & spec_surely_queued()))
 		explore_fail("a redelivery came before the ring's turn");
@@ -535,7 +536,7 @@ void world_call(unsigned who, const struct op *op)
 		op->value > world.scenario->filled && !world.hand[who].id)
 		return; /* it could not put it */
 	if (is_taking(op->kind)) {
-		redelivered = sqi_peek(&handle(who)->ring.slot->redelivered);
+		redelivered = sqi_load_relaxed(&handle(who)->ring.slot->redelivered);
 		waited = spec_surely_queued();
 	}
 	spec_begin(who, call_of[op->kind], count, value);
@@ -573,16 +574,16 @@ void world_call(unsigned who, const struct op *op)
 		settle(who, op, &r);
 		break;
 	case OP_RECOVER:
-		r.done = sqi_rescue(&handle(who)->member) >= 0;
+		r.done = sqi_reclaim_dead(&handle(who)->member) >= 0;
 		break;
 	case OP_SLICE:
 		run.now_ns += SLICE_NS_APART;
-		sqi_rescue_now_and_then(&handle(who)->member);
+		sqi_upkeep(&handle(who)->member);
 		r.done = 1;
 		break;
 	case OP_SWEEP:
-		sqi_due_sweep(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
-		sqi_back_sweep(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
+		sqi_lease_time_expire(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
+		sqi_returned_announce_all(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
 		r.done = 1;
 		break;
 	case OP_EXPIRE:
@@ -601,7 +602,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_JOIN:
 		r.count = (unsigned)-join(who);
-		if (r.count == 0 && sqi_stays(&handle(who)->member) < 0)
+		if (r.count == 0 && sqi_check_present(&handle(who)->member) < 0)
 			leave(who);
 		r.done = 1;
 		break;
@@ -610,7 +611,7 @@ void world_call(unsigned who, const struct op *op)
 		r.done = 1;
 		break;
 	case OP_GONE:
-		sqi_gone(head());
+		sqi_note_removed(head());
 		r.done = 1;
 		break;
 	case OP_SHUTDOWN:

@@ -111,7 +111,7 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 		crew_die("out of memory");
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
 		const struct sqi_cell *c = sqi_cell(&h->ring, i);
-		uint64_t w = sqi_look(&c->word);
+		uint64_t w = sqi_load_seq(&c->word);
 		enum sqi_state state = sqi_word_state(w);
 		struct sqi_ref ref;
 
@@ -120,7 +120,7 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 		if (state != SQI_FULL && state != SQI_BACK)
 			crew_die("%s: nobody moves, and cell %" PRIu64 " is in state %d, owner %u",
 				name, i, (int)state, sqi_word_owner(w));
-		if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+		if (!(sqi_load_relaxed(&c->meta) & SQI_META_BLOCK))
 			continue;
 		if (!sqi_cell_block(&h->ring, c, &ref))
 			crew_die("%s: the message in cell %" PRIu64 " has no block", name, i);
@@ -128,7 +128,7 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 			crew_die("%s: two messages have block %" PRIu64, name, ref.index);
 	}
 	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
-		if ((sqi_look(&sqi_block(&h->ring, i)->word) & 1) != seen[i])
+		if ((sqi_load_seq(&sqi_block(&h->ring, i)->word) & 1) != seen[i])
 			crew_die("%s: block %" PRIu64 " is %s", name, i,
 				seen[i] ? "a message's and free" : "lost: in use by nobody");
 	free(seen);

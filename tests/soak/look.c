@@ -184,10 +184,11 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 
 	if (state != SQI_FULL && state != SQI_TAKEN && state != SQI_BACK)
 		return NULL;
-	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
 		return NULL;
 	valid = sqi_cell_block(&l->h.ring, c, &ref);
-	return !valid && sqi_look(&c->word) == w ? "has a message whose block is not in use" : NULL;
+	return !valid && sqi_load_seq(&c->word) == w ? "has a message whose block is not in use"
+						     : NULL;
 }
 
 /*
@@ -201,9 +202,9 @@ static const char *wrong_owner(
 
 	if (!has_owner(sqi_word_state(w)))
 		return NULL;
-	id = sqi_look(&sqi_slot(&l->h.ring, sqi_word_owner(w) - 1)->id);
+	id = sqi_load_seq(&sqi_slot(&l->h.ring, sqi_word_owner(w) - 1)->id);
 	if (id == 0)
-		return sqi_look(&c->word) == w ? "is somebody's who has no slot" : NULL;
+		return sqi_load_seq(&c->word) == w ? "is somebody's who has no slot" : NULL;
 	/* It costs a system call: not of what is soon over. */
 	if (now - seen->since < HELD_NS || (!seen->dead_ns && !sqi_is_dead(&l->h.member, id)))
 		return NULL;
@@ -213,7 +214,7 @@ static const char *wrong_owner(
 		return NULL;
 	}
 	if (now - seen->dead_ns > STUCK_NS && *l->opens - seen->opens >= STUCK_OPENS &&
-		sqi_is_dead(&l->h.member, id) && sqi_look(&c->word) == w)
+		sqi_is_dead(&l->h.member, id) && sqi_load_seq(&c->word) == w)
 		return "is the dead's for more than 3 s, in which others opened";
 	return NULL;
 }
@@ -223,7 +224,7 @@ static void look_at_cells(struct look *l, int64_t now)
 	for (uint64_t i = 0; i <= l->h.ring.mask; i++) {
 		const struct sqi_cell *c = sqi_cell(&l->h.ring, i);
 		struct seen *seen = &l->cell[i];
-		uint64_t w = sqi_look(&c->word);
+		uint64_t w = sqi_load_seq(&c->word);
 		const char *why = wrong_alone(l, w);
 
 		if (!why)
@@ -246,7 +247,8 @@ static void look_at_cells(struct look *l, int64_t now)
 /* Everything below a hint has been passed. */
 static void look_at_hints(struct look *l)
 {
-	uint64_t tail = sqi_look(&l->h.ring.head->tail), head = sqi_look(&l->h.ring.head->head);
+	uint64_t tail = sqi_load_seq(&l->h.ring.head->tail),
+		 head = sqi_load_seq(&l->h.ring.head->head);
 
 	if ((int64_t)(tail - l->tail) < 0 || (int64_t)(head - l->head) < 0)
 		crew_die("%s: a hint went down: tail %" PRIu64 " after %" PRIu64 ", head %" PRIu64
@@ -255,7 +257,7 @@ static void look_at_hints(struct look *l)
 	l->tail = tail;
 	l->head = head;
 	for (uint64_t i = 1; i <= l->h.ring.mask + 1; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&l->h.ring, tail - i)->word);
+		uint64_t w = sqi_load_seq(&sqi_cell(&l->h.ring, tail - i)->word);
 		int64_t ahead = sqi_word_ahead(w, (tail - i) >> l->h.ring.shift);
 		enum sqi_state state = sqi_word_state(w);
 
@@ -263,7 +265,7 @@ static void look_at_hints(struct look *l)
 			crew_die("%s: the tail is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not claimed: turn %" PRIu64 ", state %d",
 				l->name, tail, tail - i, sqi_word_turn(w), (int)state);
-		w = sqi_look(&sqi_cell(&l->h.ring, head - i)->word);
+		w = sqi_load_seq(&sqi_cell(&l->h.ring, head - i)->word);
 		if (sqi_word_ahead(w, (head - i) >> l->h.ring.shift) <= 0)
 			crew_die("%s: the head is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not consumed: turn %" PRIu64 ", state %d",
@@ -275,7 +277,7 @@ static void look_at_hints(struct look *l)
 static void look_at_blocks(struct look *l)
 {
 	for (uint64_t i = 0; i < l->h.ring.g.blocks; i++) {
-		uint64_t w = sqi_look(&sqi_block(&l->h.ring, i)->word), before = l->block[i];
+		uint64_t w = sqi_load_seq(&sqi_block(&l->h.ring, i)->word), before = l->block[i];
 		bool held = w & BLOCK_HELD;
 
 		if (w >> 16 < before >> 16 ||
@@ -305,12 +307,13 @@ static void look_at_totals(struct look *l)
 	const struct sqi_head *head = l->h.ring.head;
 	const sqi_u64 *const totals[] = {&head->next_id, &head->joins, &head->back_seq,
 		&head->overdue, &head->reclaimed, &head->revoked, &head->dead_letters};
-	const sqi_u32 *const events[] = {&head->came, &head->went, &head->freed};
+	const sqi_u32 *const events[] = {
+		&head->message_event, &head->room_event, &head->block_event};
 
 	for (unsigned i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
-		rises(l, "total", i, &l->totals[i], sqi_look(totals[i]));
+		rises(l, "total", i, &l->totals[i], sqi_load_seq(totals[i]));
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		uint32_t now = sqi_look32(events[i]) >> 1;
+		uint32_t now = sqi_load_seq32(events[i]) >> 1;
 
 		/* 31 bits that go round. */
 		if (((now - l->events[i]) & 0x7fffffff) > 0x40000000)
@@ -318,7 +321,7 @@ static void look_at_totals(struct look *l)
 				now);
 		l->events[i] = now;
 	}
-	if (sqi_look(&head->damaged))
+	if (sqi_load_seq(&head->damaged))
 		crew_die("%s: somebody found damage", l->name);
 }
 
@@ -328,27 +331,27 @@ static void look_at_slots(struct look *l)
 		const struct sqi_slot *slot = sqi_slot(&l->h.ring, i);
 		const sqi_u64 *const counters[SLOT_COUNTERS] = {
 			&slot->puts, &slot->gots, &slot->acks, &slot->nacks, &slot->redelivered};
-		uint64_t id = sqi_look(&slot->id), base;
+		uint64_t id = sqi_load_seq(&slot->id), base;
 
-		if (id > sqi_look(&l->h.ring.head->next_id))
+		if (id > sqi_load_seq(&l->h.ring.head->next_id))
 			crew_die("%s: slot %u has id %" PRIu64 ", which was never given", l->name,
 				i, id);
-		base = sqi_look(&slot->intent_base);
-		if (base != ~(uint64_t)0 && base > sqi_look(&slot->puts))
+		base = sqi_load_seq(&slot->intent_base);
+		if (base != ~(uint64_t)0 && base > sqi_load_seq(&slot->puts))
 			crew_die("%s: slot %u intends put %" PRIu64 " after %" PRIu64, l->name, i,
-				base, (uint64_t)sqi_look(&slot->puts));
+				base, (uint64_t)sqi_load_seq(&slot->puts));
 		for (unsigned n = 0; n < SLOT_COUNTERS; n++)
 			rises(l, "counter", i * 10 + n, &l->slot[i * SLOT_COUNTERS + n],
-				sqi_look(counters[n]));
+				sqi_load_seq(counters[n]));
 	}
 	for (unsigned i = 0; i < l->h.ring.g.in.participants; i++) {
-		const struct sqi_entry *e = sqi_entry(&l->h.ring, i);
-		uint64_t key = sqi_look(&e->key);
+		const struct sqi_count_entry *e = sqi_count_entry(&l->h.ring, i);
+		uint64_t key = sqi_load_seq(&e->key);
 
 		if (l->journal[2 * i] && key != l->journal[2 * i])
 			crew_die("%s: journal entry %u has another key", l->name, i);
 		l->journal[2 * i] = key;
-		rises(l, "journal entry", i, &l->journal[2 * i + 1], sqi_look(&e->seq));
+		rises(l, "journal entry", i, &l->journal[2 * i + 1], sqi_load_seq(&e->seq));
 	}
 	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }
@@ -357,10 +360,10 @@ static void look_at_slots(struct look *l)
 static void look_for_twins(const struct look *l)
 {
 	for (unsigned i = 0; i < l->h.ring.g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(&l->h.ring, i)->id);
+		uint64_t id = sqi_load_seq(&sqi_slot(&l->h.ring, i)->id);
 
 		for (unsigned k = i + 1; id && k < l->h.ring.g.in.participants; k++)
-			if (sqi_look(&sqi_slot(&l->h.ring, k)->id) == id)
+			if (sqi_load_seq(&sqi_slot(&l->h.ring, k)->id) == id)
 				crew_die("%s: id %" PRIu64 " has slots %u and %u", l->name, id, i,
 					k);
 	}

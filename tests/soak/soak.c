@@ -155,7 +155,7 @@ static void stop(unsigned i, int64_t now)
 /* Whose seat is this slot of the queue's? SOAK_SEATS: nobody's. */
 static unsigned seat_of(const struct sqi_slot *slot)
 {
-	uint64_t pid = sqi_peek(&slot->pid);
+	uint64_t pid = sqi_load_relaxed(&slot->pid);
 
 	for (unsigned i = 0; i < seats; i++)
 		if (pids[i] && (uint64_t)pids[i] == pid)
@@ -169,7 +169,7 @@ static bool stays(const sqi_u64 *word, uint64_t v)
 	int64_t until = crew_now() + STEP_NS;
 
 	while (crew_now() < until)
-		if (sqi_look(word) != v)
+		if (sqi_load_seq(word) != v)
 			return false;
 	return true;
 }
@@ -178,7 +178,7 @@ static bool stays(const sqi_u64 *word, uint64_t v)
 static unsigned in_a_step(const struct sq *h, uint64_t cell)
 {
 	const sqi_u64 *word = &sqi_cell(&h->ring, cell)->word;
-	uint64_t w = sqi_look(word);
+	uint64_t w = sqi_load_seq(word);
 	enum sqi_state state = sqi_word_state(w);
 
 	if (state != SQI_WRITING && state != SQI_VOID && state != SQI_RELEASING)
@@ -190,9 +190,9 @@ static unsigned in_a_step(const struct sq *h, uint64_t cell)
 static unsigned in_doubt(const struct sq *h, unsigned n)
 {
 	const struct sqi_slot *slot = sqi_slot(&h->ring, n);
-	uint64_t puts = sqi_look(&slot->puts);
+	uint64_t puts = sqi_load_seq(&slot->puts);
 
-	if (sqi_look(&slot->id) == 0 || sqi_look(&slot->intent_base) != puts)
+	if (sqi_load_seq(&slot->id) == 0 || sqi_load_seq(&slot->intent_base) != puts)
 		return SOAK_SEATS;
 	return stays(&slot->puts, puts) ? seat_of(slot) : SOAK_SEATS;
 }

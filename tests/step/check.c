@@ -261,8 +261,8 @@ void check_idle(struct scene *s)
 	if (st.participants != 1)
 		crew_die("%u participants are left", st.participants);
 	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(&s->o->ring, i)->id),
-			 who = sqi_look(&sqi_entry(&s->o->ring, i)->who);
+		uint64_t id = sqi_load_seq(&sqi_slot(&s->o->ring, i)->id),
+			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->who);
 
 		if ((id && id != s->o->member.id) || (who && who != s->o->member.id))
 			crew_die("slot or journal entry %u is still somebody's", i);
@@ -282,7 +282,7 @@ static void check_let_go(struct scene *s)
 		crew_die("%" PRIu64 " leases and %" PRIu64 " blocks are held, and should be %u",
 			st.leased, st.blocks - st.blocks_free, held);
 	for (uint64_t i = 0; i < CAPACITY; i++)
-		if (sqi_word_state(sqi_look(&sqi_cell(&s->o->ring, i)->word)) != SQI_FREE &&
+		if (sqi_word_state(sqi_load_seq(&sqi_cell(&s->o->ring, i)->word)) != SQI_FREE &&
 			held-- == 0)
 			crew_die("cell %" PRIu64 " is not free", i);
 }

@@ -102,8 +102,8 @@ static pid_t start(struct scene *s)
 	if (s->op->start)
 		s->op->start(s);
 	if (s->op->flags & RESCUE) {
-		sqi_poke(&s->o->ring.head->rescue_ms, 0);
-		sqi_poke(&s->o->ring.head->asked_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->upkeep_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->find_dead_ms, 0);
 	}
 	return pid;
 }

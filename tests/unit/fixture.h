@@ -22,6 +22,7 @@
 #include "member/count.h"
 #include "member/grace.h"
 #include "member/join.h"
+#include "member/lap.h"
 #include "member/reclaim.h"
 #include "member/removal.h"
 #include "member/upkeep.h"

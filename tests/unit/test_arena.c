@@ -151,9 +151,9 @@ static void test_damaged_references(void **state)
 	bad = ref;
 	/* The word behind the last block's is another thing's, and may look like one in use. */
 	bad = (struct sqi_ref){.index = h->ring.g.blocks};
-	sqi_swap(&sqi_block(&h->ring, bad.index)->word, 1);
+	sqi_store_seq(&sqi_block(&h->ring, bad.index)->word, 1);
 	assert_false(sqi_block_valid(&h->ring, &bad));
-	sqi_swap(&sqi_block(&h->ring, bad.index)->word, 0);
+	sqi_store_seq(&sqi_block(&h->ring, bad.index)->word, 0);
 	bad.index = UINT32_MAX;
 	assert_false(sqi_block_valid(&h->ring, &bad));
 	bad.index = UINT64_MAX;
@@ -165,9 +165,8 @@ static void test_reclaim(void **state)
 	struct sq *a = fx_make("a", &few), *b = fx_open("a");
 	struct sqi_ref held, others;
 	struct sq_lease taken;
-	unsigned owner = b->ring.owner;
-	struct sqi_slot *slot = b->ring.slot;
-	uint64_t id = b->member.id;
+	const struct sqi_dead dead = {.id = b->member.id, .number = b->ring.owner - 1};
+	const struct sqi_dead someone_else = {.id = b->member.id + 1, .number = b->ring.owner - 1};
 
 	fx_put_large(b, 300, 1); /* taken, in the end */
 	fx_put_large(b, 300, 2); /* back */
@@ -185,10 +184,10 @@ static void test_reclaim(void **state)
 	fx_die(b);
 	/* Of someone else: not touched. */
 	for (uint64_t i = 0; i < a->ring.g.blocks; i++)
-		(void)sqi_block_reclaim(&a->ring, i, owner, slot, id + 1);
+		(void)sqi_reclaim_block(&a->ring, i, &someone_else);
 	assert_true(sqi_block_valid(&a->ring, &held));
 	for (uint64_t i = 0; i < a->ring.g.blocks; i++)
-		assert_true(sqi_block_reclaim(&a->ring, i, owner, slot, id));
+		assert_true(sqi_reclaim_block(&a->ring, i, &dead));
 	assert_false(sqi_block_valid(&a->ring, &held));
 	assert_true(sqi_block_valid(&a->ring, &others));
 	assert_int_equal(fx_stat(a).blocks_free, 24 - 5);

@@ -56,10 +56,10 @@ static void test_lost_bits_are_found(void **state)
 
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = 0;
-	assert_false(sqi_back_find(&h->ring, true, &pos, &w));
-	assert_false(sqi_back_find(&other->ring, true, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_returned_find(&other->ring, true, &pos, &w));
 	fx_empty(h);
-	sqi_back_sweep(&other->ring, 0, other->ring.mask + 1);
+	sqi_returned_announce_all(&other->ring, 0, other->ring.mask + 1);
 	/* The sweep is news for those who have looked in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
@@ -75,9 +75,9 @@ static bool got_one(void *arg)
 	uint64_t v;
 
 	/* Whatever a busy machine did to the pace of looking. */
-	sqi_swap(&h->ring.head->rescue_ms, 0);
-	sqi_swap(&h->ring.head->asked_ms, 0);
-	sqi_rescue_now_and_then(&h->member);
+	sqi_store_seq(&h->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&h->ring.head->find_dead_ms, 0);
+	sqi_upkeep(&h->member);
 	return sq_get(h, &v, 8, SQ_NOWAIT) == 8;
 }
 
@@ -87,7 +87,7 @@ static void test_lost_bits_are_found_in_time(void **state)
 
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = 0;
-	h->ring.back_seen = h->ring.head->back_seq;
+	h->ring.returned_seen = h->ring.head->back_seq;
 	assert_true(fx_soon(got_one, h, 10000 * MS));
 }
 
@@ -99,7 +99,7 @@ static void test_stale_bits_are_cleared(void **state)
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = ~(uint64_t)0;
 	fx_put(h, 7);
-	assert_false(sqi_back_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(bits(h, i), 0);
 	fx_get(h, 7);
@@ -113,7 +113,7 @@ static void test_bits_beyond_the_ring(void **state)
 	uint64_t pos, w;
 
 	sqi_bitmap(&h->ring)[0] = ~(uint64_t)0;
-	assert_false(sqi_back_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
 	fx_put(h, 1);
 	fx_get(h, 1);
 }
@@ -141,16 +141,16 @@ static void test_limit(void **state)
 		}
 	}
 	/* The first has three attempts, the second one. */
-	assert_true(sqi_back_find(&h->ring, true, &pos, &w));
+	assert_true(sqi_returned_find(&h->ring, true, &pos, &w));
 	assert_int_equal(pos, 0);
-	assert_true(sqi_back_find(&h->ring, false, &pos, &w));
+	assert_true(sqi_returned_find(&h->ring, false, &pos, &w));
 	assert_int_equal(pos, 1);
 	assert_int_equal(w, fx_word(h, 1));
 	for (int i = 0; i < 2; i++) {
 		other = fx_lease(h, 2);
 		assert_int_equal(sq_nack(h, &other), 0);
 	}
-	assert_false(sqi_back_find(&h->ring, false, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, false, &pos, &w));
 	/* What the limit passes over keeps its bit. */
 	assert_int_equal(bits(h, 0), 3);
 }
@@ -163,11 +163,11 @@ static void test_deferred(void **state)
 	fx_put(h, 1);
 	lease = fx_lease(h, 1);
 	fx_empty(h);
-	assert_int_equal(sqi_give_back(h, &lease, true), 0);
+	assert_int_equal(sqi_lease_give_back(h, &lease, true), 0);
 	/* Nobody is told, but the bit is there for whoever looks. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
-	sqi_back_sweep(&h->ring, 0, h->ring.mask + 1);
+	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
 	fx_get(h, 1);
 }
 
@@ -185,9 +185,9 @@ static void test_a_late_clearing_hides_nothing(void **state)
 	fx_put(h, 1);
 	lease = fx_lease(h, 1);
 	assert_int_equal(sq_nack(h, &lease), 0);
-	old = sqi_look(&sqi_bitmap(&h->ring)[0]);
+	old = sqi_load_seq(&sqi_bitmap(&h->ring)[0]);
 	lease = fx_lease(h, 1);
-	sqi_swap(&sqi_bitmap(&h->ring)[0], old); /* the bit stands, and the cell is taken */
+	sqi_store_seq(&sqi_bitmap(&h->ring)[0], old); /* the bit stands, and the cell is taken */
 	assert_int_equal(sq_nack(h, &lease), 0);
 	assert_false(sqi_cas(&sqi_bitmap(&h->ring)[0], old, old & ~(uint64_t)1));
 	fx_get(h, 1);
@@ -284,11 +284,13 @@ static void test_number_in_somebodys_hand(void **state)
 		assert_int_equal(lease.attempts, i);
 		assert_int_equal(sq_nack(a, &lease), 0);
 	}
-	sqi_ending(&b->ring, sqi_word(SQI_TAKEN, a->ring.owner, 140, sqi_word_turn(fx_word(a, 0))));
+	sqi_announce_end(
+		&b->ring, sqi_word(SQI_TAKEN, a->ring.owner, 140, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 141);
 	assert_int_equal(sq_nack(a, &lease), 0);
-	sqi_ending(&b->ring, sqi_word(SQI_TAKEN, b->ring.owner, 142, sqi_word_turn(fx_word(a, 0))));
+	sqi_announce_end(
+		&b->ring, sqi_word(SQI_TAKEN, b->ring.owner, 142, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 142);
 	assert_int_equal(sq_ack(a, &lease), 0);

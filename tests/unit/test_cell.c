@@ -84,15 +84,17 @@ static void test_release_only_this_word(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		struct sq *h = fx_make("a", &ring_of_4);
+		struct sq_lease lease;
 		uint64_t w;
 
 		fx_put_large(h, sizes[i], 1);
+		assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
 		w = fx_word(h, 0);
 		assert_false(sqi_cell_release(&h->ring, 0, w + SQI_TURN_ONE));
-		assert_false(sqi_cell_release(&h->ring, 0, w | 1 << SQI_OWNER_SHIFT));
+		assert_false(sqi_cell_release(&h->ring, 0, w ^ 1 << SQI_OWNER_SHIFT));
 		assert_int_equal(fx_word(h, 0), w);
 		assert_true(sqi_cell_release(&h->ring, 0, w));
-		assert_int_equal(fx_word(h, 0), sqi_word_free(w, 1));
+		assert_int_equal(fx_word(h, 0), sqi_word_free(w, 0));
 		assert_false(sqi_cell_release(&h->ring, 0, w));
 		assert_int_equal(fx_stat(h).blocks, fx_stat(h).blocks_free);
 		fx_end(NULL);
@@ -106,8 +108,8 @@ static void test_damaged_once(void **state)
 
 	fx_put(h, 1);
 	w = fx_word(h, 0);
-	assert_int_equal(sqi_cell_damaged(&h->ring, 0, w), -EBADMSG);
-	assert_int_equal(sqi_cell_damaged(&h->ring, 0, w), 0);
+	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), -EBADMSG);
+	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), 0);
 	assert_int_equal(fx_word(h, 0), sqi_word_free(w, 1));
 	assert_int_equal(fx_stat(h).damaged, 1);
 }

@@ -32,7 +32,7 @@ static void test_hint_of_the_end_lies_near(void **state)
 		struct sq *a = fx_make("a", &ring_of_8), *b = fx_open("a");
 
 		fx_put(a, 1);
-		sqi_swap(&a->ring.head->tail, lie);
+		sqi_store_seq(&a->ring.head->tail, lie);
 		fx_put(b, 2);
 		fx_put(a, 3);
 		for (uint64_t v = 1; v <= 3; v++)
@@ -55,7 +55,7 @@ static void test_hint_of_the_front_lies_near(void **state)
 			for (uint64_t v = 1; v <= 5; v++)
 				fx_put(a, v);
 			fx_get(a, 1);
-			sqi_swap(end ? &a->ring.head->tail : &a->ring.head->head,
+			sqi_store_seq(end ? &a->ring.head->tail : &a->ring.head->head,
 				end ? lie + 8 : lie);
 			for (uint64_t v = 2; v <= 5; v++)
 				fx_get(b, v);
@@ -115,7 +115,7 @@ static void test_killed_in_open_where_a_put_was_killed(void **state)
 
 			in_put = killed_at(0, first);
 			(void)sq_recover(a);
-			if (sqi_peek(&slot->intent_base) == sqi_peek(&slot->puts)) {
+			if (sqi_load_relaxed(&slot->intent_base) == sqi_load_relaxed(&slot->puts)) {
 				in_open = killed_at(second, 0);
 				(void)sq_recover(a);
 				seen++;

@@ -306,16 +306,16 @@ static void test_damaged_counter_of_ids(void **state)
 {
 	struct sq *h = fx_make("a", &four), *other = NULL;
 
-	sqi_swap(&h->ring.head->next_id, UINT64_MAX - 5);
+	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX - 5);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	assert_null(other);
 	/* The one before 0, which is nobody's. */
-	sqi_swap(&h->ring.head->next_id, UINT64_MAX);
+	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
-	sqi_swap(&h->ring.head->next_id, (uint64_t)1 << 60);
+	sqi_store_seq(&h->ring.head->next_id, (uint64_t)1 << 60);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	/* Set back: the ids of those who live are not given twice. */
-	sqi_swap(&h->ring.head->next_id, 0);
+	sqi_store_seq(&h->ring.head->next_id, 0);
 	other = fx_open("a");
 	assert_int_not_equal(other->member.id, h->member.id);
 	fx_put(h, 1);
@@ -327,9 +327,9 @@ static void test_damaged_slots(void **state)
 	struct sq *h = fx_make("a", &four), *other;
 
 	/* Nobody can have these ids; and whoever seems to is dead. */
-	sqi_swap(&sqi_slot(&h->ring, 1)->id, UINT64_MAX);
-	sqi_swap(&sqi_slot(&h->ring, 2)->id, (uint64_t)1 << 61);
-	sqi_swap(&sqi_slot(&h->ring, 3)->id, 0x7777777);
+	sqi_store_seq(&sqi_slot(&h->ring, 1)->id, UINT64_MAX);
+	sqi_store_seq(&sqi_slot(&h->ring, 2)->id, (uint64_t)1 << 61);
+	sqi_store_seq(&sqi_slot(&h->ring, 3)->id, 0x7777777);
 	assert_int_equal(fx_stat(h).participants, 1);
 	assert_int_equal(sq_recover(h), 3);
 	other = fx_open("a");

@@ -194,8 +194,8 @@ static void test_hints_may_lie(void **state)
 			fx_get(a, n);
 		}
 		fx_put(a, 50);
-		sqi_swap(&a->ring.head->tail, lies[i]);
-		sqi_swap(&a->ring.head->head, lies[i]);
+		sqi_store_seq(&a->ring.head->tail, lies[i]);
+		sqi_store_seq(&a->ring.head->head, lies[i]);
 		b = fx_open("a");
 		fx_put(b, 51);
 		fx_get(b, 50);

@@ -128,11 +128,11 @@ static void b_takes_it(void)
 {
 	unsigned count[8];
 
-	deadline_at_event = sqi_look(sqi_deadline(&b->ring, 0));
+	deadline_at_event = sqi_load_seq(sqi_deadline(&b->ring, 0));
 	/* By now the lease is overdue, and b gets what that gives. */
 	if (!(deadline_at_event & 1))
 		fx_overdue(b, 0);
-	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 	drain(count);
 	for (int i = 0; i < 8; i++)
 		seen[i] += count[i];
@@ -162,7 +162,7 @@ static void meet(void (*f)(void), void (*event)(void), bool put_first, bool leas
 			/* A second later, so that a touch can be seen. */
 			if (lease_first)
 				*sqi_deadline(&a->ring, 0) -= (uint64_t)(1000 * MS) << 1;
-			deadline_at_first = sqi_look(sqi_deadline(&a->ring, 0));
+			deadline_at_first = sqi_load_seq(sqi_deadline(&a->ring, 0));
 			more = at_step(k, event, f);
 			drain(count);
 			for (int i = 0; i < 8; i++)
@@ -212,7 +212,7 @@ static void b_waits_for_the_end(void)
 		r = sq_get(b, buf, sizeof(buf), SQ_NOWAIT);
 	while (r >= 0);
 	has_claim &= r == -EAGAIN;
-	armed = sqi_arm(&b->ring.head->came);
+	armed = sqi_event_arm(&b->ring.head->message_event);
 }
 
 /* Who lets go of his cell wakes those who wait for the end, though his put came to nothing. */
@@ -229,7 +229,7 @@ static void test_end_met_by_a_late_writer(void **state)
 		has_claim = false;
 		more = at_step(k, b_waits_for_the_end, put_one);
 		if (more && has_claim && result == -EPIPE) {
-			assert_true(sqi_look32(&b->ring.head->came) != armed);
+			assert_true(sqi_load_seq32(&b->ring.head->message_event) != armed);
 			assert_int_equal(sq_get(b, buf, sizeof(buf), SQ_NOWAIT), -EPIPE);
 			told++;
 		}
@@ -439,14 +439,14 @@ static void die_with_hands_full(void)
 	assert_int_equal(sq_reserve(dead, 1000, &at), 0);
 	assert_int_equal(sqi_tail(&dead->ring, &p), 0);
 	fx_set(dead, p, sqi_word(SQI_WRITING, dead->ring.owner, 0, p >> dead->ring.shift));
-	sqi_post(sqi_intent(dead->ring.slot, dead->member.puts), p);
-	sqi_post(&dead->ring.slot->intent_base, dead->member.puts);
+	sqi_store_release(sqi_intent(dead->ring.slot, dead->member.puts), p);
+	sqi_store_release(&dead->ring.slot->intent_base, dead->member.puts);
 	fx_die(dead);
 }
 
 static void reap_it(void)
 {
-	sqi_reap(&a->member, dead_number, dead_id);
+	sqi_reclaim_slot(&a->member, dead_number, dead_id);
 }
 
 static struct sq *tenant;
@@ -504,11 +504,11 @@ static unsigned others_put;
 
 static void others_use_the_cells(void)
 {
-	struct sqi_slot *slot = sqi_slot(&b->ring, dead_number);
+	const struct sqi_dead dead_one = {.id = dead_id, .number = dead_number};
 	unsigned char buf[300];
 
 	for (uint64_t i = 0; i < 4; i++)
-		(void)sqi_reap_cell(&b->member, i, dead_number + 1, slot, dead_id, false);
+		(void)sqi_reclaim_cell(&b->ring, i, &dead_one);
 	for (unsigned i = 0; i < 10; i++) {
 		drain(seen);
 		fx_put_large(b, 300, 3);
@@ -582,7 +582,7 @@ static void put_and_die(uint64_t value)
 
 static void fold_it(void)
 {
-	sqi_journal_fold(&a->ring, sqi_slot(&a->ring, dead_number), dead_id);
+	sqi_count_fold(&a->ring, sqi_slot(&a->ring, dead_number), dead_id);
 }
 
 /* Another recoverer folds and is held up; the key's next tenant has come and gone meanwhile. */
@@ -591,9 +591,9 @@ static void next_tenant_dies(void)
 	unsigned number = dead_number;
 	uint64_t id = dead_id;
 
-	sqi_journal_fold(&b->ring, sqi_slot(&b->ring, number), id);
+	sqi_count_fold(&b->ring, sqi_slot(&b->ring, number), id);
 	put_and_die(2);
-	sqi_reap(&b->member, dead_number, dead_id);
+	sqi_reclaim_slot(&b->member, dead_number, dead_id);
 	dead_number = number;
 	dead_id = id;
 }

@@ -25,7 +25,7 @@ static struct sq *a, *b, *c, *x;
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
-	sqi_swap(&b->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&b->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static void all_free(void)
@@ -44,14 +44,14 @@ static void turn_the_ring(uint64_t v)
 
 static void a_sweeps(void)
 {
-	sqi_due_sweep(&a->ring, 0, a->ring.mask + 1);
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 }
 
 /* And finds what a has ended, and not yet told anybody. */
 static void b_sweeps(void)
 {
-	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
-	sqi_back_sweep(&b->ring, 0, b->ring.mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
+	sqi_returned_announce_all(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void given_on_and_settled(void)
@@ -114,7 +114,7 @@ static bool killed_in_sweep(long k)
 		fx_die(a);
 		return true;
 	}
-	sqi_due_sweep(&a->ring, 0, a->ring.mask + 1);
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 	countdown = 0;
 	return false;
 }
@@ -254,7 +254,7 @@ static void a_leases(void)
 static void its_time_is_up(void)
 {
 	fx_overdue(b, 0);
-	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 }
 
 /*
@@ -368,7 +368,7 @@ static void test_search_met_by_a_nack(void **state)
 			fx_put(c, 7);
 			lease_of_c = fx_lease(c, 7);
 			/* A stale bit: of an earlier redelivery, and not yet cleared. */
-			sqi_back_announce(&c->ring, 0);
+			sqi_returned_announce(&c->ring, 0);
 			gots = 0;
 			(void)at_step(first, c_nacks_and_b_gets, a_gets);
 			if (fx_state(b, 0) == SQI_BACK)
@@ -385,7 +385,7 @@ static void its_lease_time_goes_by(void)
 {
 	was_taken = fx_state(b, 0) == SQI_TAKEN;
 	fx_nap(3 * MS);
-	sqi_due_sweep(&b->ring, 0, b->ring.mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void a_gets_large(void)

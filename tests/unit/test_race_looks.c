@@ -35,7 +35,7 @@ static void begin(void)
 	a = fx_make("a", &ring_of_4);
 	b = fx_open("a");
 	/* No sweep sets right what went wrong. */
-	sqi_swap(&a->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&a->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static unsigned char got[GUARDED];

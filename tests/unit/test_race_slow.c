@@ -25,7 +25,7 @@ static struct sq *a, *b;
 
 static void nobody_looks(void)
 {
-	sqi_swap(&b->ring.head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&b->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static void begin(const struct sq_config *config)
@@ -37,7 +37,7 @@ static void begin(const struct sq_config *config)
 
 static void a_recovers(void)
 {
-	(void)sqi_rescue(&a->member);
+	(void)sqi_reclaim_dead(&a->member);
 }
 
 static void raise_sigkill(void)
@@ -77,7 +77,7 @@ static void b_recovers_until(long k)
 	if (setjmp(out) == 0) {
 		countdown = k;
 		then = leave_it;
-		(void)sqi_rescue(&b->member);
+		(void)sqi_reclaim_dead(&b->member);
 		fail_msg("it has no step %ld", k);
 	}
 }
@@ -86,7 +86,7 @@ static bool in_doubt(void)
 {
 	const struct sqi_slot *slot = sqi_slot(&b->ring, 2);
 
-	return sqi_peek(&slot->intent_base) == sqi_peek(&slot->puts);
+	return sqi_load_relaxed(&slot->intent_base) == sqi_load_relaxed(&slot->puts);
 }
 
 /* The step of a put that is the first after its commit. */
@@ -153,7 +153,8 @@ static long after_decision(long last)
 		begin(&three);
 		assert_true(killed_in_put(last));
 		b_recovers_until(k);
-		found = (sqi_peek(&sqi_slot(&b->ring, 2)->decision) & SQI_DECIDED) && in_doubt();
+		found = (sqi_load_relaxed(&sqi_slot(&b->ring, 2)->decision) & SQI_DECIDED) &&
+			in_doubt();
 		fx_end(NULL);
 		if (found)
 			return k;

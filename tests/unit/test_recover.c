@@ -165,10 +165,10 @@ static void put_up_to(struct sq *b, enum step step, struct sq *a)
 	c->data[0] = 5;
 	if (step == CLAIMED)
 		return;
-	sqi_post(sqi_intent(b->ring.slot, b->member.puts), p);
+	sqi_store_release(sqi_intent(b->ring.slot, b->member.puts), p);
 	if (step == INTENT_POS)
 		return;
-	sqi_post(&b->ring.slot->intent_base, b->member.puts);
+	sqi_store_release(&b->ring.slot->intent_base, b->member.puts);
 	if (step == INTENT)
 		return;
 	if (step == REVOKED || step == GIVEN_UP) {
@@ -176,12 +176,12 @@ static void put_up_to(struct sq *b, enum step step, struct sq *a)
 		fx_get(a, 6);
 		assert_int_equal(fx_state(a, p), SQI_VOID);
 		if (step == GIVEN_UP)
-			sqi_post(&b->ring.slot->intent_base, ~(uint64_t)0);
+			sqi_store_release(&b->ring.slot->intent_base, ~(uint64_t)0);
 		return;
 	}
 	assert_true(sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> b->ring.shift)));
 	if (step == COUNTED)
-		sqi_post(&b->ring.slot->puts, ++b->member.puts);
+		sqi_store_release(&b->ring.slot->puts, ++b->member.puts);
 	if (step == GOT || step == GOT_AND_REUSED)
 		fx_get(a, 5);
 	for (uint64_t i = 0; step == GOT_AND_REUSED && i < 10; i++) {
@@ -272,16 +272,16 @@ static void test_recovered_twice(void **state)
 	put_up_to(b, COMMITTED, a);
 	fx_die(b);
 	for (int i = 0; i < 3; i++) {
-		sqi_reap(&a->member, number, id);
+		sqi_reclaim_slot(&a->member, number, id);
 		assert_int_equal(slot->id, 0);
 		assert_int_equal(fx_stat(a).put, 2);
 		assert_int_equal(sq_bound(a, 7, &count), 0);
 		assert_int_equal(count, 1);
 		assert_int_equal(fx_stat(a).reclaimed, 1);
 		/* As if it had died before the last step. */
-		sqi_swap(&slot->id, id);
+		sqi_store_seq(&slot->id, id);
 	}
-	sqi_swap(&slot->id, 0);
+	sqi_store_seq(&slot->id, 0);
 	lease = fx_lease(a, 1);
 	assert_int_equal(lease.attempts, 2);
 	assert_int_equal(sq_ack(a, &lease), 0);
@@ -310,10 +310,10 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_reserve(c, 300, &at), 0);
 	fx_fill(at, 300, 3);
 	p = claim(c);
-	sqi_post(sqi_intent(c->ring.slot, c->member.puts), p);
-	sqi_post(&c->ring.slot->intent_base, c->member.puts);
+	sqi_store_release(sqi_intent(c->ring.slot, c->member.puts), p);
+	sqi_store_release(&c->ring.slot->intent_base, c->member.puts);
 	for (int i = 0; i < 3; i++)
-		sqi_reap(&a->member, number, id);
+		sqi_reclaim_slot(&a->member, number, id);
 	assert_int_equal(c->ring.slot->id, c->member.id);
 	assert_int_equal(
 		fx_word(a, p), sqi_word(SQI_WRITING, c->ring.owner, 0, p >> c->ring.shift));
@@ -321,7 +321,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_bound(a, 3, &count), 0);
 	assert_int_equal(count, 2);
 	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->ring.shift) + 1));
-	sqi_post(&c->ring.slot->intent_base, ~(uint64_t)0);
+	sqi_store_release(&c->ring.slot->intent_base, ~(uint64_t)0);
 	assert_int_equal(sq_ack(c, &small), 0);
 	fx_check(large.data, 300, 2);
 	assert_int_equal(sq_ack(c, &large), 0);
@@ -396,8 +396,8 @@ static void test_found_by_those_who_never_wait(void **state)
 		uint64_t v = 2;
 
 		/* However long it is since the last look. */
-		sqi_swap(&a->ring.head->rescue_ms, 0);
-		sqi_swap(&a->ring.head->asked_ms, 0);
+		sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+		sqi_store_seq(&a->ring.head->find_dead_ms, 0);
 		a->member.looked_ms = 0;
 
 		assert_int_equal(sq_put(a, &v, sizeof(v), SQ_NOWAIT), 0);
@@ -418,14 +418,14 @@ static void test_asked_at_its_own_pace(void **state)
 	fx_put(a, 1);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	sqi_swap(&a->ring.head->rescue_ms, 0);
-	sqi_swap(&a->ring.head->asked_ms, sqi_rescue_at(sqi_now_ms(), 50000));
-	sqi_rescue_now_and_then(&a->member);
+	sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&a->ring.head->find_dead_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
+	sqi_upkeep(&a->member);
 	fx_empty(a);
 	/* Further ahead than it can be: of another clock. */
-	sqi_swap(&a->ring.head->rescue_ms, 0);
-	sqi_swap(&a->ring.head->asked_ms, sqi_rescue_at(sqi_now_ms() + 50000, 100));
-	sqi_rescue_now_and_then(&a->member);
+	sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&a->ring.head->find_dead_ms, sqi_upkeep_at(sqi_now_ms() + 50000, 100));
+	sqi_upkeep(&a->member);
 	fx_get(a, 1);
 }
 
@@ -437,10 +437,10 @@ static const struct sq_config large = {
 
 static void look_in_passing(struct sq *h)
 {
-	sqi_swap(&h->ring.head->rescue_ms, 0);
-	sqi_swap(&h->ring.head->asked_ms, 0);
+	sqi_store_seq(&h->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&h->ring.head->find_dead_ms, 0);
 	h->member.lap.next_ms = 0;
-	sqi_rescue_now_and_then(&h->member);
+	sqi_upkeep(&h->member);
 }
 
 /*
@@ -458,7 +458,7 @@ static void test_in_slices(void **state)
 	fx_put(a, 2);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	sqi_swap(&a->ring.head->lap_at, 1000); /* it comes to the leased cell last */
+	sqi_store_seq(&a->ring.head->lap_at, 1000); /* it comes to the leased cell last */
 	look_in_passing(a);
 	assert_int_equal(a->member.lap.count, 1);
 	for (; slot->id == id; calls++) {
@@ -466,11 +466,11 @@ static void test_in_slices(void **state)
 		chance ^= chance << 13;
 		chance ^= chance >> 7;
 		chance ^= chance << 17;
-		sqi_swap(&a->ring.head->lap_at, chance);
-		sqi_swap(&a->ring.head->ask_at, chance);
-		sqi_swap(&a->ring.head->due_at, chance);
-		sqi_swap(&a->ring.head->sweep_at, chance);
-		sqi_swap(&a->ring.head->lap_ms, chance);
+		sqi_store_seq(&a->ring.head->lap_at, chance);
+		sqi_store_seq(&a->ring.head->find_dead_at, chance);
+		sqi_store_seq(&a->ring.head->expire_at, chance);
+		sqi_store_seq(&a->ring.head->announce_at, chance);
+		sqi_store_seq(&a->ring.head->lap_ms, chance);
 		look_in_passing(a);
 	}
 	assert_true(calls > 1);
@@ -496,12 +496,12 @@ static void test_one_lap_at_a_time(void **state)
 	/* Who leaves in the middle says so. */
 	fx_close(a);
 	assert_int_equal(c->ring.head->lap_ms, 0);
-	sqi_swap(&c->ring.head->lap_ms, sqi_rescue_at(sqi_now_ms() - 2000, 1000));
+	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms() - 2000, 1000));
 	look_in_passing(c);
 	assert_int_equal(c->member.lap.count, 1);
 	fx_close(c);
 	c = fx_open("a");
-	sqi_swap(&c->ring.head->lap_ms, sqi_rescue_at(sqi_now_ms(), 60000));
+	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms(), 60000));
 	look_in_passing(c);
 	assert_int_equal(c->member.lap.count, 1);
 }

@@ -188,14 +188,14 @@ static void test_name_of_another_file(void **state)
 	struct sq *h = fx_make("a", &tiny);
 	uint64_t dev = h->file.dev, ino = h->file.ino;
 
-	assert_true(sqi_segment_is("a", dev, ino));
-	assert_false(sqi_segment_is("a", dev, ino + 1));
-	assert_false(sqi_segment_is("a", dev + 1, ino));
-	assert_false(sqi_segment_is("b", dev, ino));
+	assert_true(sqi_file_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino + 1));
+	assert_false(sqi_file_is("a", dev + 1, ino));
+	assert_false(sqi_file_is("b", dev, ino));
 	assert_int_equal(sq_unlink("a"), 0);
-	assert_false(sqi_segment_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino));
 	(void)fx_make("a", &tiny);
-	assert_false(sqi_segment_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino));
 }
 
 static void test_unlink_while_open(void **state)

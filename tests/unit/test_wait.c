@@ -105,7 +105,7 @@ static void test_nowait_does_not_wait(void **state)
 	/* A thousand ticks would be ten seconds at the least, each time. */
 	assert_true(soonest < 10000 * MS);
 	/* Nor does it make others call the kernel. */
-	assert_int_equal(h->ring.head->came & 1, 0);
+	assert_int_equal(h->ring.head->message_event & 1, 0);
 }
 
 struct echo {
@@ -287,7 +287,7 @@ static void *sleep_in_put(void *arg)
 
 static bool armed(void *arg)
 {
-	return sqi_look32(arg) & 1;
+	return sqi_load_seq32(arg) & 1;
 }
 
 /* The waker is killed after its commit: no wake-up ever comes, only the tick. */
@@ -303,7 +303,7 @@ static void test_waker_killed(void **state)
 		int64_t from;
 
 		assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-		assert_true(fx_soon(armed, &h->ring.head->came, FX_SOON));
+		assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
 		fx_nap(5 *
 			MS); /* so that it most likely sleeps; either way it must get the message */
 		sqi_cell(&h->ring, p)->meta = t << SQI_TURN_SHIFT | 8;
@@ -337,8 +337,8 @@ static void test_shutdown_ends_for_ever(void **state)
 			assert_int_equal(
 				pthread_create(&threads[2 + i], NULL, sleep_in_put, &put[i]), 0);
 		}
-		assert_true(fx_soon(armed, &h->ring.head->came, FX_SOON));
-		assert_true(fx_soon(armed, &other->ring.head->went, FX_SOON));
+		assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
+		assert_true(fx_soon(armed, &other->ring.head->room_event, FX_SOON));
 		assert_int_equal(sq_shutdown(h, immediate), 0);
 		assert_int_equal(sq_shutdown(other, immediate), 0);
 		for (int i = 0; i < 4; i++)
@@ -360,7 +360,7 @@ static void test_what_wakes(void **state)
 		struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER, .v = 7};
 		struct sq_lease lease;
 		pthread_t thread;
-		sqi_u32 *event = how < 2 ? &h->ring.head->went : &h->ring.head->came;
+		sqi_u32 *event = how < 2 ? &h->ring.head->room_event : &h->ring.head->message_event;
 
 		fx_put(h, 1);
 		if (how < 2)
@@ -581,7 +581,7 @@ static void test_signals_do_not_end_it(void **state)
 
 	assert_int_equal(sigaction(SIGUSR1, &act, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-	assert_true(fx_soon(armed, &h->ring.head->came, FX_SOON));
+	assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
 		fx_nap(MS / 10);
@@ -637,14 +637,14 @@ static bool is_watched(void *arg)
 {
 	struct sq *h = arg;
 
-	return sqi_look(&h->ring.head->came_watch) != 0;
+	return sqi_load_seq(&h->ring.head->message_watch) != 0;
 }
 
 static bool watches(void *arg)
 {
 	struct idler *s = arg;
 
-	return sqi_look(&s->h->ring.head->came_watch) == s->h->member.id;
+	return sqi_load_seq(&s->h->ring.head->message_watch) == s->h->member.id;
 }
 
 /* Of those who sleep one looks after the dead many times a second, and the others hardly ever. */
@@ -686,7 +686,7 @@ static void test_dead_watch_is_taken_over(void **state)
 	struct sq *h = fx_make("a", &pair), *dead = fx_open("a");
 	struct idler s;
 
-	sqi_post(&h->ring.head->came_watch, dead->member.id);
+	sqi_store_release(&h->ring.head->message_watch, dead->member.id);
 	fx_die(dead);
 	begin_idling(&s);
 	assert_true(fx_soon(watches, &s, 60000 * MS));
@@ -697,19 +697,19 @@ static void test_dead_watch_is_taken_over(void **state)
 static void test_event_words(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
-	sqi_u32 *event = &h->ring.head->came;
+	sqi_u32 *event = &h->ring.head->message_event;
 
 	/* Nobody there: the bit goes, so that the next one makes no system call. */
 	atomic_store(event, 1);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 2);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 2);
 	atomic_store(event, UINT32_MAX);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 0);
 	atomic_store(event, UINT32_MAX);
-	sqi_wake_all(event);
+	sqi_event_wake_all(event);
 	assert_int_equal(*event, 0);
 }
 
