@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "ops/lease.h"
-#include "ops/select.h"
 
 /* Messages that were tried too often, and the queue they are moved to. */
 
@@ -59,21 +58,17 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 	return r < 0 ? r : 0;
 }
 
-/*
- * Make this attempt to take a message. Those that were tried too often and come before it are moved
- * to the dead letters; if there is no room for one, it waits where it is, and the others go on.
- */
-int sqi_past_dead_letters(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)
+/* The attempt has come upon one: move it, and try again, as often as that happens. */
+int sqi_bury_and_go_on(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)
 {
-	h->dead_letter.refused = false;
-	for (;;) {
-		int r = attempt(h, arg);
+	int r;
 
-		if (r != SQI_DEAD_LETTER)
-			return r;
+	do {
 		r = bury(h, h->dead_letter.pos, h->dead_letter.word);
 		if (r == -EBADMSG)
 			return r;
 		h->dead_letter.refused |= r < 0;
-	}
+		r = attempt(h, arg);
+	} while (r == SQI_DEAD_LETTER);
+	return r;
 }

@@ -39,7 +39,7 @@ int sq_reserve(struct sq *h, size_t len, void **ret)
 		*ret = h->buffer;
 	} else {
 		r = sqi_block_get(&h->ring, len, &h->reserved);
-		sqi_upkeep_in_passing(h);
+		sqi_note_operation(h);
 		if (r < 0)
 			return r;
 		h->reservation = SQI_RESERVED_BLOCK;

@@ -54,11 +54,7 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 	return true;
 }
 
-/*
- * Claim the first free cell: *ret_pos is its position and *ret_word the word that says so. -EAGAIN:
- * the ring is full. -EPIPE: it is sealed. -EBADMSG: its memory is damaged.
- */
-int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
 	uint64_t revoked = 0;
@@ -73,7 +69,6 @@ int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 			if (!sqi_cell_claim(
 				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
 				continue;
-			sqi_note_claimed(ring, walk.pos + 1);
 			*ret_pos = walk.pos;
 			return 0;
 		case SQI_TAKEN:
@@ -97,4 +92,26 @@ int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 			return -EAGAIN;
 		}
 	}
+}
+
+/*
+ * Claim the first free cell: *ret_pos is its position and *ret_word the word that says so. -EAGAIN:
+ * the ring is full. -EPIPE: it is sealed. -EBADMSG: its memory is damaged.
+ */
+int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
+	struct sqi_cell *c = sqi_cell(ring, pos);
+
+	/* Mostly nobody has been here since we were, and the cell is free. */
+	if (sqi_load_seq(&c->word) == free && sqi_cell_claim(c, free, ring->owner, ret_word)) {
+		*ret_pos = pos;
+	} else {
+		int r = claim_by_walk(ring, ret_pos, ret_word);
+
+		if (r < 0)
+			return r;
+	}
+	sqi_note_claimed(ring, *ret_pos + 1);
+	return 0;
 }

@@ -119,13 +119,6 @@ static void search(struct sqi_ring *ring, bool any)
 		ring->returned_seen = seq;
 }
 
-/* May there be one that waits for redelivery, and that this handle does not know to have gone? */
-bool sqi_returned_maybe(const struct sqi_ring *ring)
-{
-	return ring->waiting.next < ring->waiting.count || ring->waiting.again ||
-	       sqi_load_seq(&ring->head->back_seq) != ring->returned_seen;
-}
-
 /* The longest waiting redelivery, of any or of those with attempts left, if there is one. */
 bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
 {

@@ -37,16 +37,6 @@ struct sqi_waiting {
 };
 
 struct sqi_ring {
-	/* Lower bounds of the positions. */
-	uint64_t tail;
-	uint64_t front;
-	uint64_t returned_seen;
-	struct sqi_slot *slot; /* ours; NULL: none yet */
-	unsigned owner;        /* its number plus one */
-	unsigned cursor_left;  /* allocations of blocks until the cursors are set back */
-	struct sqi_waiting waiting;
-	uint64_t cursor[SQI_CLASSES_MAX]; /* where to look for a free block first */
-
 	/* As it was opened. */
 	unsigned char *cells;
 	uint64_t mask;
@@ -55,7 +45,18 @@ struct sqi_ring {
 	uint32_t small;
 	struct sqi_head *head;
 	unsigned char *base;
-	struct sqi_geometry g;
+
+	/* What changes. */
+	struct sqi_slot *slot; /* ours; NULL: none yet */
+	unsigned owner;        /* its number plus one */
+	unsigned cursor_left;  /* allocations of blocks until the cursors are set back */
+	uint64_t tail;         /* a lower bound of the ring's */
+	uint64_t front;        /* the same */
+	uint64_t returned_seen;
+	struct sqi_waiting waiting;
+	uint64_t cursor[SQI_CLASSES_MAX]; /* where to look for a free block first */
+
+	struct sqi_geometry g; /* again as it was opened */
 };
 
 static inline struct sqi_cell *sqi_cell(const struct sqi_ring *ring, uint64_t position)

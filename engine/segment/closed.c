@@ -31,11 +31,3 @@ int sqi_closed_error(const struct sqi_head *head)
 		       ? -EIDRM
 		       : -EPIPE;
 }
-
-/* A message is gone: there is room, and a drained queue's end is news to those who wait for more. */
-void sqi_message_left(struct sqi_head *head)
-{
-	sqi_event_wake(&head->room_event);
-	if (sqi_load_seq(&head->closed))
-		sqi_event_wake_all(&head->message_event);
-}

@@ -21,7 +21,10 @@
 #define A_WHILE_NS     15000000      /* more than one tick */
 #define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
 #define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
-#define MUTABLE        offsetof(struct sq, ring.cells) /* of a handle */
+/* What changes of a handle: two parts of it. */
+#define MUTABLE      offsetof(struct sq, ring)
+#define RING_AT      offsetof(struct sqi_ring, slot)
+#define RING_MUTABLE (offsetof(struct sqi_ring, g) - RING_AT)
 
 struct world world;
 
@@ -90,6 +93,7 @@ void world_killed(unsigned who)
 	for (unsigned file = 0; file < SEGMENTS; file++) {
 		kernel_unlock(who, file);
 		memset(&world.handle[file][who], 0, MUTABLE);
+		memset((char *)&world.handle[file][who].ring + RING_AT, 0, RING_MUTABLE);
 	}
 	world.hand[who] = (struct hand){0};
 	/* From now on sleepers look for the dead in passing. */
@@ -232,8 +236,13 @@ void world_reset(const struct scenario *s)
 			abort();
 	for (unsigned i = 0; i < ACTORS; i++) {
 		for (unsigned file = 0; file < SEGMENTS; file++)
-			state_add_region(REGION_PRIVATE, i, &world.handle[file][i],
-				file && !s->max_attempts ? 0 : MUTABLE);
+			if (file == 0 || s->max_attempts) {
+				struct sq *h = &world.handle[file][i];
+
+				state_add_region(REGION_PRIVATE, i, h, MUTABLE);
+				state_add_region(REGION_PRIVATE, i, (char *)&h->ring + RING_AT,
+					RING_MUTABLE);
+			}
 		state_add_region(REGION_PRIVATE, i, &world.hand[i], sizeof(struct hand));
 	}
 	if (explorer.failure)
