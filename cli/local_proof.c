@@ -6,6 +6,7 @@
 
 #include "local.h"
 #include "report.h"
+#include "words.h"
 
 /*
  * The proof. Both ends counted and summed for themselves: the producers what they made, the
@@ -95,11 +96,6 @@ static uint64_t count_refused(struct local_ledger *ledger)
 	return count + (logged - n);
 }
 
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static int gather(struct local *l, struct sums *s)
 {
 	const struct local_options *o = &l->options;
@@ -181,15 +177,16 @@ int local_proof(struct local *l)
 	due = s.put + s.twice - s.refused;
 	fprintf(stderr,
 		"made       %12" PRIu64 "  by %" PRIu64 " producer%s, %" PRIu64 " restart%s\n",
-		s.made, l->options.producers, plural(l->options.producers),
-		l->restarts[LOCAL_PRODUCER], plural(l->restarts[LOCAL_PRODUCER]));
+		s.made, l->options.producers, words_plural(l->options.producers),
+		l->restarts[LOCAL_PRODUCER], words_plural(l->restarts[LOCAL_PRODUCER]));
 	if (s.foreign)
 		fprintf(stderr, "           %12" PRIu64 "  more were put by others\n", s.foreign);
 	fprintf(stderr,
 		"done       %12" PRIu64 "  by %" PRIu64 " worker%s, %" PRIu64 " restart%s, %" PRIu64
 		" task%s redelivered\n",
-		s.done, l->options.workers, plural(l->options.workers), l->restarts[LOCAL_WORKER],
-		plural(l->restarts[LOCAL_WORKER]), s.pq.redelivered, plural(s.pq.redelivered));
+		s.done, l->options.workers, words_plural(l->options.workers),
+		l->restarts[LOCAL_WORKER], words_plural(l->restarts[LOCAL_WORKER]),
+		s.pq.redelivered, words_plural(s.pq.redelivered));
 	if (s.refused)
 		fprintf(stderr, "refused    %12" PRIu64 "  were no integers >= 0\n", s.refused);
 	fprintf(stderr, "collected  %12" PRIu64 "  of them wrong: %" PRIu64 "\n", s.collected,
