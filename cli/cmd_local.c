@@ -12,6 +12,10 @@
 #include "command.h"
 #include "crew.h"
 #include "local.h"
+#include "local_crew.h"
+#include "local_proof.h"
+#include "local_show.h"
+#include "local_tell.h"
 #include "names.h"
 #include "now.h"
 #include "parse.h"
@@ -38,6 +42,8 @@ const char help_local[] =
 	"  --seed N        the same integers again, for as many producers (at random)\n"
 	"  --capacity N    of each queue (8192)\n"
 	"  --prefix P      of the queues' names, so that others can join in (one of its own)\n"
+	"  --json[=FILE]   the numbers of the proof to FILE as well, as a JSON object; without FILE to\n"
+	"                  standard output, and the results are checked and counted, but not written\n"
 	"  -q, --quiet     nothing on standard error but the proof and errors\n"
 	"\n"
 	"Producers put random integers n >= 0 into the queue pq. Workers lease n, put the text\n"
@@ -48,7 +54,12 @@ const char help_local[] =
 	"  sqctl local                            five seconds at full speed\n"
 	"  sqctl local --tasks 1000000 > squares  every line to a file\n"
 	"  sqctl local --forever --rate 10/3s     at the recipe's pace\n"
-	"  sqctl local --prefix mine --forever &  then: SQ_PREFIX=mine sqctl put pq 7\n";
+	"  sqctl local --prefix mine --forever &  then: SQ_PREFIX=mine sqctl put pq 7\n"
+	"  sqctl local --json | jq .tasks_per_second\n"
+	"\n"
+	"In the object of --json, proof is \"holds\" or \"failed\"; not_true says what is wrong then; done_again\n"
+	"names the tasks done more than once, all of them if all_named; the sums are texts, for they may have\n"
+	"39 digits. Without a proof (the collector was killed, or two signals ended it at once) there is none.\n";
 
 static const char *set_prefix(const struct args_option *o, const char *text)
 {
@@ -82,6 +93,15 @@ static const char *set_forever(const struct args_option *o, const char *text)
 	return NULL;
 }
 
+static const char *set_json(const struct args_option *o, const char *text)
+{
+	struct local_options *local = o->to;
+
+	local->json = true;
+	local->json_file = text;
+	return NULL;
+}
+
 static int read_options(struct local_options *o, int argc, char **argv)
 {
 	unsigned ends = 0;
@@ -100,6 +120,7 @@ static int read_options(struct local_options *o, int argc, char **argv)
 		{"capacity", 0, required_argument, args_size, .to = &o->capacity, .min = 2,
 			.max = SQ_CAPACITY_MAX},
 		{"prefix", 0, required_argument, set_prefix, .to = o->prefix},
+		{"json", 0, optional_argument, set_json, .to = o},
 		{"quiet", 'q', no_argument, args_flag, .to = &o->quiet},
 		{0},
 	};
@@ -283,6 +304,43 @@ static int report_write(const struct local_ledger *ledger)
 			: "");
 }
 
+/* Before the run: one whose numbers cannot be written would be in vain. */
+static int open_json(struct local *l)
+{
+	const struct local_options *o = &l->options;
+
+	if (!o->json)
+		return 0;
+	l->json = o->json_file ? fopen(o->json_file, "we") : stdout;
+	if (!l->json)
+		return report(EXIT_IO, "cannot write %s: %s; name another file with --json=FILE",
+			o->json_file, strerror(errno));
+	return 0;
+}
+
+/* Errors of standard output are main()'s to tell. */
+static int close_json(struct local *l)
+{
+	if (!l->json || l->json == stdout || fclose(l->json) == 0)
+		return 0;
+	return report(EXIT_IO, "cannot write %s: %s; see whether there is room for it",
+		l->options.json_file, strerror(errno));
+}
+
+/* What the run has come to. */
+static int prove(struct local *l)
+{
+	struct local_proof proof;
+	int r = local_proof(l, &proof);
+
+	if (r != 0)
+		return r;
+	local_tell(l, &proof);
+	if (l->json)
+		local_tell_json(l->json, l, &proof);
+	return proof.untrue_count == 0 ? EXIT_DONE : EXIT_EMPTY;
+}
+
 static int run(struct local *l)
 {
 	int r = make_queues(l);
@@ -300,7 +358,7 @@ static int run(struct local *l)
 	l->ended_ns = now_ns();
 	local_show_clear(l);
 	if (r == 0)
-		r = local_proof(l);
+		r = prove(l);
 	if (r == 0 && atomic_load(&l->ledger->write_error))
 		r = report_write(l->ledger);
 	return r;
@@ -309,10 +367,12 @@ static int run(struct local *l)
 int cmd_local(int argc, char **argv)
 {
 	struct local l = {0};
-	int r = read_options(&l.options, argc, argv);
+	int w, r = read_options(&l.options, argc, argv);
 
 	if (r == 0)
 		r = name_queues(&l.options);
+	if (r == 0)
+		r = open_json(&l);
 	if (r != 0)
 		return r;
 	crew_listen(&l.crew);
@@ -328,6 +388,7 @@ int cmd_local(int argc, char **argv)
 		(void)munmap(l.ledger, sizeof(*l.ledger));
 	free(l.crew.members);
 	free(l.suspects);
+	w = close_json(&l);
 	/* The signals stay blocked: one that comes now wants what is done already. */
-	return r;
+	return r != 0 ? r : w;
 }
