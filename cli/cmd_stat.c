@@ -16,7 +16,8 @@
 /* sqctl stat. One table says which numbers there are, for people and for programs. */
 
 const char help_stat[] =
-	"  --json  a JSON object a line\n"
+	"  --json  a JSON object a line: all that is shown without; spans are nanoseconds, grace_left_ns and\n"
+	"          -1: for ever. room: of each size of longer messages, up to how many bytes, how many are free\n"
 	"\n"
 	"Totals are since the queue was made. At rest: put = depth + leased + undelivered + took.\n"
 	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
@@ -78,6 +79,13 @@ static void print_json(const char *full, const struct sq_stat *st)
 	printf(",\"away\":%" PRIu64 ",\"grace_left_ns\":%" PRId64, st->away, st->grace_left);
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf(",\"%s\":%" PRIu64, numbers[i].name, number_of(st, i));
+	if (st->undelivered > 0)
+		printf(",\"undelivered_why\":\"%s\"", letters_why(st));
+	fputs(",\"room\":[", stdout);
+	for (unsigned i = 0; i < st->classes; i++)
+		printf("%s{\"up_to\":%" PRIu64 ",\"free\":%" PRIu64 ",\"of\":%" PRIu64 "}",
+			i > 0 ? "," : "", st->class[i].size, st->class[i].free, st->class[i].count);
+	putchar(']');
 	pages_print_carriers(full, true);
 	puts("}");
 }

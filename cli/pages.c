@@ -70,7 +70,7 @@ static void carrier_json(const struct status_name *of, const struct status_page 
 		first ? "" : ",", of->prefix, of->name, pages_state(page), l->up ? "true" : "false",
 		pages_reconnects(l));
 	pages_print_stream(page, s);
-	putchar('}');
+	printf(",\"age_ns\":%" PRIu64 "}", pages_age_ns(page));
 }
 
 static void carrier_text(
