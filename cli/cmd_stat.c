@@ -16,8 +16,8 @@
 /* sqctl stat. One table says which numbers there are, for people and for programs. */
 
 const char help_stat[] =
-	"  --json  a JSON object a line: all that is shown without; spans are nanoseconds, grace_left_ns and\n"
-	"          -1: for ever. room: of each size of longer messages, up to how many bytes, how many are free\n"
+	"  --json  a JSON object a line, with all that is shown without it. A grace_left_ns of -1 is for ever;\n"
+	"          room is, for each size of longer messages, up to how many bytes, and how many are free\n"
 	"\n"
 	"Totals are since the queue was made. At rest: put = depth + leased + undelivered + took.\n"
 	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
