@@ -159,6 +159,10 @@ static void test_duration(void **state)
 	r = expect_clean(local("--duration", "200ms"));
 	assert_in_range(watch_now_ns() - from, SECOND / 5, 60 * SECOND);
 	drop(&r);
+	from = watch_now_ns();
+	r = expect_clean(local("--duration", "1s", "--rate", "1000"));
+	assert_in_range(watch_now_ns() - from, SECOND, 60 * SECOND);
+	drop(&r);
 }
 
 /* The program to be run is strace, and ours is its argument. */
