@@ -175,6 +175,11 @@ struct sq_lease {
 	uint64_t handle;
 };
 
+/* Of a queue: sq_stat.closed. It only ever goes up. */
+#define SQ_OPEN     0 /* takes puts */
+#define SQ_DRAINING 1 /* shut down: no puts any more, and what is there can be taken */
+#define SQ_SHUT     2 /* shut down at once: what is there stays there */
+
 /*
  * Totals since creation and the state now. Counters of participants that are gone are included.
  *
@@ -190,7 +195,7 @@ struct sq_stat {
 	int64_t lease_time; /* nanoseconds */
 	uint32_t max_attempts;
 	uint32_t flags;
-	uint32_t closed;       /* 0 open, 1 shut down and draining, 2 shut down at once */
+	uint32_t closed;       /* SQ_OPEN, SQ_DRAINING, SQ_SHUT */
 	uint32_t participants; /* live handles, this one included */
 	uint64_t depth;  /* messages ready to be taken, those waiting for redelivery included */
 	uint64_t leased; /* messages in the hands of a lease */
