@@ -383,7 +383,7 @@ struct sq_stat {
 	char dead_letter[SQ_NAME_MAX * 2 + 2];
 	uint32_t removed; /* 1: it has no name any more, so nobody can come to it */
 	uint32_t classes;
-	/* Room for messages longer than small_message, by size: one that does not fit takes the next. */
+	/* Blocks, by class: a message that does not fit into one of a class takes the next. */
 	struct {
 		uint64_t size, count, free;
 #ifdef __cplusplus
@@ -511,8 +511,7 @@ int sq_unlink(const char *name);
  *	-EBADMSG damaged, where only joining finds it: as -EPROTO
  *	-EINVAL  ret is NULL, or a bad name
  *	-ENOLCK  the kernel has no room for another lock: try later
- *	-EMFILE, -ENFILE, -ENOMEM  (-ENOMEM also if the address space is used up: it is mapped
- *	                           whole)
+ *	-EMFILE, -ENFILE, -ENOMEM  the last also if there is no address space for all of it
  */
 int sq_open(struct sq **ret, const char *name);
 
@@ -543,8 +542,8 @@ void sq_close(struct sq *);
  *	         that is large enough
  *
  * Killed inside: the message is in the queue, whole, or it is not; the count of sq_bind()
- * tells. Stopped inside: nobody waits for it; consumers and other producers go past its cell, and
- * it finds another when it goes on.
+ * tells. Stopped inside: nobody waits for it. Consumers and other producers that have to go past
+ * its cell do so, and then it finds another when it goes on.
  *
  * Returns 0: the message is in the queue. On any error it is not.
  *
@@ -574,9 +573,8 @@ int sq_put(struct sq *, const void *data, size_t len, int64_t timeout);
  *	-EAGAIN, -ETIMEDOUT  empty: no message in time
  *	-EMSGSIZE  the message is longer than cap; it stays where it is: see Messages of unknown
  *	           size
- *	-EPIPE     shut down and drained: there will be none. Also if all that is left is leased,
- *	           some of it by this handle. (While all that is left is leased by others, the
- *	           call waits: it may come back)
+ *	-EPIPE     shut down at once, or shut down and drained: there will be none. Also if all
+ *	           that is left is leased, some of it by this handle: see sq_lease()
  *	-EIDRM     the same of a queue that was removed
  *	-EBADMSG   a message was damaged, and is dropped: go on. Or the ring is
  *	-EINVAL    also: buf is NULL and cap is not 0
@@ -685,9 +683,10 @@ void sq_abort(struct sq *);
  * Returns 0: the message is the caller's until it is settled.
  *
  *	-EAGAIN, -ETIMEDOUT  empty: no message in time
- *	-EPIPE     shut down and drained; or shut down, and all that is left is leased, some of it
- *	           by this handle: settle that, and what it gives back can be taken. (While all that
- *	           is left is leased by others, the call waits: it may come back)
+ *	-EPIPE     shut down at once, or shut down and drained: there will be none. Also if it is
+ *	           shut down and all that is left is leased, some of it by this handle: settle that,
+ *	           and what it gives back can be taken. (While all that is left is leased by others,
+ *	           the call waits: it may come back)
  *	-EIDRM     the same of a queue that was removed
  *	-ENOMEM    for the copy, in a queue with a lease time. The message stays in the queue, but
  *	           counts as leased once more
@@ -806,9 +805,9 @@ int sq_look(const char *name, struct sq_stat *ret);
 int sq_recover(struct sq *);
 
 /*
- * sq_bind(): count this handle's puts, from now on, under a key, durably: the count
- * outlives the handle and its process, and is exact even if that dies inside sq_put(). A producer
- * that takes over the work of a dead one calls it with the same key, and knows how many of its
+ * sq_bind(): count this handle's puts, from now on, under a key, durably: the count outlives
+ * the handle and its process, and is exact even if that dies inside sq_put(). A producer that
+ * takes over the work of a dead one calls it with the same key, and knows how many of its
  * messages went in. (As the sequence numbers of an idempotent producer in Kafka, kept by the
  * queue.) docs/examples has one.
  *
@@ -1053,7 +1052,8 @@ int sq_list(const char *prefix, int (*f)(const char *name, void *data), void *da
  * Returns 1 if the queue was removed, else 0 (also if all places are taken, by the living).
  *
  *	-EPERM, -EACCES, -EROFS  also: it is abandoned, and cannot be opened any more, but the
- *	         caller may not remove its file: its owner's sq_unlink() or sq_open() does
+ *	         caller may not remove its file: its owner's sq_unlink() or sq_open() does. Until
+ *	         then sq_create() says -EEXIST
  *	errors of sq_open(), but -EUSERS
  */
 int sq_gc(const char *name);
