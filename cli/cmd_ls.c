@@ -28,7 +28,7 @@ static const char *besides(const struct sq_stat *st)
 {
 	if (st->undelivered > 0)
 		return ", dead letters";
-	return !st->closed && st->flags & SQ_EPHEMERAL ? ", ephemeral" : "";
+	return st->closed == SQ_OPEN && st->flags & SQ_EPHEMERAL ? ", ephemeral" : "";
 }
 
 /* NULL, or why there is nothing to tell but the name. */

@@ -43,7 +43,7 @@ sh tests/deps.sh $packages
 . tests/cells.sh
 
 formatted() {
-    find engine cli tests bench bridge -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror
+    find engine cli tests bench bridge docs -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
 # What is in /dev/shm now and was not there before.

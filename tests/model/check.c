@@ -146,7 +146,7 @@ static void check_counts(void)
 			spec_count(key, (unsigned)count);
 	if (sq_stat(auditor(), &st) < 0 || st.put != puts)
 		explore_fail("the state told of the queue is wrong");
-	if (st.closed == 2)
+	if (st.closed == SQ_SHUT)
 		return; /* what was there stays there */
 	if (st.depth != 0 || st.leased != 0 || st.back != 0 || st.took != puts || st.damaged != 0)
 		explore_fail("the state told of the queue is wrong");

@@ -5,6 +5,9 @@
 
 /* Numbers after a known history, waiting for old messages to go, and queues that are done with. */
 
+/* Programs that were built with these numbers meet libraries that were not. */
+_Static_assert(SQ_OPEN == 0 && SQ_DRAINING == 1 && SQ_SHUT == 2, "as ever");
+
 static const struct sq_config ring_of_8 = {
 	.capacity = 8, .participants = 8, .max_message = 4096, .block_memory = 1};
 
@@ -63,7 +66,7 @@ static void test_history(void **state)
 	assert_int_equal(st.leased, 0);
 	assert_int_equal(st.took, 2);
 	assert_int_equal(st.overdue | st.revoked | st.dead_letters | st.damaged, 0);
-	assert_int_equal(st.closed, 0);
+	assert_int_equal(st.closed, SQ_OPEN);
 	fx_get(a, 3);
 	fx_get(a, 100);
 	fx_get(a, 100);
@@ -71,12 +74,12 @@ static void test_history(void **state)
 	assert_int_equal(st.redelivered, 2);
 	assert_int_equal(st.took, 5);
 	assert_int_equal(sq_shutdown(a, false), 0);
-	assert_int_equal(fx_stat(a).closed, 1);
+	assert_int_equal(fx_stat(a).closed, SQ_DRAINING);
 	assert_int_equal(sq_shutdown(a, true), 0);
-	assert_int_equal(fx_stat(a).closed, 2);
+	assert_int_equal(fx_stat(a).closed, SQ_SHUT);
 	/* There is no way back. */
 	assert_int_equal(sq_shutdown(a, false), 0);
-	assert_int_equal(fx_stat(a).closed, 2);
+	assert_int_equal(fx_stat(a).closed, SQ_SHUT);
 }
 
 static void test_config_is_told(void **state)
