@@ -406,7 +406,7 @@ static void test_damaged(void **state)
 
 	put_text(pq, "6");
 	put_text(pq, "7");
-	sqi_cell(pq, 0)->meta |= 0xffff;
+	sqi_cell(&pq->ring, 0)->meta |= 0xffff;
 	a = start_worker();
 	assert_int_equal(result(cq), 7);
 	assert_int_equal(fx_stat(pq).damaged, 1);
