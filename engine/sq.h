@@ -229,7 +229,11 @@ struct sq_stat {
 	/* Room for messages longer than small_message, by size: one that does not fit takes the next. */
 	struct {
 		uint64_t size, count, free;
+#ifdef __cplusplus
+	} class_[SQ_CLASSES_MAX]; /* the other is a keyword there */
+#else
 	} class[SQ_CLASSES_MAX];
+#endif
 	/*
 	 * Durable participants that are away: dead or closed, and not given up. And when the next of
 	 * them is, in nanoseconds: SQ_FOREVER, if none is, or it is not known yet.
