@@ -77,7 +77,7 @@ sanitize="-Doptimization=1 -Ddebug=true -Db_lundef=false -Db_sanitize"
 few_warnings="-Dc_args=['-g1','-Wno-format-truncation']" # gcc's
 
 engine="unit model stress kill damage"
-everything="$engine step cli bridge net sim bench"
+everything="$engine repo step cli bridge net sim bench"
 
 # Each suite is a word; so is each option of a cell.
 # shellcheck disable=SC2086
