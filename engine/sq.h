@@ -264,7 +264,22 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-#define SQ_VERSION "0.1.0"
+/*
+ * The version of this header; sq_version() tells the library's. These three numbers are the only
+ * place where it is written: the build reads them.
+ */
+#define SQ_VERSION_MAJOR 0
+#define SQ_VERSION_MINOR 1
+#define SQ_VERSION_PATCH 0
+
+/* In one number, to be compared in #if: 1002003 for 1.2.3. */
+#define SQ_VERSION_NUMBER (SQ_VERSION_MAJOR * 1000000 + SQ_VERSION_MINOR * 1000 + SQ_VERSION_PATCH)
+
+/* As text: "1.2.3". */
+#define SQ_VERSION_JOIN_(major, minor, patch) #major "." #minor "." #patch
+#define SQ_VERSION_JOIN(major, minor, patch)  SQ_VERSION_JOIN_(major, minor, patch)
+
+#define SQ_VERSION SQ_VERSION_JOIN(SQ_VERSION_MAJOR, SQ_VERSION_MINOR, SQ_VERSION_PATCH)
 
 /* Timeouts. */
 #define SQ_FOREVER (-1)
