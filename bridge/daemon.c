@@ -368,14 +368,14 @@ static void arm_stream(struct daemon *d, const struct link *l, unsigned i)
 
 	link_stream(l, i, &direction, &queue, &end);
 	if (end.sender && sender_wants(end.sender))
-		arm(d, sender_queue(end.sender), queue, direction, SQ_CAME);
+		arm(d, sender_queue(end.sender), queue, direction, SQ_NEWS_MESSAGE);
 	if (!end.receiver)
 		return;
 	if (receiver_owed_count(end.receiver) > 0)
-		arm(d, receiver_queue(end.receiver), queue, direction, SQ_WENT);
+		arm(d, receiver_queue(end.receiver), queue, direction, SQ_NEWS_ROOM);
 	if (receiver_counts(end.receiver)->held_bytes > 0) {
-		arm(d, receiver_queue(end.receiver), queue, direction, SQ_WENT);
-		arm(d, receiver_queue(end.receiver), queue, direction, SQ_FREED);
+		arm(d, receiver_queue(end.receiver), queue, direction, SQ_NEWS_ROOM);
+		arm(d, receiver_queue(end.receiver), queue, direction, SQ_NEWS_BLOCK);
 	}
 }
 

@@ -165,7 +165,7 @@ int end_retire(uint32_t *ret, struct sq *q, const struct end_setup *s)
 	/* The sender's participant, and a pull's receiver's: one of the two was here. */
 	for (int i = 0; r == 0 && i < 2; i++) {
 		struct sq *durable;
-		int n = sq_bound(q, key + (unsigned)i, &count);
+		int n = sq_count_read(q, key + (unsigned)i, &count);
 
 		if (n == -ENOENT)
 			continue;

@@ -169,7 +169,7 @@ int receiver_open(struct receiver **ret, const struct receiver_setup *setup)
 	rc = setup->ledger ? sq_open_durable(&r->q, setup->queue, setup->key + 1, SQ_FOREVER)
 			   : sq_open(&r->q, setup->queue);
 	if (rc == 0)
-		rc = sq_bind(r->q, setup->key, &r->received);
+		rc = sq_count_bind(r->q, setup->key, &r->received);
 	if (rc == 0 && setup->ledger)
 		rc = ledger_open(&r->ledger, setup->ledger, r->window);
 	if (rc == 0 && r->ledger) {

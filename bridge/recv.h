@@ -38,7 +38,7 @@ struct range {
 	uint32_t count;
 };
 
-/* receiver_open(): take up the stream where it was left. Errors of sq_open(), sq_bind(), ledger_open(). */
+/* receiver_open(): take up the stream where it was left. Errors of sq_open(), sq_count_bind(), ledger_open(). */
 int receiver_open(struct receiver **ret, const struct receiver_setup *setup);
 void receiver_close(struct receiver *);
 

@@ -46,7 +46,7 @@ static uint64_t progress(const struct local *l, const struct crew_member *m)
 	uint64_t n = 0;
 
 	if (m->kind != LOCAL_COLLECTOR &&
-		sq_bound(m->kind == LOCAL_PRODUCER ? l->pq : l->cq, m->index + 1, &n) < 0)
+		sq_count_read(m->kind == LOCAL_PRODUCER ? l->pq : l->cq, m->index + 1, &n) < 0)
 		n = 0;
 	return n;
 }

@@ -50,7 +50,7 @@ int local_make(const struct local_options *o, struct local_ledger *ledger, unsig
 	int r = sq_open(&pq, o->pq);
 
 	if (r == 0)
-		r = sq_bind(pq, index + 1, &put);
+		r = sq_count_bind(pq, index + 1, &put);
 	if (r < 0)
 		return report_queue(o->pq, r);
 	/* What a killed predecessor put after it last wrote its books. */

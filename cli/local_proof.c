@@ -90,11 +90,11 @@ static int gather(struct local *l, struct local_proof *p)
 
 		p->made += m->at[which].count;
 		p->sum_made += m->at[which].sum;
-		if (sq_bound(l->pq, i + 1, &n) == 0)
+		if (sq_count_read(l->pq, i + 1, &n) == 0)
 			ours += n;
 	}
 	for (unsigned i = 0; i < o->workers; i++) {
-		if (sq_bound(l->cq, i + 1, &n) == 0)
+		if (sq_count_read(l->cq, i + 1, &n) == 0)
 			p->done += n;
 	}
 	p->refused = count_refused(l->ledger);

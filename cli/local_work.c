@@ -83,7 +83,7 @@ int local_work(const struct local_options *o, struct local_ledger *ledger, unsig
 	name = o->cq;
 	r = sq_open(&cq, o->cq);
 	if (r == 0)
-		r = sq_bind(cq, index + 1, &seq);
+		r = sq_count_bind(cq, index + 1, &seq);
 	if (r < 0)
 		goto out;
 	for (;;) {

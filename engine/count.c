@@ -10,7 +10,7 @@
 
 /* Durable counts of puts: the public calls. */
 
-int sq_bind(struct sq *h, uint64_t key, uint64_t *ret)
+int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 {
 	uint64_t i, seq;
 	int r;
@@ -45,7 +45,7 @@ int sq_last_put(struct sq *h, uint64_t *ret)
 	return 0;
 }
 
-int sq_bound(struct sq *h, uint64_t key, uint64_t *ret)
+int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 {
 	struct sqi_count_entry *e;
 	uint64_t i;

@@ -18,13 +18,13 @@ int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 	if (!ret)
 		return -EINVAL;
 	switch (news) {
-	case SQ_CAME:
+	case SQ_NEWS_MESSAGE:
 		event = &h->ring.head->message_event;
 		break;
-	case SQ_WENT:
+	case SQ_NEWS_ROOM:
 		event = &h->ring.head->room_event;
 		break;
-	case SQ_FREED:
+	case SQ_NEWS_BLOCK:
 		event = &h->ring.head->block_event;
 		break;
 	default:

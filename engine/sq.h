@@ -28,7 +28,7 @@
  *	            with it may be done twice
  *
  * A program that cannot accept that loss leases. A put that is interrupted by death happened or
- * did not; sq_bind() tells which.
+ * did not; sq_count_bind() tells which.
  *
  *	struct sq *q;
  *	sq_create("pq", NULL);
@@ -82,7 +82,7 @@
  *	               it
  *	key            a number, not 0, that a program chooses, to be known by after its death
  *	count          how many messages were put under a key: part of the queue, and exact
- *	               whatever died; see sq_bind()
+ *	               whatever died; see sq_count_bind()
  *	durable participant  one with a key, whose leases outlive handle and process for a while:
  *	               its grace. See sq_open_durable()
  *	recovery       to find the dead, and to give back what they held: see sq_recover()
@@ -556,7 +556,7 @@ void sq_close(struct sq *);
  *	timeout  how long to wait for room: a cell and, for a message that is not small, a block
  *	         that is large enough
  *
- * Killed inside: the message is in the queue, whole, or it is not; the count of sq_bind()
+ * Killed inside: the message is in the queue, whole, or it is not; the count of sq_count_bind()
  * tells. Stopped inside: nobody waits for it. Consumers and other producers that have to go past
  * its cell do so, and then it finds another when it goes on.
  *
@@ -603,7 +603,7 @@ ssize_t sq_get(struct sq *, void *buf, size_t cap, int64_t timeout);
  *	n        how many; 0 does nothing
  *	timeout  how long to wait for room for all of them, together
  *
- * Killed inside: the first so many are in the queue; the count of sq_bind() tells how many.
+ * Killed inside: the first so many are in the queue; the count of sq_count_bind() tells how many.
  *
  * Returns how many went in, from the first on. It is less than n only if the timeout or an error
  * came first: go on with the next one, and the call returns that error if it is still so. An
@@ -643,7 +643,7 @@ int sq_get_many(struct sq *, void *buf, size_t cap, struct iovec *ret, int n, in
  *
  * Returns 0.
  *
- *	-EAGAIN    no block of that size is free now: try later (sq_arm() with SQ_FREED tells
+ *	-EAGAIN    no block of that size is free now: try later (sq_arm() with SQ_NEWS_BLOCK tells
  *	           when), or sq_put(), which waits
  *	-EBUSY     there is a reservation already: commit or abort it
  *	-EMSGSIZE  len is above the queue's max_message
@@ -820,7 +820,7 @@ int sq_look(const char *name, struct sq_stat *ret);
 int sq_recover(struct sq *);
 
 /*
- * sq_bind(): count this handle's puts, from now on, under a key, durably: the count outlives
+ * sq_count_bind(): count this handle's puts, from now on, under a key, durably: the count outlives
  * the handle and its process, and is exact even if that dies inside sq_put(). A producer that
  * takes over the work of a dead one calls it with the same key, and knows how many of its
  * messages went in. (As the sequence numbers of an idempotent producer in Kafka, kept by the
@@ -842,28 +842,28 @@ int sq_recover(struct sq *);
  *	-ENOSPC  so many other keys have been used already
  *	-EINVAL  also: key is 0
  */
-int sq_bind(struct sq *, uint64_t key, uint64_t *ret);
+int sq_count_bind(struct sq *, uint64_t key, uint64_t *ret);
 
 /*
- * sq_bound(): how many messages were put under a key, by whichever handles.
+ * sq_count_read(): how many messages were put under a key, by whichever handles.
  *
  *	key  not 0
  *	ret  the count: exact once the key's last holder has closed or died; else that of a moment
  *	     ago
  *
- * Never waits for anybody; recovers as sq_bind() does.
+ * Never waits for anybody; recovers as sq_count_bind() does.
  *
  * Returns 0. (The count of a key that only sq_open_durable() has used is 0.)
  *
  *	-ENOENT  the key was never used in this queue
  *	-EINVAL  also: key is 0
  */
-int sq_bound(struct sq *, uint64_t key, uint64_t *ret);
+int sq_count_read(struct sq *, uint64_t key, uint64_t *ret);
 
 /*
- * sq_last_put(): the id of this handle's last put; right after sq_bind(), that of the last
+ * sq_last_put(): the id of this handle's last put; right after sq_count_bind(), that of the last
  * under the key, whoever made it and wherever it died. So a producer that records the ids of what
- * it put can complete its record after a death: the count of sq_bind() tells whether one is
+ * it put can complete its record after a death: the count of sq_count_bind() tells whether one is
  * missing, and this call which.
  *
  *	ret  the id
@@ -886,7 +886,7 @@ int sq_last_put(struct sq *, uint64_t *ret);
  *
  *	ret    the handle, to be given to sq_close(), which keeps the leases for the grace, too
  *	name   of the queue
- *	key    not 0. The keys are those of sq_bind(): the handle holds its key until it is
+ *	key    not 0. The keys are those of sq_count_bind(): the handle holds its key until it is
  *	       closed, so what it puts is counted under another one, if at all
  *	grace  nanoseconds, or SQ_FOREVER. It begins when the handle is closed, or when somebody
  *	       has found its holder dead: so it may be longer, never shorter; and somebody has to
@@ -899,9 +899,9 @@ int sq_last_put(struct sq *, uint64_t *ret);
  *
  * Returns 0.
  *
- *	-EBUSY   the participant of this key lives, or another handle has it by sq_bind():
+ *	-EBUSY   the participant of this key lives, or another handle has it by sq_count_bind():
  *	         there shall be one. Wait for its end, or use another key
- *	-ENOSPC  as of sq_bind(): so many other keys have been used already
+ *	-ENOSPC  as of sq_count_bind(): so many other keys have been used already
  *	-EINVAL  also: key is 0, or a grace below SQ_FOREVER
  *	all errors of sq_open()
  */
@@ -1017,9 +1017,9 @@ int sq_passed(struct sq *, uint64_t mark);
  *	-EINVAL  also: no such news
  */
 enum sq_news {
-	SQ_CAME = 1, /* messages */
-	SQ_WENT,     /* messages left: room, or something settled */
-	SQ_FREED,    /* memory for larger messages */
+	SQ_NEWS_MESSAGE = 1, /* messages */
+	SQ_NEWS_ROOM,        /* messages left: room, or something settled */
+	SQ_NEWS_BLOCK,       /* memory for larger messages */
 };
 struct sq_watch {
 	uint32_t *word; /* in the queue's memory: valid until the handle is closed. Only read it */

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 	r = sq_open(&q, argv[1]);
 	if (r < 0)
 		return fail(argv[1], r);
-	r = sq_bind(q, key, &done); /* -EBUSY: the one before lives */
+	r = sq_count_bind(q, key, &done); /* -EBUSY: the one before lives */
 	while (r == 0 && done < count) {
 		char text[24];
 		int len = snprintf(text, sizeof(text), "%" PRIu64, done);

@@ -95,7 +95,7 @@ static int begin(void **state)
 	local.pq = make("pq");
 	local.cq = make("cq");
 	assert_int_equal(sq_open(&results, "cq"), 0);
-	assert_int_equal(sq_bind(results, KEY, &count), 0);
+	assert_int_equal(sq_count_bind(results, KEY, &count), 0);
 	assert_int_equal(local_crew_start(&local), 0);
 	return 0;
 }
@@ -180,7 +180,7 @@ static void test_crashes_of_a_producer(void **state)
 	(void)state;
 	member.kind = LOCAL_PRODUCER;
 	assert_int_equal(sq_open(&tasks, "pq"), 0);
-	assert_int_equal(sq_bind(tasks, KEY, &count), 0);
+	assert_int_equal(sq_count_bind(tasks, KEY, &count), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(sq_put(tasks, "x", 1, SQ_NOWAIT), 0);
 		crash(1 + IN_A_ROW);

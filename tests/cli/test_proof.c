@@ -150,12 +150,12 @@ static int begin(void **state)
 	assert_int_equal(sq_open(&local.cq, CQ), 0);
 	for (unsigned i = 0; i < PRODUCERS; i++) {
 		assert_int_equal(sq_open(&producer[i], PQ), 0);
-		assert_int_equal(sq_bind(producer[i], i + 1, &count), 0);
+		assert_int_equal(sq_count_bind(producer[i], i + 1, &count), 0);
 	}
 	for (unsigned i = 0; i < WORKERS; i++) {
 		assert_int_equal(sq_open(&worker[i].pq, PQ), 0);
 		assert_int_equal(sq_open(&worker[i].cq, CQ), 0);
-		assert_int_equal(sq_bind(worker[i].cq, i + 1, &count), 0);
+		assert_int_equal(sq_count_bind(worker[i].cq, i + 1, &count), 0);
 	}
 	for (uint64_t n = 0; n < TASKS; n++)
 		make(n % PRODUCERS, 10 + n);

@@ -370,7 +370,8 @@ static long bind(struct player *p, struct chance *c)
 {
 	uint64_t untouched = 0x1234567812345678, ret = untouched;
 	struct start s = call_begin("bind", SQ_NOWAIT);
-	long r = call_end(p, &s, sq_bind(p->h, 1 + chance_below(c, KEYS), &ret), OR(EBUSY, ENOSPC));
+	long r = call_end(
+		p, &s, sq_count_bind(p->h, 1 + chance_below(c, KEYS), &ret), OR(EBUSY, ENOSPC));
 
 	if (r < 0 && ret != untouched)
 		watch_broken("bind: failed, and wrote its result");
@@ -381,7 +382,7 @@ static long bound(struct player *p, struct chance *c)
 {
 	uint64_t untouched = 0x1234567812345678, ret = untouched;
 	struct start s = call_begin("bound", SQ_NOWAIT);
-	long r = call_end(p, &s, sq_bound(p->h, 1 + chance_below(c, KEYS), &ret), OR(ENOENT));
+	long r = call_end(p, &s, sq_count_read(p->h, 1 + chance_below(c, KEYS), &ret), OR(ENOENT));
 
 	if (r < 0 && ret != untouched)
 		watch_broken("bound: failed, and wrote its result");

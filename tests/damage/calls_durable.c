@@ -94,11 +94,11 @@ long call_arm(struct player *p, struct chance *c)
 {
 	const unsigned char *from = p->h->ring.base;
 	struct start s = call_begin("arm", SQ_NOWAIT);
-	enum sq_news news = (enum sq_news)chance_below(c, SQ_FREED + 2);
+	enum sq_news news = (enum sq_news)chance_below(c, SQ_NEWS_BLOCK + 2);
 	struct sq_watch ret;
 	long r = call_end(p, &s, sq_arm(p->h, news, &ret), OR(EINVAL));
 
-	if ((news < SQ_CAME || news > SQ_FREED) != (r == -EINVAL))
+	if ((news < SQ_NEWS_MESSAGE || news > SQ_NEWS_BLOCK) != (r == -EINVAL))
 		watch_broken("arm: news %d: %ld", (int)news, r);
 	if (r == 0 && ((const unsigned char *)ret.word < from ||
 			      (const unsigned char *)ret.word >= from + sizeof(struct sqi_head)))

@@ -149,7 +149,7 @@ static void step_by_step(unsigned i)
 
 	wait_for(&shared->join);
 	h = crew_open("crowd");
-	must("sq_bind", sq_bind(h, i + 1, &n), 0);
+	must("sq_count_bind", sq_count_bind(h, i + 1, &n), 0);
 	shared->ready++;
 	wait_for(&shared->put);
 	for (uint64_t v = 0; v < 2; v++)
@@ -186,7 +186,7 @@ static void all_at_once(unsigned i)
 	struct sq_lease lease;
 	uint64_t n, dice = crew_mix(i);
 
-	must("sq_bind", sq_bind(h, i + 1, &n), 0);
+	must("sq_count_bind", sq_count_bind(h, i + 1, &n), 0);
 	shared->ready++;
 	wait_for(&shared->go);
 	for (n = 0;;) {
@@ -307,7 +307,7 @@ static int64_t crowd_in_step(unsigned n)
 	if (again != n)
 		crew_die("%" PRIu64 " messages came again, not %u", again, n);
 	for (unsigned i = 0; i < n; i++) {
-		must("sq_bound", sq_bound(h, i + 1, &bound), 0);
+		must("sq_count_read", sq_count_read(h, i + 1, &bound), 0);
 		if (bound != 2 || shared->got[i][0] != 1 || shared->got[i][1] != 1)
 			crew_die("of %u: %" PRIu64 " put, arrived %u and %u times", i, bound,
 				shared->got[i][0], shared->got[i][1]);
@@ -339,7 +339,7 @@ static uint64_t crowd_in_calls(unsigned n)
 	while ((len = sq_get(h, buf, sizeof(buf), SQ_NOWAIT)) >= 0)
 		note(crew_read(buf, (size_t)len));
 	for (unsigned i = 0; i < n; i++) {
-		must("sq_bound", sq_bound(h, i + 1, &bound), 0);
+		must("sq_count_read", sq_count_read(h, i + 1, &bound), 0);
 		total += bound;
 		may += shared->in_get[i];
 		for (uint64_t v = 0; v < VALUES_MAX; v++) {

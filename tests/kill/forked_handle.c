@@ -145,14 +145,14 @@ static int do_bind(struct sq *h)
 {
 	uint64_t n;
 
-	return sq_bind(h, KEY + 1, &n);
+	return sq_count_bind(h, KEY + 1, &n);
 }
 
 static int do_bound(struct sq *h)
 {
 	uint64_t n;
 
-	return sq_bound(h, KEY, &n);
+	return sq_count_read(h, KEY, &n);
 }
 
 static int do_last_put(struct sq *h)
@@ -207,7 +207,7 @@ static int do_arm(struct sq *h)
 {
 	struct sq_watch watch;
 
-	return sq_arm(h, SQ_CAME, &watch);
+	return sq_arm(h, SQ_NEWS_MESSAGE, &watch);
 }
 
 static int do_wanted(struct sq *h)
@@ -235,8 +235,8 @@ static const struct {
 	{"sq_join", do_join},
 	{"sq_stat", do_stat},
 	{"sq_recover", do_recover},
-	{"sq_bind", do_bind},
-	{"sq_bound", do_bound},
+	{"sq_count_bind", do_bind},
+	{"sq_count_read", do_bound},
 	{"sq_last_put", do_last_put},
 	{"sq_retire", do_retire},
 	{"sq_durable_run", do_durable_run},
@@ -368,7 +368,7 @@ static void be_child(enum way way, bool deep)
 		uint64_t n;
 
 		must("sq_put of its own", sq_put(own, "own", 4, SQ_NOWAIT), 0);
-		must("sq_bind of its own", sq_bind(own, KEY + 2, &n), 0);
+		must("sq_count_bind of its own", sq_count_bind(own, KEY + 2, &n), 0);
 		/* The parent's is no better for that. */
 		try_all(hand.h);
 		shared->own++;
@@ -432,7 +432,7 @@ static void round_of(struct sq *witness, enum way way, uint64_t base)
 	memset(block, 'b', BLOCK);
 	if (memcmp(got, block, BLOCK) != 0)
 		crew_die("the reservation is not what its owner wrote");
-	must("sq_bound", sq_bound(witness, KEY, &n), 0);
+	must("sq_count_read", sq_count_read(witness, KEY, &n), 0);
 	if (n != base + 2)
 		crew_die("the parent's journal says %" PRIu64 ", not %" PRIu64, n, base + 2);
 }
@@ -443,12 +443,12 @@ static void one_thread(void)
 	uint64_t n, own;
 
 	hand.h = crew_open("forked");
-	must("sq_bind", sq_bind(hand.h, KEY, &n), 0);
+	must("sq_count_bind", sq_count_bind(hand.h, KEY, &n), 0);
 	for (int i = 0; i < ROUNDS; i++)
 		for (enum way way = LEAVE; way < WAYS; way++, n += 2)
 			round_of(witness, way, n);
 	sq_close(hand.h);
-	must("sq_bound", sq_bound(witness, KEY + 2, &own), 0);
+	must("sq_count_read", sq_count_read(witness, KEY + 2, &own), 0);
 	if (own != 0)
 		crew_die("a child's journal counts what it put before it was bound");
 	crew_check_rest(witness, n + shared->own);

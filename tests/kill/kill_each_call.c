@@ -137,9 +137,9 @@ static void take(struct sq **h, const struct kind *k)
 
 		sq_close(*h);
 		*h = crew_open("call");
-		r = sq_bind(*h, KEY, &n);
+		r = sq_count_bind(*h, KEY, &n);
 		if (r < 0)
-			crew_die("sq_bind: %s", sq_strerror((int)r));
+			crew_die("sq_count_bind: %s", sq_strerror((int)r));
 	}
 	for (;;) {
 		shared->calling = 1;
@@ -159,10 +159,10 @@ static void loop(const struct kind *k)
 {
 	struct sq *h = crew_open("call");
 	uint64_t n = 0;
-	int r = k->by_parent ? 0 : sq_bind(h, KEY, &n);
+	int r = k->by_parent ? 0 : sq_count_bind(h, KEY, &n);
 
 	if (r < 0)
-		crew_die("sq_bind: %s", sq_strerror(r));
+		crew_die("sq_count_bind: %s", sq_strerror(r));
 	while (k->by_parent) {
 		shared->phase = TAKING;
 		take(&h, k);
@@ -204,7 +204,7 @@ static void verify(struct sq *h, const struct kind *k)
 	if (sq_recover(h) != 1 && k->out != OUT_CLOSE)
 		crew_die("%s: nobody was found dead", k->name);
 	(void)sq_stat(h, &st);
-	if (sq_bound(h, KEY, &put) < 0 || put != st.put)
+	if (sq_count_read(h, KEY, &put) < 0 || put != st.put)
 		crew_die("%s: the journal says %" PRIu64 ", sq_stat() %" PRIu64, k->name, put,
 			st.put);
 	left = put - shared->taken;
@@ -249,7 +249,7 @@ static void each(const struct kind *k, uint64_t times, uint64_t *random)
 		memset(shared, 0, sizeof(*shared));
 		crew_queue("call", &config);
 		h = crew_open("call");
-		if (k->by_parent && (sq_bind(h, KEY, &n) < 0 || fill(h, k, 0) != CAPACITY))
+		if (k->by_parent && (sq_count_bind(h, KEY, &n) < 0 || fill(h, k, 0) != CAPACITY))
 			crew_die("the parent's puts failed");
 		pid = crew_fork();
 		if (pid == 0)

@@ -166,7 +166,7 @@ static uint64_t check(struct sq *h, bool lease_time)
 	for (uint64_t p = 0; p < RANDOM_PRODUCERS; p++) {
 		uint64_t n;
 
-		if (sq_bound(h, p + 1, &n) < 0 || n != shared->worker[p].put)
+		if (sq_count_read(h, p + 1, &n) < 0 || n != shared->worker[p].put)
 			crew_die("the journal of producer %" PRIu64 " says %" PRIu64
 				 ", it put %" PRIu64,
 				p, n, shared->worker[p].put);

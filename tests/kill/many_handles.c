@@ -269,7 +269,7 @@ static void *work(void *arg)
 	ssize_t len;
 
 	if (i % 3 == 0)
-		must("sq_bind", sq_bind(h, i + 1, &n), 0);
+		must("sq_count_bind", sq_count_bind(h, i + 1, &n), 0);
 	shared->going++;
 	for (n = 0; i % 3 != 0 || n < VALUES_MAX;) {
 		switch (i % 3) {
@@ -347,7 +347,7 @@ static uint64_t killed_with_threads(uint64_t *random)
 		may += shared->thread[i].in_get;
 		if (i % 3)
 			continue;
-		must("sq_bound", sq_bound(h, i + 1, &n), 0);
+		must("sq_count_read", sq_count_read(h, i + 1, &n), 0);
 		total += n;
 		for (uint64_t v = 0; v < n; v++) {
 			if (shared->got[i][v] > 1)

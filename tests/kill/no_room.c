@@ -119,7 +119,7 @@ static void use_all(const char *name, int handles)
 		struct sq *other = crew_open(name);
 		uint64_t n;
 
-		must("sq_bind", sq_bind(other, (uint64_t)i, &n), 0);
+		must("sq_count_bind", sq_count_bind(other, (uint64_t)i, &n), 0);
 		crew_check_rest(other, ~(uint64_t)0);
 		sq_close(other);
 	}

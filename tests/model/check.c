@@ -142,7 +142,7 @@ static void check_counts(void)
 		puts += sqi_load_relaxed(&sqi_slot(&auditor()->ring, i)->puts);
 	spec_count(0, (unsigned)puts);
 	for (unsigned key = 1; key < 4; key++)
-		if (sq_bound(auditor(), key, &count) == 0)
+		if (sq_count_read(auditor(), key, &count) == 0)
 			spec_count(key, (unsigned)count);
 	if (sq_stat(auditor(), &st) < 0 || st.put != puts)
 		explore_fail("the state told of the queue is wrong");

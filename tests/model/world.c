@@ -395,7 +395,7 @@ static void settle(unsigned who, const struct op *op, struct result *r)
 static void bind(unsigned who, const struct op *op, struct result *r)
 {
 	uint64_t count = 0;
-	int e = sq_bind(handle(who), op->value, &count);
+	int e = sq_count_bind(handle(who), op->value, &count);
 
 	r->done = e == 0;
 	r->count = e == 0 ? (unsigned)count : (unsigned)-e;

@@ -200,13 +200,13 @@ void world_durable_call(unsigned who, const struct op *op, struct result *r)
 		last_put(who, r);
 		return;
 	case OP_GET_ARMED:
-		armed(who, 0, SQ_CAME, r, try_get);
+		armed(who, 0, SQ_NEWS_MESSAGE, r, try_get);
 		return;
 	case OP_PUT_ARMED:
-		armed(who, op->value, SQ_WENT, r, try_put);
+		armed(who, op->value, SQ_NEWS_ROOM, r, try_put);
 		return;
 	case OP_BLOCK_ARMED:
-		armed(who, op->value, SQ_FREED, r, try_put_block);
+		armed(who, op->value, SQ_NEWS_BLOCK, r, try_put_block);
 		return;
 	default:
 		explore_fail("a call that is none");

@@ -60,10 +60,10 @@ static int produce(char **words)
 	if ((e = open_when_there(&q, words[0])) < 0)
 		return failed(words[0], e);
 	/* The one before us may not be quite dead. */
-	while ((e = sq_bind(q, strtoull(words[1], NULL, 10), &done)) == -EBUSY)
+	while ((e = sq_count_bind(q, strtoull(words[1], NULL, 10), &done)) == -EBUSY)
 		nap_us(2000);
 	if (e < 0)
-		return failed("sq_bind", e);
+		return failed("sq_count_bind", e);
 	for (uint64_t i = first + done; i <= last; i++)
 		if ((e = sq_put(q, buf, task_write(buf, TASK, i), SQ_FOREVER)) < 0)
 			return failed("sq_put", e);

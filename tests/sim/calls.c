@@ -109,7 +109,7 @@ void sim_sq_close(struct sq *q)
 
 int sim_bind(struct sq *q, uint64_t key, uint64_t *ret)
 {
-	DURING(OP_OPEN, int, sq_bind(q, key, ret));
+	DURING(OP_OPEN, int, sq_count_bind(q, key, ret));
 	return r;
 }
 

@@ -15,7 +15,7 @@
 #define sq_open           sim_open
 #define sq_open_durable   sim_open_durable
 #define sq_close          sim_sq_close
-#define sq_bind           sim_bind
+#define sq_count_bind     sim_bind
 #define sq_held           sim_held
 #define sq_last_put       sim_last_put
 #define sq_lease(q, l, t) sim_lease(q, l, t) /* and not the type */

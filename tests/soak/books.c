@@ -272,12 +272,12 @@ static void read_journal(struct soak *s, struct sq *h, enum soak_queue q)
 	for (unsigned i = 0; i < SOAK_IDENTITIES; i += 2) {
 		struct soak_line *line = &s->line[q][i];
 		uint64_t n;
-		int r = sq_bound(h, i + 1, &n);
+		int r = sq_count_read(h, i + 1, &n);
 
 		if (r == -ENOENT)
 			n = 0;
 		else if (r < 0)
-			crew_die("sq_bound: %s", sq_strerror(r));
+			crew_die("sq_count_read: %s", sq_strerror(r));
 		if (n < line->put || n > line->put + line->in_flight)
 			crew_die("%s: the journal of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",

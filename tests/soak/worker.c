@@ -124,7 +124,7 @@ static void produce(struct sq *h, unsigned seat)
 	uint64_t number, burst = 0;
 
 	if (bound) {
-		must("sq_bind", sq_bind(h, identity + 1, &number));
+		must("sq_count_bind", sq_count_bind(h, identity + 1, &number));
 		if (number < line->put || number > line->put + line->in_flight)
 			crew_die("%s: the journal of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",
@@ -369,7 +369,7 @@ static void be_odd(struct sq *h)
 			r = sq_join(h, (int64_t)chance(5 * CREW_MS));
 			break;
 		case 4:
-			r = sq_bound(h, chance(SOAK_IDENTITIES) + 1, &count);
+			r = sq_count_read(h, chance(SOAK_IDENTITIES) + 1, &count);
 			if (r == -ENOENT)
 				r = 0;
 			break;

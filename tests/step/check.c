@@ -246,9 +246,9 @@ static void check_counts(struct scene *s, unsigned in)
 		crew_die("%" PRIu64 " messages were found damaged", st.damaged);
 	if (s->op->flags & (NO_KEY | BARE))
 		return;
-	if (sq_bound(s->o, KEY, &bound) < 0 || bound != expected)
-		crew_die("sq_bound() says %" PRIu64 ", and it was %" PRIu64, bound, expected);
-	if (sq_bind(s->o, KEY, &bound) < 0 || bound != expected)
+	if (sq_count_read(s->o, KEY, &bound) < 0 || bound != expected)
+		crew_die("sq_count_read() says %" PRIu64 ", and it was %" PRIu64, bound, expected);
+	if (sq_count_bind(s->o, KEY, &bound) < 0 || bound != expected)
 		crew_die("the key of the dead cannot be taken over");
 }
 

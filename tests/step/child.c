@@ -35,7 +35,7 @@ void child_live(const struct op *op, struct report *report, const char *name, pi
 	}
 	if (!(op->flags & BARE)) {
 		me.h = crew_open(name);
-		if (!(op->flags & NO_KEY) && sq_bind(me.h, KEY, &report->key_base) < 0)
+		if (!(op->flags & NO_KEY) && sq_count_bind(me.h, KEY, &report->key_base) < 0)
 			crew_die("the child cannot bind its key");
 		/* Warm, but nothing taken: it does not fit, or there is nothing. */
 		if (!(op->flags & COLD))

@@ -80,7 +80,7 @@ static int64_t run_arm(struct me *m)
 {
 	struct sq_watch watch;
 
-	return sq_arm(m->h, SQ_CAME, &watch);
+	return sq_arm(m->h, SQ_NEWS_MESSAGE, &watch);
 }
 
 static int64_t run_wanted(struct me *m)

@@ -44,12 +44,12 @@ static unsigned stage_left(struct scene *s)
 
 static int64_t run_bind(struct me *m)
 {
-	return sq_bind(m->h, KEY, &m->count);
+	return sq_count_bind(m->h, KEY, &m->count);
 }
 
 static int64_t run_bound(struct me *m)
 {
-	return sq_bound(m->h, KEY, &m->count);
+	return sq_count_read(m->h, KEY, &m->count);
 }
 
 static void finish_bind(struct me *m)
@@ -63,7 +63,7 @@ static void settle_bind(struct scene *s)
 {
 	uint64_t count;
 
-	if (sq_bind(s->o, KEY, &count) < 0 || count != s->op->first)
+	if (sq_count_bind(s->o, KEY, &count) < 0 || count != s->op->first)
 		crew_die("the key has another count, or cannot be had");
 }
 
@@ -161,7 +161,7 @@ static void life_bound(struct scene *s, struct sq *h)
 {
 	uint64_t count;
 
-	if (sq_bind(h, KEY, &count) < 0)
+	if (sq_count_bind(h, KEY, &count) < 0)
 		crew_die("the key cannot be bound");
 	for (unsigned i = 0; i < s->op->first; i++)
 		scene_put(s, h, FIRST + i, s->op->size);
@@ -174,7 +174,7 @@ static void life_writing(struct scene *s, struct sq *h)
 	void *at;
 
 	(void)s;
-	if (sq_bind(h, DEAD_KEY, &count) < 0 || sq_reserve(h, BLOCK, &at) < 0)
+	if (sq_count_bind(h, DEAD_KEY, &count) < 0 || sq_reserve(h, BLOCK, &at) < 0)
 		crew_die("nothing to hold");
 	(void)scene_claim(h);
 }
@@ -184,7 +184,7 @@ static void life_uncounted(struct scene *s, struct sq *h)
 {
 	uint64_t count;
 
-	if (sq_bind(h, DEAD_KEY, &count) < 0)
+	if (sq_count_bind(h, DEAD_KEY, &count) < 0)
 		crew_die("the key cannot be bound");
 	scene_put(s, h, FIRST, s->op->size);
 	sqi_store_relaxed(&h->ring.slot->puts, h->member.puts - 1);
@@ -245,7 +245,7 @@ static void settle_dead_key(struct scene *s)
 {
 	uint64_t count;
 
-	if (sq_bound(s->o, DEAD_KEY, &count) < 0 || count != s->dead_put)
+	if (sq_count_read(s->o, DEAD_KEY, &count) < 0 || count != s->dead_put)
 		crew_die("the put of the dead is not counted right");
 }
 

@@ -46,7 +46,7 @@ enum fate {
 /* Written by the child, read by the tracer; shared. */
 struct report {
 	int64_t result;    /* of the operation */
-	uint64_t key_base; /* what sq_bind() said */
+	uint64_t key_base; /* what sq_count_bind() said */
 	uint64_t taken[TAKEN];
 	uint64_t takes;         /* messages that the child has for good */
 	int64_t finish;         /* of what it did afterwards */

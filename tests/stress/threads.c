@@ -253,9 +253,9 @@ static void visit(struct me *me)
 
 	if (!t.running)
 		return;
-	r = sq_bind(me->h, me->number, &count);
-	die_unless(r == 0 || r == -EBUSY, "sq_bind", r);
-	(void)sq_bound(me->h, me->number, &count);
+	r = sq_count_bind(me->h, me->number, &count);
+	die_unless(r == 0 || r == -EBUSY, "sq_count_bind", r);
+	(void)sq_count_read(me->h, me->number, &count);
 	(void)sq_reserve(me->h, t.kind->size_max, &at);
 	for (int i = 0; i < 2; i++)
 		if (sq_lease(me->h, &lease, SQ_NOWAIT) == 0)

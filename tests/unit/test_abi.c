@@ -104,9 +104,9 @@ static const struct {
 	{"SQ_OPEN", SQ_OPEN, 0},
 	{"SQ_DRAINING", SQ_DRAINING, 1},
 	{"SQ_SHUT", SQ_SHUT, 2},
-	{"SQ_CAME", SQ_CAME, 1},
-	{"SQ_WENT", SQ_WENT, 2},
-	{"SQ_FREED", SQ_FREED, 3},
+	{"SQ_NEWS_MESSAGE", SQ_NEWS_MESSAGE, 1},
+	{"SQ_NEWS_ROOM", SQ_NEWS_ROOM, 2},
+	{"SQ_NEWS_BLOCK", SQ_NEWS_BLOCK, 3},
 };
 
 static void test_structs(void **state)

@@ -104,7 +104,7 @@ static void test_one_holder_at_a_time(void **state)
 	uint64_t count;
 
 	assert_int_equal(sq_open_durable(&other, "a", KEY, SQ_FOREVER), -EBUSY);
-	assert_int_equal(sq_bind(a, KEY, &count), -EBUSY);
+	assert_int_equal(sq_count_bind(a, KEY, &count), -EBUSY);
 	assert_int_equal(sq_open_durable(&other, "a", 0, SQ_FOREVER), -EINVAL);
 	assert_int_equal(sq_open_durable(&other, "nobody", KEY, SQ_FOREVER), -ENOENT);
 	assert_null(other);
@@ -148,7 +148,7 @@ static void lease_and_bind(struct sq *h, void *arg)
 	CHILD_CHECK(sq_open_durable(&d, "a", KEY, SQ_FOREVER) == 0);
 	CHILD_CHECK(sq_lease(d, &lease, SQ_NOWAIT) == 0);
 	CHILD_CHECK(lease.len == 300);
-	CHILD_CHECK(sq_bind(h, KEY + 1, &count) == 0);
+	CHILD_CHECK(sq_count_bind(h, KEY + 1, &count) == 0);
 	CHILD_CHECK(sq_put(h, "xxxxxxxx", 8, SQ_NOWAIT) == 0);
 }
 
@@ -171,7 +171,7 @@ static void test_killed_with_a_block(void **state)
 	assert_int_equal(sq_ack(d, &held[0]), -ESTALE);
 	/* The put under the other key, and where it was. */
 	assert_int_equal(sq_last_put(a, &id), 0);
-	assert_int_equal(sq_bind(a, KEY + 1, &count), 0);
+	assert_int_equal(sq_count_bind(a, KEY + 1, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(sq_last_put(a, &id), 0);
 	assert_int_equal(sq_find(a, id), SQ_WAITING);
@@ -357,20 +357,20 @@ static void test_arm(void **state)
 	fx_empty(a);
 	assert_int_equal(sq_wanted(a), 1);
 	assert_int_equal(sq_wanted(a), 0);
-	assert_int_equal(sq_arm(a, SQ_CAME, &w), 0);
+	assert_int_equal(sq_arm(a, SQ_NEWS_MESSAGE, &w), 0);
 	assert_int_equal(*w.word, w.value);
 	fx_put(a, 1);
 	assert_int_not_equal(*w.word, w.value);
-	assert_int_equal(sq_arm(a, SQ_WENT, &w), 0);
+	assert_int_equal(sq_arm(a, SQ_NEWS_ROOM, &w), 0);
 	assert_int_equal(*w.word, w.value);
 	fx_get(a, 1);
 	assert_int_not_equal(*w.word, w.value);
-	assert_int_equal(sq_arm(a, SQ_FREED, &w), 0);
+	assert_int_equal(sq_arm(a, SQ_NEWS_BLOCK, &w), 0);
 	fx_put_large(a, 300, 1);
 	fx_get_large(a, 300, 1);
 	assert_int_not_equal(*w.word, w.value);
 	assert_int_equal(sq_arm(a, 0, &w), -EINVAL);
-	assert_int_equal(sq_arm(a, SQ_CAME, NULL), -EINVAL);
+	assert_int_equal(sq_arm(a, SQ_NEWS_MESSAGE, NULL), -EINVAL);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -336,7 +336,7 @@ static void test_counts_stay(void **state)
 
 	a = fx_make("a", &eight);
 	d = durable(KEY, HOUR);
-	assert_int_equal(sq_bind(d, KEY + 1, &count), 0);
+	assert_int_equal(sq_count_bind(d, KEY + 1, &count), 0);
 	fx_put(d, 1);
 	(void)fx_lease(d, 1);
 	fx_die(d);
@@ -344,10 +344,10 @@ static void test_counts_stay(void **state)
 	pass(HOUR);
 	assert_int_equal(sq_recover(a), 1);
 	given_back();
-	assert_int_equal(sq_bound(a, KEY + 1, &count), 0);
+	assert_int_equal(sq_count_read(a, KEY + 1, &count), 0);
 	assert_int_equal(count, 1);
 	d = durable(KEY, HOUR);
-	assert_int_equal(sq_bind(d, KEY + 1, &count), 0);
+	assert_int_equal(sq_count_bind(d, KEY + 1, &count), 0);
 	assert_int_equal(count, 1);
 	retire(d);
 }

@@ -274,19 +274,19 @@ static void test_key_of_a_durable_participant(void **state)
 	uint64_t n = 9;
 
 	assert_int_equal(sq_open_durable(&durable, "a", 5, HOUR), 0);
-	assert_int_equal(sq_bind(h, 5, &n), -EBUSY);
-	assert_int_equal(sq_bind(durable, 5, &n), -EBUSY);
+	assert_int_equal(sq_count_bind(h, 5, &n), -EBUSY);
+	assert_int_equal(sq_count_bind(durable, 5, &n), -EBUSY);
 	assert_int_equal(sq_retire(durable), 0);
 	assert_int_equal(sq_retire(durable), 0);
-	assert_int_equal(sq_bind(h, 5, &n), -EBUSY);
+	assert_int_equal(sq_count_bind(h, 5, &n), -EBUSY);
 	assert_int_equal(n, 9);
-	assert_int_equal(sq_bound(h, 5, &n), 0);
+	assert_int_equal(sq_count_read(h, 5, &n), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(sq_bound(h, 6, &n), -ENOENT);
+	assert_int_equal(sq_count_read(h, 6, &n), -ENOENT);
 	sq_close(durable);
-	assert_int_equal(sq_bind(h, 5, &n), 0);
-	assert_int_equal(sq_bind(h, 5, &n), -EBUSY);
-	assert_int_equal(sq_bind(h, 6, &n), -EBUSY);
+	assert_int_equal(sq_count_bind(h, 5, &n), 0);
+	assert_int_equal(sq_count_bind(h, 5, &n), -EBUSY);
+	assert_int_equal(sq_count_bind(h, 6, &n), -EBUSY);
 	assert_int_equal(sq_open_durable(&again, "a", 5, HOUR), -EBUSY);
 	assert_int_equal(sq_retire(h), 0);
 	assert_int_equal(sq_durable_run(h, &n), -ENOENT);

@@ -430,7 +430,7 @@ static void die_with_hands_full(void)
 	dead = fx_open("a");
 	dead_number = dead->ring.owner - 1;
 	dead_id = dead->member.id;
-	assert_int_equal(sq_bind(dead, 5, &count), 0);
+	assert_int_equal(sq_count_bind(dead, 5, &count), 0);
 	fx_put_large(dead, 300, 1);
 	fx_put_large(dead, 300, 2);
 	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
@@ -461,7 +461,7 @@ static void new_tenant_moves_in(void)
 	(void)sq_recover(b);
 	tenant = fx_open("a");
 	assert_int_equal(tenant->ring.owner, dead_number + 1);
-	assert_int_equal(sq_bind(tenant, 5, &count), 0);
+	assert_int_equal(sq_count_bind(tenant, 5, &count), 0);
 	assert_int_equal(count, 2);
 	assert_int_equal(sq_lease(tenant, &leased, SQ_NOWAIT), 0);
 	fx_put_large(tenant, 300, 3);
@@ -487,7 +487,7 @@ static void test_recoverer_met_by_the_next_tenant(void **state)
 		assert_int_equal(leased.attempts, 2);
 		assert_int_equal(sq_ack(tenant, &leased), 0);
 		assert_int_equal(sq_commit(tenant, 500, SQ_NOWAIT), 0);
-		assert_int_equal(sq_bound(b, 5, &count), 0);
+		assert_int_equal(sq_count_read(b, 5, &count), 0);
 		assert_int_equal(count, 4);
 		drain(seen);
 		assert_int_equal(seen[3], 1);
@@ -553,7 +553,7 @@ static void test_killed_in_recovery(void **state)
 		if (!a_dies_at_step(k, reap_it))
 			break;
 		assert_in_range(sq_recover(b), 1, 2);
-		assert_int_equal(sq_bound(b, 5, &count), 0);
+		assert_int_equal(sq_count_read(b, 5, &count), 0);
 		assert_int_equal(count, 2);
 		assert_int_equal(fx_stat(b).put, 2);
 		drain(seen);
@@ -572,7 +572,7 @@ static void put_and_die(uint64_t value)
 	struct sq *h = fx_open("a");
 	uint64_t count;
 
-	assert_int_equal(sq_bind(h, 5, &count), 0);
+	assert_int_equal(sq_count_bind(h, 5, &count), 0);
 	fx_put(h, value);
 	assert_int_equal(sq_last_put(h, &last_id), 0);
 	dead_number = h->ring.owner - 1;
@@ -610,7 +610,7 @@ static void test_slow_fold(void **state)
 		put_and_die(1);
 		more = at_step(k, next_tenant_dies, fold_it);
 		assert_int_equal(sq_recover(b), 1);
-		assert_int_equal(sq_bind(b, 5, &count), 0);
+		assert_int_equal(sq_count_bind(b, 5, &count), 0);
 		assert_int_equal(count, more ? 2 : 1);
 		assert_int_equal(sq_last_put(b, &id), 0);
 		assert_int_equal(id, last_id);

@@ -134,7 +134,7 @@ static uint64_t count_of_a;
 
 static void a_asks(void)
 {
-	assert_int_equal(sq_bound(a, 5, &count_of_a), 0);
+	assert_int_equal(sq_count_read(a, 5, &count_of_a), 0);
 }
 
 /* The key's holder: puts two, and leaves it to the next. */
@@ -145,7 +145,7 @@ static void hold(void)
 	uint64_t count;
 
 	holder = fx_open("a");
-	assert_int_equal(sq_bind(holder, 5, &count), 0);
+	assert_int_equal(sq_count_bind(holder, 5, &count), 0);
 }
 
 static void next_holder_comes(void)
@@ -177,7 +177,7 @@ static void a_binds(void)
 {
 	uint64_t count;
 
-	assert_int_equal(sq_bind(a, 5, &count), 0);
+	assert_int_equal(sq_count_bind(a, 5, &count), 0);
 }
 
 /*
@@ -194,7 +194,7 @@ static void test_killed_in_bind(void **state)
 		/* Puts under another key, in the slot that a moves into. */
 		fx_close(a);
 		a = fx_open("a");
-		assert_int_equal(sq_bind(a, 6, &count), 0);
+		assert_int_equal(sq_count_bind(a, 6, &count), 0);
 		fx_put(a, 1);
 		fx_put(a, 2);
 		fx_close(a);
@@ -203,11 +203,11 @@ static void test_killed_in_bind(void **state)
 			fx_end(NULL);
 			break;
 		}
-		r = sq_bound(b, 5, &count);
+		r = sq_count_read(b, 5, &count);
 		assert_true(r == 0 || r == -ENOENT);
 		if (r == 0)
 			assert_int_equal(count, 0);
-		assert_int_equal(sq_bound(b, 6, &count), 0);
+		assert_int_equal(sq_count_read(b, 6, &count), 0);
 		assert_int_equal(count, 2);
 		fx_end(NULL);
 	}

@@ -179,7 +179,7 @@ static void b_recovers_and_another_key_is_bound(void)
 
 	(void)sq_recover(b); /* unless a has done it all */
 	y = fx_open("a");
-	assert_int_equal(sq_bind(y, 2, &count), 0);
+	assert_int_equal(sq_count_bind(y, 2, &count), 0);
 	for (uint64_t v = 0; v < 5; v++)
 		fx_put(y, v);
 }
@@ -196,13 +196,13 @@ static void test_fold_met_by_the_next_tenant(void **state)
 
 		begin(&three);
 		x = fx_open("a");
-		assert_int_equal(sq_bind(x, 1, &count), 0);
+		assert_int_equal(sq_count_bind(x, 1, &count), 0);
 		fx_die(x);
 		more = at_step(k, b_recovers_and_another_key_is_bound, a_recovers);
-		assert_int_equal(sq_bound(b, 1, &count), 0);
+		assert_int_equal(sq_count_read(b, 1, &count), 0);
 		assert_int_equal(count, 0);
 		if (more) {
-			assert_int_equal(sq_bound(b, 2, &count), 0);
+			assert_int_equal(sq_count_read(b, 2, &count), 0);
 			assert_int_equal(count, 5);
 		}
 		fx_end(NULL);

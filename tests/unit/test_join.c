@@ -228,8 +228,8 @@ static void test_forked_handle_says_so(void **state)
 		CHILD_CHECK(sq_join(h, SQ_NOWAIT) == -EBADF);
 		CHILD_CHECK(sq_stat(h, &st) == -EBADF);
 		CHILD_CHECK(sq_recover(h) == -EBADF);
-		CHILD_CHECK(sq_bind(h, 1, &v) == -EBADF);
-		CHILD_CHECK(sq_bound(h, 1, &v) == -EBADF);
+		CHILD_CHECK(sq_count_bind(h, 1, &v) == -EBADF);
+		CHILD_CHECK(sq_count_read(h, 1, &v) == -EBADF);
 		sq_abort(h);
 		sq_close(h);
 		/* But a handle of its own works, and shares nothing with the parent's. */

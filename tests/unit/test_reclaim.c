@@ -204,7 +204,7 @@ static void test_put_in_doubt(void **state)
 			struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
 			uint64_t mine, key = 99, count = 0;
 
-			assert_int_equal(sq_bind(b, key, &count), 0);
+			assert_int_equal(sq_count_bind(b, key, &count), 0);
 			for (uint64_t n = 0; n < before; n++) {
 				fx_put(b, n);
 				fx_get(a, n);
@@ -214,7 +214,7 @@ static void test_put_in_doubt(void **state)
 			fx_die(b);
 			assert_int_equal(sq_recover(a), 1);
 			assert_int_equal(fx_stat(a).put - mine, before + want[i].put);
-			assert_int_equal(sq_bound(a, key, &count), 0);
+			assert_int_equal(sq_count_read(a, key, &count), 0);
 			assert_int_equal(count, before + want[i].put);
 			assert_int_equal(fx_stat(a).depth, want[i].there);
 			if (want[i].there)
@@ -233,7 +233,7 @@ static void test_put_in_doubt_and_the_next_writer(void **state)
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
 	uint64_t count, p;
 
-	assert_int_equal(sq_bind(b, 99, &count), 0);
+	assert_int_equal(sq_count_bind(b, 99, &count), 0);
 	put_up_to(b, GOT, a);
 	for (uint64_t i = 0; i < 3; i++) {
 		fx_put(a, i);
@@ -243,7 +243,7 @@ static void test_put_in_doubt_and_the_next_writer(void **state)
 	assert_int_equal(p, 4);
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
-	assert_int_equal(sq_bound(a, 99, &count), 0);
+	assert_int_equal(sq_count_read(a, 99, &count), 0);
 	assert_int_equal(count, 1);
 	assert_int_equal(fx_stat(a).put, 3 + 1);
 	/* The other keeps its place. */
@@ -266,7 +266,7 @@ static void test_recovered_twice(void **state)
 	uint64_t id = b->member.id, count;
 	struct sq_lease lease;
 
-	assert_int_equal(sq_bind(b, 7, &count), 0);
+	assert_int_equal(sq_count_bind(b, 7, &count), 0);
 	fx_put(a, 1);
 	lease = fx_lease(b, 1);
 	put_up_to(b, COMMITTED, a);
@@ -275,7 +275,7 @@ static void test_recovered_twice(void **state)
 		sqi_reclaim_slot(&a->member, number, id);
 		assert_int_equal(slot->id, 0);
 		assert_int_equal(fx_stat(a).put, 2);
-		assert_int_equal(sq_bound(a, 7, &count), 0);
+		assert_int_equal(sq_count_read(a, 7, &count), 0);
 		assert_int_equal(count, 1);
 		assert_int_equal(fx_stat(a).reclaimed, 1);
 		/* As if it had died before the last step. */
@@ -302,7 +302,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_recover(a), 1);
 	c = fx_open("a");
 	assert_int_equal(c->ring.owner, number + 1);
-	assert_int_equal(sq_bind(c, 3, &count), 0);
+	assert_int_equal(sq_count_bind(c, 3, &count), 0);
 	fx_put(c, 1);
 	fx_put_large(c, 300, 2);
 	small = fx_lease(c, 1);
@@ -318,7 +318,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(
 		fx_word(a, p), sqi_word(SQI_WRITING, c->ring.owner, 0, p >> c->ring.shift));
 	assert_int_equal(c->ring.slot->puts, 2);
-	assert_int_equal(sq_bound(a, 3, &count), 0);
+	assert_int_equal(sq_count_read(a, 3, &count), 0);
 	assert_int_equal(count, 2);
 	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->ring.shift) + 1));
 	sqi_store_release(&c->ring.slot->intent_base, ~(uint64_t)0);

@@ -10,7 +10,7 @@ static uint64_t bound(struct sq *h, uint64_t key)
 {
 	uint64_t count = ~(uint64_t)0;
 
-	assert_int_equal(sq_bound(h, key, &count), 0);
+	assert_int_equal(sq_count_read(h, key, &count), 0);
 	return count;
 }
 
@@ -18,7 +18,7 @@ static uint64_t bind(struct sq *h, uint64_t key)
 {
 	uint64_t count = ~(uint64_t)0;
 
-	assert_int_equal(sq_bind(h, key, &count), 0);
+	assert_int_equal(sq_count_bind(h, key, &count), 0);
 	return count;
 }
 
@@ -28,7 +28,7 @@ static void test_counts(void **state)
 	uint64_t count = 55;
 	void *at;
 
-	assert_int_equal(sq_bound(b, 7, &count), -ENOENT);
+	assert_int_equal(sq_count_read(b, 7, &count), -ENOENT);
 	assert_int_equal(count, 55);
 	/* What was put before does not count. */
 	fx_put(a, 0);
@@ -75,7 +75,7 @@ static void put_three(struct sq *h, void *arg)
 {
 	uint64_t count, v = 0;
 
-	CHILD_CHECK(sq_bind(h, 7, &count) == 0);
+	CHILD_CHECK(sq_count_bind(h, 7, &count) == 0);
 	CHILD_CHECK(count == *(uint64_t *)arg);
 	for (int i = 0; i < 3; i++)
 		CHILD_CHECK(sq_put(h, &v, 8, SQ_NOWAIT) == 0);
@@ -101,16 +101,16 @@ static void test_busy(void **state)
 	uint64_t count = 55;
 
 	assert_int_equal(bind(a, 7), 0);
-	assert_int_equal(sq_bind(b, 7, &count), -EBUSY);
-	assert_int_equal(sq_bind(a, 8, &count), -EBUSY);
-	assert_int_equal(sq_bind(a, 7, &count), -EBUSY);
+	assert_int_equal(sq_count_bind(b, 7, &count), -EBUSY);
+	assert_int_equal(sq_count_bind(a, 8, &count), -EBUSY);
+	assert_int_equal(sq_count_bind(a, 7, &count), -EBUSY);
 	assert_int_equal(count, 55);
 	/* That did not bind b to anything. */
 	assert_int_equal(bind(b, 8), 0);
 	fx_put(b, 1);
 	fx_close(a);
 	a = fx_open("a");
-	assert_int_equal(sq_bind(a, 8, &count), -EBUSY);
+	assert_int_equal(sq_count_bind(a, 8, &count), -EBUSY);
 	assert_int_equal(bind(a, 7), 0);
 	assert_int_equal(bound(a, 8), 1);
 }
@@ -127,8 +127,8 @@ static void test_as_many_keys_as_participants(void **state)
 		fx_close(b);
 	}
 	b = fx_open("a");
-	assert_int_equal(sq_bind(b, 5, &count), -ENOSPC);
-	assert_int_equal(sq_bound(b, 5, &count), -ENOENT);
+	assert_int_equal(sq_count_bind(b, 5, &count), -ENOSPC);
+	assert_int_equal(sq_count_read(b, 5, &count), -ENOENT);
 	for (uint64_t key = 1; key <= 4; key++)
 		assert_int_equal(bound(a, key << 40), 1);
 	assert_int_equal(bind(b, (uint64_t)4 << 40), 1);
@@ -139,15 +139,15 @@ static void test_arguments(void **state)
 	struct sq *a = fx_make("a", &four);
 	uint64_t count;
 
-	assert_int_equal(sq_bind(NULL, 1, &count), -EINVAL);
-	assert_int_equal(sq_bind(a, 0, &count), -EINVAL);
-	assert_int_equal(sq_bind(a, 1, NULL), -EINVAL);
-	assert_int_equal(sq_bound(NULL, 1, &count), -EINVAL);
-	assert_int_equal(sq_bound(a, 0, &count), -EINVAL);
-	assert_int_equal(sq_bound(a, 1, NULL), -EINVAL);
+	assert_int_equal(sq_count_bind(NULL, 1, &count), -EINVAL);
+	assert_int_equal(sq_count_bind(a, 0, &count), -EINVAL);
+	assert_int_equal(sq_count_bind(a, 1, NULL), -EINVAL);
+	assert_int_equal(sq_count_read(NULL, 1, &count), -EINVAL);
+	assert_int_equal(sq_count_read(a, 0, &count), -EINVAL);
+	assert_int_equal(sq_count_read(a, 1, NULL), -EINVAL);
 }
 
-/* Killed between the steps of sq_bind() itself. */
+/* Killed between the steps of sq_count_bind() itself. */
 static void test_died_while_binding(void **state)
 {
 	struct sq *a = fx_make("a", &four), *b;
