@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * Is every sleeper woken? Two processes play a ball to and fro over two queues, with pauses that
@@ -30,9 +33,9 @@
 
 static void spin(int64_t ns)
 {
-	int64_t until = crew_now() + ns;
+	int64_t until = now_ns() + ns;
 
-	while (crew_now() < until)
+	while (now_ns() < until)
 		;
 }
 
@@ -74,7 +77,7 @@ static void throw_back(uint64_t throws, uint64_t random)
 
 	for (uint64_t i = 0; i < 2 * throws; i++) {
 		catch (&to[by_queue(i)], i);
-		spin((int64_t)(crew_random(&random) >> 32) % PAUSE_NS_MAX);
+		spin((int64_t)(rng_next(&random) >> 32) % PAUSE_NS_MAX);
 		throw(&fro[by_queue(i)], i);
 	}
 	sq_close(to[1].queue);
@@ -91,11 +94,11 @@ static void play(uint64_t throws, uint64_t *random, uint64_t late[2], int64_t *r
 	for (uint64_t i = 0; i < 2 * throws; i++) {
 		int64_t began, took;
 
-		spin((int64_t)(crew_random(random) >> 32) % PAUSE_NS_MAX);
-		began = crew_now();
+		spin((int64_t)(rng_next(random) >> 32) % PAUSE_NS_MAX);
+		began = now_ns();
 		throw(&to[by_queue(i)], i);
 		catch (&fro[by_queue(i)], i);
-		took = crew_now() - began;
+		took = now_ns() - began;
 		late[by_queue(i)] += took > LATE_NS;
 		*ret_ns += by_queue(i) ? took : 0;
 	}
@@ -105,9 +108,9 @@ static void play(uint64_t throws, uint64_t *random, uint64_t late[2], int64_t *r
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
-	uint64_t throws = crew_number(argc, argv, "--throws", 40000), late[2] = {0};
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
+	uint64_t throws = option_number(argc, argv, "--throws", 40000), late[2] = {0};
 	struct sq_config config = {.capacity = 2};
 	int64_t took;
 	pid_t pid;

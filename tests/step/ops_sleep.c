@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "step.h"
 
 /*
@@ -35,7 +36,7 @@ static void sleep_in(struct scene *s, bool putting, pid_t parent)
 	else
 		r = sq_get(h, buf, sizeof(buf), SQ_FOREVER);
 	bed->slept_value = putting || r < 0 ? s->next : crew_read(buf, (size_t)r);
-	bed->slept_at_ns = crew_now();
+	bed->slept_at_ns = now_ns();
 	bed->slept = (uint64_t)(r < 0 ? -r : 0) + 1;
 	sq_close(h);
 	_exit(0);
@@ -64,7 +65,7 @@ static bool asleep(pid_t pid)
 static void put_to_bed(struct scene *s, bool putting)
 {
 	sqi_u32 *event = putting ? &s->o->head->went : &s->o->head->came;
-	int64_t until = crew_now() + ASLEEP_NS;
+	int64_t until = now_ns() + ASLEEP_NS;
 	pid_t parent = getpid();
 
 	bed = s->report;
@@ -77,9 +78,9 @@ static void put_to_bed(struct scene *s, bool putting)
 	if (s->sleeper == 0)
 		sleep_in(s, putting, parent);
 	while (!(sqi_look32(event) & 1) || !asleep(s->sleeper)) {
-		if (crew_now() > until)
+		if (now_ns() > until)
 			crew_die("nobody fell asleep");
-		crew_sleep(CREW_MS / 50);
+		sleep_ns(CREW_MS / 50);
 	}
 }
 
@@ -99,13 +100,13 @@ static void bed_putter(struct scene *s)
  */
 static void await_sleeper(struct scene *s, int result, const char *why)
 {
-	int64_t from = crew_now();
+	int64_t from = now_ns();
 	int status;
 
 	while (!bed->slept) {
-		if (crew_now() - from > HANG_NS)
+		if (now_ns() - from > HANG_NS)
 			crew_die("the sleeper was not woken %s", why);
-		crew_sleep(CREW_MS / 20);
+		sleep_ns(CREW_MS / 20);
 	}
 	s->awaited++;
 	s->late += bed->slept_at_ns - from > SOON_NS;
