@@ -7,11 +7,11 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "child.h"
+#include "now.h"
 #include "sq.h"
 
 #define WORDS_MAX 64
@@ -22,15 +22,12 @@ char hub_prefix[32], leaf_prefix[32], hub_port[8];
 
 void nap_ms(unsigned ms)
 {
-	(void)usleep(ms * 1000);
+	sleep_ns((int64_t)ms * 1000000);
 }
 
 int64_t clock_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return now_ns() / 1000000;
 }
 
 /* All of these prefixes: queues, ledgers, instances. */
@@ -80,14 +77,9 @@ int daemons_leave(void **state)
 
 static pid_t child(void)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t pid = child_fork();
 
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-	}
 	return pid;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "rng.h"
 #include "share.h"
 #include "state.h"
 #include "switch.h"
@@ -368,10 +369,7 @@ static uint64_t random_state;
 
 static unsigned random_below(unsigned n)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (unsigned)((random_state >> 32) * n >> 32);
+	return (unsigned)((rng_shift(&random_state) >> 32) * n >> 32);
 }
 
 /* Who goes straight on how often, and how seldom something happens to somebody, is drawn anew. */

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "crew.h"
 #include "now.h"
 #include "step.h"
@@ -29,7 +30,7 @@ static void sleep_in(struct scene *s, bool putting, pid_t parent)
 	struct sq *h;
 	ssize_t r;
 
-	scene_end_with(parent);
+	child_of(parent);
 	h = crew_open(s->name);
 	if (putting)
 		r = sq_put(h, buf, crew_write(buf, s->next, SMALL), SQ_FOREVER);
