@@ -146,7 +146,6 @@ bool scene_state(const struct scene *s, enum sqi_state state)
 	return false;
 }
 
-/* In a child: end with one's parent, who may have ended already. */
 /* Somebody who lives, with a handle of his own, as life() says, and dies. */
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 {

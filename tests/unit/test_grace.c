@@ -5,25 +5,12 @@
  * nothing of before; and a recoverer beside whom somebody comes, between any two of its steps.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
-#include "fixture.h"
+#include "steps.h"
 
 #include "recover.c"
 
 #define KEY  77
 #define HOUR (3600 * 1000 * MS)
-
-static long countdown;
-static void (*then)(void);
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
 
 static const struct sq_config eight = {
 	.capacity = 8, .participants = 4, .max_message = 4096, .block_memory = 1};

@@ -6,13 +6,7 @@
  * step of it, either somebody else does a lot just there, or the caller dies there.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
-#include "fixture.h"
-
-#include <setjmp.h>
+#include "steps.h"
 
 #include "cell.h"
 
@@ -38,51 +32,19 @@ static const struct sq_config ring_of_4 = {.capacity = 4,
 	.block_memory = 1,
 	.lease_time = 3600 * 1000 * MS};
 
-static long countdown;
-static void (*then)(void);
-static jmp_buf killed;
-
 /* Who is doing what; a is the one in whose call it happens. */
 static struct sq *a, *b;
 static struct sq_lease lease_of_a;
 static int result;
 static size_t size;
 
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
-
-static void kill_here(void)
-{
-	longjmp(killed, 1);
-}
-
-/* Run f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	countdown = k;
-	then = event;
-	f();
-	if (countdown == 0)
-		return true;
-	countdown = 0;
-	return false;
-}
-
-/* The same, and the caller dies there. */
+/* The caller, a, dies at the k-th step of f. False: it has none. */
 static bool dies_at_step(long k, void (*f)(void))
 {
-	countdown = k;
-	then = kill_here;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
-	}
-	f();
-	countdown = 0;
-	return false;
+	if (!cut_at_step(k, kill_here, f))
+		return false;
+	fx_die(a);
+	return true;
 }
 
 static void begin(void)
@@ -400,15 +362,10 @@ static void revoked_then_killed(void)
 
 static bool dies_after_revocation(long first)
 {
-	countdown = first;
-	then = revoked_then_killed;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
-	}
-	put_one();
-	countdown = 0;
-	return false;
+	if (!cut_at_step(first, revoked_then_killed, put_one))
+		return false;
+	fx_die(a);
+	return true;
 }
 
 static void test_revoked_and_killed_in_put(void **state)

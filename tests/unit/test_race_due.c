@@ -6,13 +6,7 @@
  * each access to shared memory.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
-#include "fixture.h"
-
-#include <setjmp.h>
+#include "steps.h"
 
 #include "cell.h"
 
@@ -29,44 +23,14 @@ static void step(void);
 #include "recover.c"
 #include "stat.c"
 
-#define ROUNDS_MAX 1000
-
 static const struct sq_config timed = {.capacity = 4,
 	.participants = 8,
 	.max_message = 4096,
 	.block_memory = 1,
 	.lease_time = 3600 * 1000 * MS};
 
-static long countdown;
-static void (*then)(void);
-static jmp_buf killed;
-
 /* a is the one in whose call it happens. */
 static struct sq *a, *b, *c, *x;
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
-
-/* Run f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	assert_in_range(k, 1, ROUNDS_MAX);
-	countdown = k;
-	then = event;
-	f();
-	if (countdown == 0)
-		return true;
-	countdown = 0;
-	return false;
-}
-
-static void kill_here(void)
-{
-	longjmp(killed, 1);
-}
 
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
@@ -153,16 +117,10 @@ static struct sq_lease lease_of_x;
 /* True: a came to that step, and died there. */
 static bool killed_in_sweep(long k)
 {
-	assert_in_range(k, 1, ROUNDS_MAX);
-	countdown = k;
-	then = kill_here;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
-	}
-	sqi_due_sweep(a, 0, a->mask + 1);
-	countdown = 0;
-	return false;
+	if (!cut_at_step(k, kill_here, a_sweeps))
+		return false;
+	fx_die(a);
+	return true;
 }
 
 /* A sweeper that is killed leaves nothing behind: the holder settles, or the next sweeper goes on. */

@@ -6,13 +6,7 @@
  * those looks out and changing those orders (tests/mutations): nothing else noticed.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
-#include "fixture.h"
-
-#include <setjmp.h>
+#include "steps.h"
 
 #include "back.c"
 #include "cell.c"
@@ -28,48 +22,16 @@ static void step(void);
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 4, .max_message = 4096, .block_memory = 1};
 
-static long countdown;
-static void (*then)(void);
-static jmp_buf killed;
-
 /* a makes the call, b does what happens meanwhile, or sees what is left. */
 static struct sq *a, *b;
 
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
-
-static void kill_here(void)
-{
-	longjmp(killed, 1);
-}
-
-/* f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	countdown = k;
-	then = event;
-	f();
-	if (countdown == 0)
-		return true;
-	countdown = 0;
-	return false;
-}
-
-/* The same, and the caller dies there. */
+/* The caller, a, dies at the k-th step of f. False: it has none. */
 static bool dies_at_step(long k, void (*f)(void))
 {
-	countdown = k;
-	then = kill_here;
-	if (setjmp(killed)) {
-		fx_die(a);
-		return true;
-	}
-	f();
-	countdown = 0;
-	return false;
+	if (!cut_at_step(k, kill_here, f))
+		return false;
+	fx_die(a);
+	return true;
 }
 
 static void begin(void)

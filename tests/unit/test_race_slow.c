@@ -6,13 +6,8 @@
  * taking their second looks out (tests/mutations): nothing else noticed.
  */
 
-static void step(void);
+#include "steps.h"
 
-#define SQ_STEP() step()
-
-#include "fixture.h"
-
-#include <setjmp.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -24,15 +19,6 @@ static void step(void);
 
 #define STEPS_MIN 8  /* of a recovery: there are more */
 #define PUT_MAX   24 /* steps in which a put is done */
-
-static long countdown;
-static void (*then)(void);
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
 
 static const struct sq_config three = {.capacity = 8, .participants = 3, .max_message = 48};
 
@@ -49,19 +35,6 @@ static void begin(const struct sq_config *config)
 	a = fx_make("a", config);
 	b = fx_open("a");
 	nobody_looks();
-}
-
-/* f with `event` at its k-th step. False: it has no k-th step. */
-static bool at_step(long k, void (*event)(void), void (*f)(void))
-{
-	bool more;
-
-	countdown = k;
-	then = event;
-	f();
-	more = countdown == 0;
-	countdown = 0;
-	return more;
 }
 
 static void a_recovers(void)

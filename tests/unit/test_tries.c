@@ -5,26 +5,13 @@
  * again; and that nothing of it reaches the next message.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
-#include "fixture.h"
+#include "steps.h"
 
 #include <stdlib.h>
 
 #include "tries.c"
 
 #define MANY 700 /* leases of a message: their numbers have come round more than once */
-
-static long countdown;
-static void (*then)(void);
-
-static void step(void)
-{
-	if (countdown > 0 && --countdown == 0)
-		then();
-}
 
 static struct sq *a, *dead;
 
