@@ -164,6 +164,21 @@ static void start_with(struct daemon_run *run, const char *prefix, const char *l
 	daemon_start(run, prefix, log, words);
 }
 
+long moment_of(const char *line)
+{
+	unsigned h, m, s, ms;
+	const char *at = strchr(line, 'T');
+
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "T%u:%u:%u.%uZ", &h, &m, &s, &ms), 4);
+	return ((long)h * 3600 + (long)m * 60 + (long)s) * 1000 + (long)ms;
+}
+
+long ms_between(long from, long to)
+{
+	return to < from ? to + 24 * 3600 * 1000 - from : to - from;
+}
+
 void hub_start_with(struct daemon_run *hub, const char *const *more)
 {
 	char address[32], *line;
@@ -175,6 +190,7 @@ void hub_start_with(struct daemon_run *hub, const char *const *more)
 		more);
 	line = expect_line(hub, "event=listening");
 	value_of(line, "port", hub_port, sizeof(hub_port));
+	hub->listened_ms = moment_of(line);
 	free(line);
 }
 

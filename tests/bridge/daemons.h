@@ -20,6 +20,7 @@ struct daemon_run {
 	pid_t pid;
 	const char *prefix, *log;
 	long seen;              /* of the log, by expect_line() */
+	long listened_ms;       /* when the hub began to listen: moment_of() that line */
 	int (*before)(int arg); /* in its process, before it is the daemon; 0: go on */
 	int before_arg;
 };
@@ -49,6 +50,10 @@ char *expect_line(struct daemon_run *run, const char *text);
 unsigned count_lines(const struct daemon_run *run, const char *text);
 /* The value of ` key=` in a line, to buf. */
 void value_of(const char *line, const char *key, char *buf, size_t cap);
+
+/* When it was written, in milliseconds of its day; and from one such moment to a later one. */
+long moment_of(const char *line);
+long ms_between(long from, long to);
 
 /* A queue of the hub's or the leaf's, as libsq names it; static. */
 const char *hub_queue(const char *queue);

@@ -174,7 +174,7 @@ static void woken_by_another(unsigned mask)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		for (uint32_t i = 1; i <= TIMES; i++) {
-			int64_t until = now_ns() + 10000 * MS;
+			int64_t until = now_ns() + 30000 * MS;
 
 			while (__atomic_load_n(&words[1], __ATOMIC_ACQUIRE) != i - 1)
 				CHILD_CHECK(now_ns() < until);
@@ -227,7 +227,7 @@ static void many_words(unsigned mask)
 	assert_int_equal(0, woken_n);
 	/* By a wake-up without a change; by a change before it is armed; by a change and a wake-up. */
 	for (int i = 0; i < LOOP_WATCHES_MAX; i++) {
-		int64_t until = now_ns() + 10000 * MS;
+		int64_t until = now_ns() + 30000 * MS;
 
 		if (i % 3 == 1)
 			__atomic_store_n(&words[i], 5, __ATOMIC_RELEASE);

@@ -26,6 +26,8 @@
  * nobody but sleepers looks. Stopped in their sleep: the one that is not stopped gets the messages.
  *
  *	--swallowed 40 --rounds 20 --seed N
+ *
+ * With TESTS_ANY_TIME only a message that lies there for a minute fails.
  */
 
 #define SLEEPERS    8
@@ -309,6 +311,8 @@ int main(int argc, char **argv)
 			if (freed > freed_max)
 				freed_max = freed;
 		}
+		if (!time_is_judged())
+			break;
 		if (late_n <= slept_n / LATE_ONE_OF + LATE_ANYWAY && median <= TICK_NS + LATE_NS)
 			break;
 		if (++plays == PLAYS)
