@@ -388,11 +388,10 @@ int dial(const char *port)
 	return fd;
 }
 
-char *ask(const char *port, const char *text)
+char *ask_at(int fd, const char *text)
 {
 	size_t len = 0, cap = 1 << 20;
 	char *all = calloc(1, cap);
-	int fd = dial(port);
 	ssize_t n;
 
 	assert_non_null(all);
@@ -401,6 +400,11 @@ char *ask(const char *port, const char *text)
 		len += (size_t)n;
 	(void)close(fd);
 	return all;
+}
+
+char *ask(const char *port, const char *text)
+{
+	return ask_at(dial(port), text);
 }
 
 char *shell(const char *command)

@@ -69,9 +69,13 @@ pid_t producer_start(uint32_t first, uint32_t last, size_t size);
 /* Take `n` results from the hub's cq: all numbers below n, each once. */
 void collect(uint32_t n, size_t size);
 
-/* A connection to the hub's port; text that is said there, and what comes back until the end. */
+/*
+ * A connection to this port; what comes back until the end for a text that is said at a port, or by a
+ * socket, which is closed then.
+ */
 int dial(const char *port);
 char *ask(const char *port, const char *text);
+char *ask_at(int fd, const char *text);
 
 /* What a shell command prints; to be freed. */
 char *shell(const char *command);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "leftovers.h"
 #include "now.h"
 
 #define CHILDREN_MAX 2048
@@ -27,13 +28,6 @@ static struct {
 	atomic_bool *failed;
 	_Atomic pid_t children[CHILDREN_MAX]; /* of the parent, to end them with it */
 } crew;
-
-static int remove_one(const char *name, void *data)
-{
-	(void)sq_unlink(name);
-	++*(int *)data;
-	return 0;
-}
 
 /* Children inherit this; it is for the parent alone. Safe in a signal handler. */
 static void end_children(void)
@@ -51,11 +45,9 @@ static void end_children(void)
 
 static void clean_up(void)
 {
-	int removed = 0;
-
 	end_children();
 	if (getpid() == crew.parent)
-		(void)sq_list(crew.prefix, remove_one, &removed);
+		(void)leftovers_remove(crew.prefix);
 }
 
 static void hung(int signo)
@@ -125,11 +117,11 @@ void must_succeed(const char *call, ssize_t r)
 int crew_finish(const char *format, ...)
 {
 	va_list args;
-	int left = 0;
+	int left;
 
-	(void)sq_list(crew.prefix, remove_one, &left);
-	left = 0;
-	if (sq_list(crew.prefix, remove_one, &left) < 0 || left > 0)
+	(void)leftovers_remove(crew.prefix);
+	left = leftovers_remove(crew.prefix);
+	if (left != 0)
 		crew_die("%d objects of ours stay in /dev/shm", left);
 	if (crew_failed())
 		crew_die("a child failed");

@@ -12,6 +12,7 @@
 
 #include "child.h"
 #include "guard.h"
+#include "leftovers.h"
 #include "moment.h"
 #include "options.h"
 #include "reaper.h"
@@ -136,25 +137,9 @@ static const char *hung(int64_t bound_ns)
 	return NULL;
 }
 
-/* What queues of ours there are, go. */
-static int remove_one(const char *name, void *data)
-{
-	++*(int *)data;
-	(void)sq_unlink(name);
-	return 0;
-}
-
-static int clean(void)
-{
-	int n = 0;
-
-	(void)sq_list(prefix, remove_one, &n);
-	return n;
-}
-
 static noreturn void give_up(const char *why)
 {
-	(void)clean();
+	(void)leftovers_remove(prefix);
 	(void)fprintf(stderr, "damage: %s\n", why);
 	exit(1);
 }
@@ -210,7 +195,7 @@ static bool batch(uint64_t seed, uint64_t first, uint64_t end, int64_t bound_ns)
 			(unsigned long long)(seed + first), in ? in : "no call",
 			WEXITSTATUS(status));
 	(void)fprintf(stderr, "replay: --seed %llu --cases 1 -v\n", at);
-	(void)clean();
+	(void)leftovers_remove(prefix);
 	return false;
 }
 
@@ -283,7 +268,7 @@ int main(int argc, char **argv)
 			at = atomic_load(&run->index) + 1;
 		}
 	}
-	left = clean();
+	left = leftovers_remove(prefix);
 	if (left > 0 && failures == 0) {
 		(void)fprintf(stderr, "%d queues were left\n", left);
 		failures++;
