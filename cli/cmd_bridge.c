@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "args.h"
 #include "command.h"
 #include "pages.h"
 #include "report.h"
 #include "sq.h"
+#include "words.h"
 
 /* sqctl bridge. It reads what the daemons write about themselves, and asks them nothing. */
 
@@ -99,17 +100,17 @@ static void print_heading(const struct status_page *page, const char *shown)
 {
 	uint64_t started_ns = page->head.started_s * 1000000000;
 	uint64_t ran = page->head.written_ns > started_ns ? page->head.written_ns - started_ns : 0;
-	char age[PAGES_SPAN_MAX], span[PAGES_SPAN_MAX];
+	char age[WORDS_SPAN_MAX], span[WORDS_SPAN_MAX];
 
 	printf("%s: a %s%s%s, ", shown, role_of(page), *page->head.address ? " of " : "",
 		page->head.address);
 	if (pages_well(page))
-		printf("%s for %s\n", pages_state(page), pages_span(span, ran));
+		printf("%s for %s\n", pages_state(page), words_span(span, ran));
 	else if (page->runs)
-		printf("silent; %s ago it was so:\n", pages_span(age, pages_age_ns(page)));
+		printf("silent; %s ago it was so:\n", words_span(age, pages_age_ns(page)));
 	else
 		printf("%s; %s ago it was so, and is found again when it starts:\n",
-			pages_state(page), pages_span(age, pages_age_ns(page)));
+			pages_state(page), words_span(age, pages_age_ns(page)));
 }
 
 /* As wide as the longest. */
@@ -125,7 +126,7 @@ static int peer_width(const struct status_page *page)
 
 static void print_links(const struct status_page *page, int width)
 {
-	char since[PAGES_SPAN_MAX], trip[PAGES_SPAN_MAX], in[PAGES_SIZE_MAX], out[PAGES_SIZE_MAX];
+	char since[WORDS_SPAN_MAX], trip[WORDS_SPAN_MAX], in[WORDS_SIZE_MAX], out[WORDS_SIZE_MAX];
 
 	printf("  %-*s  LINK  %6s %11s %11s %8s %8s\n", width, "PEER", "SINCE", "ROUND TRIP",
 		"RECONNECTS", "RECEIVED", "SENT");
@@ -133,16 +134,16 @@ static void print_links(const struct status_page *page, int width)
 		const struct status_link *l = &page->link[i];
 
 		printf("  %-*s  %-4s  %6s %11s %11" PRIu64 " %8s %8s\n", width, l->peer,
-			l->up ? "up" : "down", pages_span(since, l->since_ns),
-			l->round_trip_ns ? pages_span(trip, l->round_trip_ns) : "-",
-			pages_reconnects(l), pages_size(in, l->received_bytes),
-			pages_size(out, l->sent_bytes));
+			l->up ? "up" : "down", words_span(since, l->since_ns),
+			l->round_trip_ns ? words_span(trip, l->round_trip_ns) : "-",
+			pages_reconnects(l), words_size(in, l->received_bytes),
+			words_size(out, l->sent_bytes));
 	}
 }
 
 static void print_streams(const struct status_page *page, int width)
 {
-	char oldest[PAGES_SPAN_MAX], bytes[PAGES_SIZE_MAX];
+	char oldest[WORDS_SPAN_MAX], bytes[WORDS_SIZE_MAX];
 	int queue = (int)strlen("QUEUE");
 
 	for (uint32_t i = 0; i < page->head.streams; i++)
@@ -158,8 +159,8 @@ static void print_streams(const struct status_page *page, int width)
 		printf("  %-*s  %-*s  %s  %9" PRIu64 " %7s %8" PRIu64 " %6s %10" PRIu64
 		       " %10" PRIu64 " %11" PRIu64 " %8" PRIu64 "  %s%s\n",
 			width, page->link[s->link].peer, queue, s->queue, pages_direction(s),
-			unsettled, unsettled ? pages_span(oldest, s->oldest_ns) : "-", s->credit,
-			pages_size(bytes, s->credit_bytes), s->sent + s->received, s->settled,
+			unsettled, unsettled ? words_span(oldest, s->oldest_ns) : "-", s->credit,
+			words_size(bytes, s->credit_bytes), s->sent + s->received, s->settled,
 			s->redelivered, s->returned, s->missing ? "no queue " : "", s->local);
 	}
 }
@@ -249,30 +250,23 @@ static int show_named(struct look *look, const char *prefix, const char *name)
 
 int cmd_bridge(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"all", no_argument, NULL, 'a'},
-		{"json", no_argument, NULL, 'j'},
+	struct look look = {.first = true};
+	const struct args_option options[] = {
+		{"all", 'a', no_argument, args_flag, .to = &look.all},
+		{"json", 0, no_argument, args_flag, .to = &look.json},
 		{0},
 	};
-	struct look look = {.first = true};
 	char prefix[NAMES_MAX];
 	const char *name;
-	int option;
+	struct args args;
 	char *dot;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":a", options, NULL)) != -1) {
-		if (option == 'a')
-			look.all = true;
-		else if (option == 'j')
-			look.json = true;
-		else
-			return report_option("bridge", argv, option);
-	}
-	if (argc - optind > 1)
+	if (code != EXIT_DONE)
+		return code;
+	if (args.n > 1)
 		return report_usage("bridge", "one name at a time");
-	name = argv[optind];
+	name = args.n > 0 ? args.words[0] : NULL;
 	if (name && look.all)
 		return report_usage("bridge", "a name, or --all");
 	/* Names of bridges are made as those of queues are. */

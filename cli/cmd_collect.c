@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 
+#include "args.h"
 #include "command.h"
 #include "hold.h"
 #include "now.h"
 #include "output.h"
-#include "parse.h"
 #include "report.h"
 #include "stop.h"
 #include "take.h"
@@ -39,43 +38,18 @@ struct collect {
 
 static int read_options(struct collect *c, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"number", required_argument, NULL, 'n'},
-		{"duration", required_argument, NULL, 'd'},
-		{"wait", optional_argument, NULL, 'w'},
-		{"quiet", no_argument, NULL, 'q'},
+	const struct args_option options[] = {
+		{"number", 'n', required_argument, args_count, .to = &c->take.limit, .min = 1,
+			.max = UINT64_MAX},
+		{"duration", 0, required_argument, args_duration, .to = &c->duration_ns},
+		{"wait", 0, optional_argument, hold_set_wait, .to = &c->wait_ns},
+		{"quiet", 'q', no_argument, args_flag, .to = &c->take.waiting.quiet},
 		{0},
 	};
-	int option;
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":n:q", options, NULL)) != -1) {
-		const char *wrong = NULL, *name = "-n";
-
-		if (option == 'n') {
-			wrong = parse_count(&c->take.limit, optarg, 1, UINT64_MAX);
-		} else if (option == 'd') {
-			name = "--duration";
-			wrong = parse_duration(&c->duration_ns, optarg);
-		} else if (option == 'q') {
-			c->take.waiting.quiet = true;
-		} else if (option == 'w') {
-			name = "--wait";
-			wrong = hold_parse_wait(&c->wait_ns, optarg);
-		} else {
-			return report_option("collect", argv, option);
-		}
-		if (wrong)
-			return report_usage("collect", "%s '%s' %s", name, optarg, wrong);
-	}
-	if (optind == argc)
-		return report_usage(
-			"collect", "the name of a queue is missing; `sqctl ls` lists them");
-	if (argc - optind > 1)
-		return report_usage("collect", "one queue at a time");
-	c->take.queue = argv[optind];
-	return EXIT_DONE;
+	return code == EXIT_DONE ? args_queue(&args, &c->take.queue) : code;
 }
 
 static int report_end(const struct take *take, int error)

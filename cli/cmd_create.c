@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-#include <bsd/libutil.h>
-#include <errno.h>
-#include <getopt.h>
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
+#include "args.h"
 #include "command.h"
 #include "names.h"
-#include "parse.h"
 #include "report.h"
 #include "room.h"
 #include "sq.h"
@@ -20,9 +16,7 @@
  * made: the names, the options, whether a name is taken, and the room for all of them together.
  */
 
-#define SHM              "/dev/shm"
 #define BLOCK_MEMORY_MAX ((uint64_t)1 << 40)
-#define MIB              ((uint64_t)1 << 20)
 
 const char help_create[] =
 	"  --capacity N         messages it has room for, rounded up to a power of two (1024)\n"
@@ -46,34 +40,7 @@ const char help_create[] =
 	"\n"
 	"Exit: 0 done, 64 usage, 73 there is one of that name or no room, 77 not allowed.\n";
 
-enum {
-	OPT_CAPACITY = 256,
-	OPT_MAX_MESSAGE,
-	OPT_SMALL,
-	OPT_BLOCK_MEMORY,
-	OPT_PARTICIPANTS,
-	OPT_MODE,
-	OPT_LEASE_TIME,
-	OPT_MAX_ATTEMPTS,
-	OPT_DEAD_LETTER,
-	OPT_EPHEMERAL,
-};
-
-static const struct option options[] = {
-	{"capacity", required_argument, NULL, OPT_CAPACITY},
-	{"max-message", required_argument, NULL, OPT_MAX_MESSAGE},
-	{"small", required_argument, NULL, OPT_SMALL},
-	{"block-memory", required_argument, NULL, OPT_BLOCK_MEMORY},
-	{"participants", required_argument, NULL, OPT_PARTICIPANTS},
-	{"mode", required_argument, NULL, OPT_MODE},
-	{"lease-time", required_argument, NULL, OPT_LEASE_TIME},
-	{"max-attempts", required_argument, NULL, OPT_MAX_ATTEMPTS},
-	{"dead-letter", required_argument, NULL, OPT_DEAD_LETTER},
-	{"ephemeral", no_argument, NULL, OPT_EPHEMERAL},
-	{0},
-};
-
-static const char *parse_mode(uint32_t *ret, const char *text)
+static const char *set_mode(const struct args_option *o, const char *text)
 {
 	size_t len = strlen(text);
 	unsigned long v = len > 0 && len <= 4 && strspn(text, "01234567") == len
@@ -89,71 +56,41 @@ static const char *parse_mode(uint32_t *ret, const char *text)
 			v = 0;
 	if (v == 0 || v > 0777)
 		return "must be 0600, 0660, 0666 or 0606: to use a queue is to read and write it";
-	*ret = (uint32_t)v;
+	*(uint32_t *)o->to = (uint32_t)v;
 	return NULL;
 }
 
-static const char *parse_size32(uint32_t *ret, const char *text, uint64_t max)
+static int read_options(struct sq_config *c, struct args *ret, int argc, char **argv)
 {
-	const char *wrong;
-	uint64_t v;
+	bool ephemeral = false;
+	const struct args_option options[] = {
+		{"capacity", 0, required_argument, args_size, .to = &c->capacity, .min = 1,
+			.max = SQ_CAPACITY_MAX},
+		{"max-message", 0, required_argument, args_size, .to = &c->max_message, .min = 1,
+			.max = SQ_MESSAGE_MAX},
+		{"small", 0, required_argument, args_size32, .to = &c->small_message, .min = 1,
+			.max = SQ_SMALL_MAX},
+		{"block-memory", 0, required_argument, args_size, .to = &c->block_memory, .min = 1,
+			.max = BLOCK_MEMORY_MAX},
+		{"participants", 0, required_argument, args_size32, .to = &c->participants,
+			.min = 1, .max = SQ_PARTICIPANTS_MAX},
+		{"mode", 0, required_argument, set_mode, .to = &c->mode},
+		{"lease-time", 0, required_argument, args_span, .to = &c->lease_time},
+		{"max-attempts", 0, required_argument, args_size32, .to = &c->max_attempts,
+			.min = 1, .max = SQ_ATTEMPTS_MAX},
+		{"dead-letter", 0, required_argument, args_text, .to = &c->dead_letter},
+		{"ephemeral", 0, no_argument, args_flag, .to = &ephemeral},
+		{0},
+	};
+	int code = args_read(ret, options, argc, argv);
 
-	wrong = parse_size(&v, text, 1, max);
-	if (!wrong)
-		*ret = (uint32_t)v;
-	return wrong;
-}
-
-static const char *set(struct sq_config *c, int option, const char *text)
-{
-	switch (option) {
-	case OPT_CAPACITY:
-		return parse_size(&c->capacity, text, 1, SQ_CAPACITY_MAX);
-	case OPT_MAX_MESSAGE:
-		return parse_size(&c->max_message, text, 1, SQ_MESSAGE_MAX);
-	case OPT_SMALL:
-		return parse_size32(&c->small_message, text, SQ_SMALL_MAX);
-	case OPT_BLOCK_MEMORY:
-		return parse_size(&c->block_memory, text, 1, BLOCK_MEMORY_MAX);
-	case OPT_PARTICIPANTS:
-		return parse_size32(&c->participants, text, SQ_PARTICIPANTS_MAX);
-	case OPT_MODE:
-		return parse_mode(&c->mode, text);
-	case OPT_LEASE_TIME:
-		return parse_span(&c->lease_time, text);
-	case OPT_MAX_ATTEMPTS:
-		return parse_size32(&c->max_attempts, text, SQ_ATTEMPTS_MAX);
-	case OPT_DEAD_LETTER:
-		c->dead_letter = text;
-		return NULL;
-	case OPT_EPHEMERAL:
-		c->flags |= SQ_EPHEMERAL;
-		return NULL;
-	default:
-		return "is unknown";
-	}
-}
-
-static int read_options(struct sq_config *c, int argc, char **argv)
-{
-	int option, at;
-
-	opterr = 0;
-	optind = 0; /* glibc: start over, in another argv */
-	while ((option = getopt_long(argc, argv, ":", options, &at)) != -1) {
-		const char *wrong;
-
-		if (option == '?' || option == ':')
-			return report_option("create", argv, option);
-		wrong = set(c, option, optarg);
-		if (wrong)
-			return report_usage(
-				"create", "--%s '%s' %s", options[at].name, optarg, wrong);
-	}
-	if (optind == argc)
+	if (code != EXIT_DONE)
+		return code;
+	if (ret->n == 0)
 		return report_usage("create", "the name of a queue is missing");
 	if (!c->max_attempts != !c->dead_letter)
 		return report_usage("create", "--max-attempts and --dead-letter need each other");
+	c->flags = ephemeral ? SQ_EPHEMERAL : 0;
 	return EXIT_DONE;
 }
 
@@ -203,14 +140,14 @@ int cmd_create(int argc, char **argv)
 	struct sq_config config = {0};
 	const char *all;
 	uint64_t size;
-	char **queues;
-	int n, code;
+	char *const *queues;
+	struct args args;
+	int n, code = read_options(&config, &args, argc, argv);
 
-	code = read_options(&config, argc, argv);
 	if (code != EXIT_DONE)
 		return code;
-	queues = argv + optind;
-	n = argc - optind;
+	queues = args.words;
+	n = args.n;
 	all = n == 1 ? queues[0] : "all of them";
 	code = check_names(&config, n, queues);
 	if (code != EXIT_DONE)

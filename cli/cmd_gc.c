@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 
+#include "args.h"
 #include "command.h"
 #include "names.h"
 #include "report.h"
 #include "sq.h"
+#include "words.h"
 
 /*
  * sqctl gc. Queues are looked after by whoever waits on them; this is for those that nobody waits
@@ -69,26 +71,24 @@ static int collect_all(const char *prefix)
 	names_free(&names);
 	swept = sq_sweep();
 	if (swept > 0)
-		printf("removed the remains of %d creation%s\n", swept, swept == 1 ? "" : "s");
+		printf("removed the remains of %d creation%s\n", swept,
+			words_plural((uint64_t)swept));
 	return code;
 }
 
 int cmd_gc(int argc, char **argv)
 {
-	static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {0}};
-	const char *prefix = NULL;
-	int option;
+	bool all = false;
+	const struct args_option options[] = {
+		{"all", 'a', no_argument, args_flag, .to = &all},
+		{0},
+	};
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":a", options, NULL)) != -1) {
-		if (option != 'a')
-			return report_option("gc", argv, option);
-		prefix = "*";
-	}
-	if (optind < argc && prefix)
+	if (code != EXIT_DONE)
+		return code;
+	if (args.n > 0 && all)
 		return report_usage("gc", "--all and names of queues exclude each other");
-	if (optind < argc)
-		return collect_named(argc - optind, argv + optind);
-	return collect_all(prefix);
+	return args.n > 0 ? collect_named(args.n, args.words) : collect_all(all ? "*" : NULL);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 
+#include "args.h"
 #include "command.h"
 #include "letters.h"
-#include "parse.h"
 #include "report.h"
 #include "stop.h"
 #include "take.h"
+#include "words.h"
 
 /* sqctl get: the options and the ends of it; what it does is in take.c. */
 
@@ -40,7 +40,6 @@ const char help_get[] =
 static int report_end(struct take *get, int error)
 {
 	uint64_t came = get->done + get->late;
-	const char *items = came == 1 ? "item" : "items";
 	struct sq_stat st;
 
 	switch (-error) {
@@ -51,7 +50,7 @@ static int report_end(struct take *get, int error)
 			return report(EXIT_EMPTY,
 				"%s is empty, but for %" PRIu64
 				" dead letter%s that should be in %s, which is %s",
-				get->queue, st.undelivered, st.undelivered == 1 ? "" : "s",
+				get->queue, st.undelivered, words_plural(st.undelivered),
 				st.dead_letter, letters_why(&st));
 		return report(EXIT_EMPTY, "%s is empty; wait with `--timeout 10s` or `--follow`",
 			get->queue);
@@ -60,13 +59,13 @@ static int report_end(struct take *get, int error)
 			return EXIT_DONE;
 		return report(EXIT_TIMED_OUT,
 			"timed out waiting for %s: %" PRIu64
-			" %s came; wait with a longer --timeout, or --follow",
-			get->queue, came, items);
+			" item%s came; wait with a longer --timeout, or --follow",
+			get->queue, came, words_plural(came));
 	case EINTR:
 		if (get->follow && !get->limit)
 			return EXIT_DONE;
 		return report(128 + stop_signal(), "ended by signal %d: %" PRIu64 " item%s came",
-			stop_signal(), get->done, get->done == 1 ? "" : "s");
+			stop_signal(), get->done, words_plural(get->done));
 	default:
 		return take_report(get, error);
 	}
@@ -74,53 +73,34 @@ static int report_end(struct take *get, int error)
 
 static int read_options(struct take *get, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"number", required_argument, NULL, 'n'},
-		{"timeout", required_argument, NULL, 't'},
-		{"follow", no_argument, NULL, 'f'},
-		{"null", no_argument, NULL, '0'},
-		{"quiet", no_argument, NULL, 'q'},
+	unsigned timeout = 0;
+	bool null = false;
+	const struct args_option options[] = {
+		{"number", 'n', required_argument, args_count, .to = &get->limit, .min = 1,
+			.max = UINT64_MAX},
+		{"timeout", 0, required_argument, args_span, .to = &get->timeout,
+			.given = &timeout},
+		{"follow", 0, no_argument, args_flag, .to = &get->follow},
+		{"null", '0', no_argument, args_flag, .to = &null},
+		{"quiet", 'q', no_argument, args_flag, .to = &get->waiting.quiet},
 		{0},
 	};
-	bool timeout = false;
-	int option;
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":n:0q", options, NULL)) != -1) {
-		const char *wrong = NULL;
-
-		if (option == 'n')
-			wrong = parse_count(&get->limit, optarg, 1, UINT64_MAX);
-		else if (option == 't')
-			wrong = parse_span(&get->timeout, optarg);
-		else if (option == 'f')
-			get->follow = get->share = true;
-		else if (option == '0')
-			get->delimiter = '\0';
-		else if (option == 'q')
-			get->waiting.quiet = true;
-		else
-			return report_option("get", argv, option);
-		timeout = timeout || option == 't';
-		if (wrong)
-			return report_usage("get", "%s '%s' %s", option == 'n' ? "-n" : "--timeout",
-				optarg, wrong);
-	}
+	if (code != EXIT_DONE)
+		return code;
 	if (timeout && get->follow)
 		return report_usage("get", "--follow waits for ever: leave it or --timeout away");
-	if (optind == argc)
-		return report_usage("get", "the name of a queue is missing; `sqctl ls` lists them");
-	if (argc - optind > 1)
-		return report_usage("get", "one queue at a time");
-	get->queue = argv[optind];
-	return EXIT_DONE;
+	get->share = get->follow;
+	get->delimiter = null ? '\0' : '\n';
+	return args_queue(&args, &get->queue);
 }
 
 int cmd_get(int argc, char **argv)
 {
 	static _Atomic bool said;
-	static struct take get = {.delimiter = '\n', .waiting.said = &said};
+	static struct take get = {.waiting.said = &said};
 	int r, code = read_options(&get, argc, argv);
 
 	if (code != EXIT_DONE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-#include <getopt.h>
 #include <stdio.h>
 
+#include "args.h"
 #include "command.h"
 #include "report.h"
 
@@ -46,21 +46,19 @@ static const char rest[] =
 
 int cmd_help(int argc, char **argv)
 {
-	static const struct option options[] = {{0}};
+	static const struct args_option none = {0};
 	const struct command *c;
-	int option;
+	struct args args;
+	int code = args_read(&args, &none, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	option = getopt_long(argc, argv, ":", options, NULL);
-	if (option != -1)
-		return report_option("help", argv, option);
-	if (argc - optind > 1)
+	if (code != EXIT_DONE)
+		return code;
+	if (args.n > 1)
 		return report_usage("help", "one command at a time");
-	if (optind < argc) {
-		c = command_find(argv[optind]);
+	if (args.n > 0) {
+		c = command_find(args.words[0]);
 		if (!c)
-			return command_report_unknown(argv[optind]);
+			return command_report_unknown(args.words[0]);
 		command_help(c);
 		return EXIT_DONE;
 	}

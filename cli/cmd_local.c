@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <bsd/stdlib.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +8,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "command.h"
 #include "crew.h"
 #include "local.h"
+#include "local_crew.h"
+#include "local_proof.h"
+#include "local_show.h"
+#include "local_tell.h"
 #include "names.h"
 #include "now.h"
 #include "parse.h"
@@ -38,6 +42,8 @@ const char help_local[] =
 	"  --seed N        the same integers again, for as many producers (at random)\n"
 	"  --capacity N    of each queue (8192)\n"
 	"  --prefix P      of the queues' names, so that others can join in (one of its own)\n"
+	"  --json[=FILE]   the numbers of the proof to FILE as well, as a JSON object; without FILE to\n"
+	"                  standard output, and the results are checked and counted, but not written\n"
 	"  -q, --quiet     nothing on standard error but the proof and errors\n"
 	"\n"
 	"Producers put random integers n >= 0 into the queue pq. Workers lease n, put the text\n"
@@ -48,37 +54,14 @@ const char help_local[] =
 	"  sqctl local                            five seconds at full speed\n"
 	"  sqctl local --tasks 1000000 > squares  every line to a file\n"
 	"  sqctl local --forever --rate 10/3s     at the recipe's pace\n"
-	"  sqctl local --prefix mine --forever &  then: SQ_PREFIX=mine sqctl put pq 7\n";
+	"  sqctl local --prefix mine --forever &  then: SQ_PREFIX=mine sqctl put pq 7\n"
+	"  sqctl local --json | jq .tasks_per_second\n"
+	"\n"
+	"In the object of --json, proof is \"holds\" or \"failed\"; not_true says what is wrong then; done_again\n"
+	"names the tasks done more than once, all of them if all_named; the sums are texts, for they may have\n"
+	"39 digits. Without a proof (the collector was killed, or two signals ended it at once) there is none.\n";
 
-enum {
-	OPT_PRODUCERS = 256,
-	OPT_WORKERS,
-	OPT_TASKS,
-	OPT_DURATION,
-	OPT_FOREVER,
-	OPT_RATE,
-	OPT_MAX,
-	OPT_SEED,
-	OPT_CAPACITY,
-	OPT_PREFIX
-};
-
-static const struct option long_options[] = {
-	{"producers", required_argument, NULL, OPT_PRODUCERS},
-	{"workers", required_argument, NULL, OPT_WORKERS},
-	{"tasks", required_argument, NULL, OPT_TASKS},
-	{"duration", required_argument, NULL, OPT_DURATION},
-	{"forever", no_argument, NULL, OPT_FOREVER},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"max", required_argument, NULL, OPT_MAX},
-	{"seed", required_argument, NULL, OPT_SEED},
-	{"capacity", required_argument, NULL, OPT_CAPACITY},
-	{"prefix", required_argument, NULL, OPT_PREFIX},
-	{"quiet", no_argument, NULL, 'q'},
-	{0},
-};
-
-static const char *parse_prefix(char ret[static SQ_NAME_MAX + 1], const char *text)
+static const char *set_prefix(const struct args_option *o, const char *text)
 {
 	char name[NAMES_MAX], full[NAMES_MAX];
 	int len = snprintf(name, sizeof(name), "%s.pq", text);
@@ -86,53 +69,64 @@ static const char *parse_prefix(char ret[static SQ_NAME_MAX + 1], const char *te
 	/* A prefix is what stands before the dot in a name, and has none itself. */
 	if (len >= (int)sizeof(name) || strchr(text, '.') || names_full(full, name) < 0)
 		return "must be 1 to 64 letters, digits, - and _";
-	strcpy(ret, text);
+	strcpy(o->to, text);
 	return NULL;
 }
 
 /* Any value that a task can have. */
-static const char *parse_any(uint64_t *ret, const char *text)
+static const char *set_any(const struct args_option *o, const char *text)
 {
-	return parse_natural(ret, text, strlen(text));
+	return parse_natural(o->to, text, strlen(text));
 }
 
-static const char *parse_option(struct local_options *o, int option, int *ends)
+static const char *set_rate(const struct args_option *o, const char *text)
 {
-	switch (option) {
-	case OPT_PRODUCERS:
-		return parse_count(&o->producers, optarg, 1, LOCAL_PRODUCERS_MAX);
-	case OPT_WORKERS:
-		return parse_count(&o->workers, optarg, 1, LOCAL_WORKERS_MAX);
-	case OPT_TASKS:
-		++*ends;
-		return parse_count(&o->tasks, optarg, 0, INT64_MAX);
-	case OPT_DURATION:
-		++*ends;
-		return parse_span(&o->duration, optarg);
-	case OPT_FOREVER:
-		++*ends;
-		o->duration = INT64_MAX;
-		return NULL;
-	case OPT_RATE:
-		return parse_rate(&o->rate, &o->rate_span, optarg);
-	case OPT_MAX:
-		return parse_any(&o->max, optarg);
-	case OPT_SEED:
-		return parse_any(&o->seed, optarg);
-	case OPT_CAPACITY:
-		return parse_size(&o->capacity, optarg, 2, SQ_CAPACITY_MAX);
-	case OPT_PREFIX:
-		return parse_prefix(o->prefix, optarg);
-	default:
-		o->quiet = true;
-		return NULL;
-	}
+	struct local_options *local = o->to;
+
+	return parse_rate(&local->rate, &local->rate_span, text);
 }
 
-static int parse_options(struct local_options *o, int argc, char **argv)
+static const char *set_forever(const struct args_option *o, const char *text)
 {
+	(void)text;
+	*(int64_t *)o->to = INT64_MAX;
+	return NULL;
+}
+
+static const char *set_json(const struct args_option *o, const char *text)
+{
+	struct local_options *local = o->to;
+
+	local->json = true;
+	local->json_file = text;
+	return NULL;
+}
+
+static int read_options(struct local_options *o, int argc, char **argv)
+{
+	unsigned ends = 0;
+	const struct args_option options[] = {
+		{"producers", 0, required_argument, args_count, .to = &o->producers, .min = 1,
+			.max = LOCAL_PRODUCERS_MAX},
+		{"workers", 0, required_argument, args_count, .to = &o->workers, .min = 1,
+			.max = LOCAL_WORKERS_MAX},
+		{"tasks", 0, required_argument, args_count, .to = &o->tasks, .min = 0,
+			.max = INT64_MAX, .given = &ends},
+		{"duration", 0, required_argument, args_span, .to = &o->duration, .given = &ends},
+		{"forever", 0, no_argument, set_forever, .to = &o->duration, .given = &ends},
+		{"rate", 0, required_argument, set_rate, .to = o},
+		{"max", 0, required_argument, set_any, .to = &o->max},
+		{"seed", 0, required_argument, set_any, .to = &o->seed},
+		{"capacity", 0, required_argument, args_size, .to = &o->capacity, .min = 2,
+			.max = SQ_CAPACITY_MAX},
+		{"prefix", 0, required_argument, set_prefix, .to = o->prefix},
+		{"json", 0, optional_argument, set_json, .to = o},
+		{"quiet", 'q', no_argument, args_flag, .to = &o->quiet},
+		{0},
+	};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int ends = 0, c, at = 0;
+	struct args args;
+	int code;
 
 	*o = (struct local_options){
 		.producers = 2,
@@ -144,20 +138,11 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 		.capacity = CAPACITY,
 		.seed = (uint64_t)arc4random() << 32 | arc4random(),
 	};
-	optind = 0;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":q", long_options, &at)) != -1) {
-		const char *wrong;
-
-		if (c == '?' || c == ':')
-			return report_option("local", argv, c);
-		wrong = parse_option(o, c, &ends);
-		if (wrong)
-			return report_usage(
-				"local", "--%s '%s' %s", long_options[at].name, optarg, wrong);
-	}
-	if (optind < argc)
-		return report_usage("local", "what is '%s'? it takes options only", argv[optind]);
+	code = args_read(&args, options, argc, argv);
+	if (code != EXIT_DONE)
+		return code;
+	if (args.n > 0)
+		return report_usage("local", "what is '%s'? it takes options only", args.words[0]);
 	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
 		return report_usage("local", "--duration '0' must be above 0");
 	if (ends > 1)
@@ -165,7 +150,7 @@ static int parse_options(struct local_options *o, int argc, char **argv)
 			"local", "--tasks, --duration and --forever exclude each other");
 	if (!ends)
 		o->duration = DURATION_NS;
-	return 0;
+	return EXIT_DONE;
 }
 
 /* What an earlier run of ours left when it was killed. */
@@ -319,6 +304,43 @@ static int report_write(const struct local_ledger *ledger)
 			: "");
 }
 
+/* Before the run: one whose numbers cannot be written would be in vain. */
+static int open_json(struct local *l)
+{
+	const struct local_options *o = &l->options;
+
+	if (!o->json)
+		return 0;
+	l->json = o->json_file ? fopen(o->json_file, "we") : stdout;
+	if (!l->json)
+		return report(EXIT_IO, "cannot write %s: %s; name another file with --json=FILE",
+			o->json_file, strerror(errno));
+	return 0;
+}
+
+/* Errors of standard output are main()'s to tell. */
+static int close_json(struct local *l)
+{
+	if (!l->json || l->json == stdout || fclose(l->json) == 0)
+		return 0;
+	return report(EXIT_IO, "cannot write %s: %s; see whether there is room for it",
+		l->options.json_file, strerror(errno));
+}
+
+/* What the run has come to. */
+static int prove(struct local *l)
+{
+	struct local_proof proof;
+	int r = local_proof(l, &proof);
+
+	if (r != 0)
+		return r;
+	local_tell(l, &proof);
+	if (l->json)
+		local_tell_json(l->json, l, &proof);
+	return proof.untrue_count == 0 ? EXIT_DONE : EXIT_EMPTY;
+}
+
 static int run(struct local *l)
 {
 	int r = make_queues(l);
@@ -336,7 +358,7 @@ static int run(struct local *l)
 	l->ended_ns = now_ns();
 	local_show_clear(l);
 	if (r == 0)
-		r = local_proof(l);
+		r = prove(l);
 	if (r == 0 && atomic_load(&l->ledger->write_error))
 		r = report_write(l->ledger);
 	return r;
@@ -345,10 +367,12 @@ static int run(struct local *l)
 int cmd_local(int argc, char **argv)
 {
 	struct local l = {0};
-	int r = parse_options(&l.options, argc, argv);
+	int w, r = read_options(&l.options, argc, argv);
 
 	if (r == 0)
 		r = name_queues(&l.options);
+	if (r == 0)
+		r = open_json(&l);
 	if (r != 0)
 		return r;
 	crew_listen(&l.crew);
@@ -364,6 +388,7 @@ int cmd_local(int argc, char **argv)
 		(void)munmap(l.ledger, sizeof(*l.ledger));
 	free(l.crew.members);
 	free(l.suspects);
+	w = close_json(&l);
 	/* The signals stay blocked: one that comes now wants what is done already. */
-	return r;
+	return r != 0 ? r : w;
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-#include <bsd/libutil.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "args.h"
 #include "command.h"
 #include "names.h"
 #include "report.h"
 #include "sq.h"
 #include "state.h"
+#include "words.h"
 
 /* sqctl ls. A queue that cannot be opened is listed with the reason: to see it is why one lists. */
 
@@ -28,7 +28,7 @@ static const char *besides(const struct sq_stat *st)
 {
 	if (st->undelivered > 0)
 		return ", dead letters";
-	return !st->closed && st->flags & SQ_EPHEMERAL ? ", ephemeral" : "";
+	return st->closed == SQ_OPEN && st->flags & SQ_EPHEMERAL ? ", ephemeral" : "";
 }
 
 /* NULL, or why there is nothing to tell but the name. */
@@ -62,16 +62,20 @@ static void print_line(const char *full, const char *shown, int width)
 {
 	struct sq_stat st;
 	const char *wrong = look(&st, full);
-	char size[8];
+	char size[WORDS_SIZE_MAX];
 
 	if (wrong) {
 		printf("%-*s %10s %10s %12s %6s  %s\n", width, shown, "-", "-", "-", "-", wrong);
 		return;
 	}
-	(void)humanize_number(
-		size, 5, (int64_t)st.bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
 	printf("%-*s %10" PRIu64 " %10" PRIu64 " %12u %6s  %s%s\n", width, shown, st.depth,
-		st.leased, st.participants, size, state_of(&st), besides(&st));
+		st.leased, st.participants, words_size(size, st.bytes), state_of(&st),
+		besides(&st));
+}
+
+static const char *shown(const char *full, bool all)
+{
+	return all ? full : strchr(full, '.') + 1;
 }
 
 static void print_table(const struct names *names, bool all)
@@ -79,42 +83,34 @@ static void print_table(const struct names *names, bool all)
 	int width = (int)strlen("NAME");
 
 	for (size_t i = 0; i < names->n; i++) {
-		const char *shown = all ? names->name[i] : strchr(names->name[i], '.') + 1;
+		int len = (int)strlen(shown(names->name[i], all));
 
-		if ((int)strlen(shown) > width)
-			width = (int)strlen(shown);
+		if (len > width)
+			width = len;
 	}
 	printf("%-*s %10s %10s %12s %6s  %s\n", width, "NAME", "DEPTH", "LEASED", "PARTICIPANTS",
 		"SIZE", "STATE");
 	for (size_t i = 0; i < names->n; i++)
-		print_line(names->name[i], all ? names->name[i] : strchr(names->name[i], '.') + 1,
-			width);
+		print_line(names->name[i], shown(names->name[i], all), width);
 }
 
 int cmd_ls(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"all", no_argument, NULL, 'a'},
-		{"json", no_argument, NULL, 'j'},
+	bool all = false, json = false;
+	const struct args_option options[] = {
+		{"all", 'a', no_argument, args_flag, .to = &all},
+		{"json", 0, no_argument, args_flag, .to = &json},
 		{0},
 	};
-	bool all = false, json = false;
 	struct names names;
-	int option, code;
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":a", options, NULL)) != -1) {
-		if (option == 'a')
-			all = true;
-		else if (option == 'j')
-			json = true;
-		else
-			return report_option("ls", argv, option);
-	}
-	if (optind < argc)
+	if (code != EXIT_DONE)
+		return code;
+	if (args.n > 0)
 		return report_usage("ls", "it takes no names (%s); see one queue with `sqctl stat`",
-			argv[optind]);
+			args.words[0]);
 	code = names_list(&names, all ? "*" : NULL);
 	if (code != EXIT_DONE)
 		return code;

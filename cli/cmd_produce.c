@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include <bsd/stdlib.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "args.h"
 #include "command.h"
 #include "hold.h"
 #include "now.h"
@@ -50,41 +50,17 @@ struct produce {
 	const char *queue;
 	struct tasks tasks;
 	uint64_t todo;
-	bool any_rate, any_tasks, forever; /* were asked for */
-	int64_t duration_ns;               /* 0: none */
+	int64_t duration_ns; /* 0: none */
 	int64_t wait_ns;
 	uint64_t said; /* of those that went in */
 	int64_t said_ns;
 	struct waiting waiting;
 };
 
-enum {
-	OPT_RATE = 256,
-	OPT_TASKS,
-	OPT_FOREVER,
-	OPT_DURATION,
-	OPT_MAX,
-	OPT_BELOW,
-	OPT_SEED,
-	OPT_WAIT
-};
-
-static const struct option long_options[] = {
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"tasks", required_argument, NULL, OPT_TASKS},
-	{"forever", no_argument, NULL, OPT_FOREVER},
-	{"duration", required_argument, NULL, OPT_DURATION},
-	{"max", required_argument, NULL, OPT_MAX},
-	{"below", required_argument, NULL, OPT_BELOW},
-	{"seed", required_argument, NULL, OPT_SEED},
-	{"wait", optional_argument, NULL, OPT_WAIT},
-	{"quiet", no_argument, NULL, 'q'},
-	{0},
-};
-
-static const char *read_rate(struct produce *p, const char *text)
+static const char *set_rate(const struct args_option *o, const char *text)
 {
-	p->any_rate = true;
+	struct produce *p = o->to;
+
 	if (strcmp(text, "max") == 0) {
 		p->tasks.rate = 0;
 		return NULL;
@@ -94,66 +70,49 @@ static const char *read_rate(struct produce *p, const char *text)
 	return NULL;
 }
 
-static const char *parse_option(struct produce *p, int option)
+static const char *set_below(const struct args_option *o, const char *text)
 {
-	const char *wrong;
+	const char *wrong = args_count(o, text);
 
-	switch (option) {
-	case OPT_RATE:
-		return read_rate(p, optarg);
-	case OPT_TASKS:
-		p->any_tasks = true;
-		return parse_count(&p->todo, optarg, 0, INT64_MAX);
-	case OPT_FOREVER:
-		p->forever = true;
-		return NULL;
-	case OPT_DURATION:
-		return parse_duration(&p->duration_ns, optarg);
-	case OPT_MAX:
-		return parse_count(&p->tasks.max, optarg, 0, UINT64_MAX);
-	case OPT_BELOW:
-		wrong = parse_count(&p->tasks.max, optarg, 1, UINT64_MAX);
-		if (!wrong)
-			p->tasks.max--;
-		return wrong;
-	case OPT_SEED:
-		return parse_count(&p->tasks.seed, optarg, 0, UINT64_MAX);
-	case 'q':
-		p->waiting.quiet = true;
-		return NULL;
-	default:
-		return hold_parse_wait(&p->wait_ns, optarg);
-	}
+	if (!wrong)
+		--*(uint64_t *)o->to;
+	return wrong;
 }
 
 static int read_options(struct produce *p, int argc, char **argv)
 {
-	int option, at = 0;
+	struct tasks *t = &p->tasks;
+	unsigned rate = 0, tasks = 0;
+	bool forever = false;
+	const struct args_option options[] = {
+		{"rate", 0, required_argument, set_rate, .to = p, .given = &rate},
+		{"tasks", 0, required_argument, args_count, .to = &p->todo, .min = 0,
+			.max = INT64_MAX, .given = &tasks},
+		{"forever", 0, no_argument, args_flag, .to = &forever},
+		{"duration", 0, required_argument, args_duration, .to = &p->duration_ns},
+		{"max", 0, required_argument, args_count, .to = &t->max, .min = 0,
+			.max = UINT64_MAX},
+		{"below", 0, required_argument, set_below, .to = &t->max, .min = 1,
+			.max = UINT64_MAX},
+		{"seed", 0, required_argument, args_count, .to = &t->seed, .min = 0,
+			.max = UINT64_MAX},
+		{"wait", 0, optional_argument, hold_set_wait, .to = &p->wait_ns},
+		{"quiet", 'q', no_argument, args_flag, .to = &p->waiting.quiet},
+		{0},
+	};
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":q", long_options, &at)) != -1) {
-		const char *wrong;
-
-		if (option == '?' || option == ':')
-			return report_option("produce", argv, option);
-		wrong = parse_option(p, option);
-		if (wrong)
-			return report_usage(
-				"produce", "--%s '%s' %s", long_options[at].name, optarg, wrong);
-	}
-	if (optind == argc)
-		return report_usage(
-			"produce", "the name of a queue is missing; `sqctl ls` lists them");
-	if (argc - optind > 1)
-		return report_usage("produce", "one queue at a time");
-	if (p->forever && (p->any_tasks || p->duration_ns))
+	if (code == EXIT_DONE)
+		code = args_queue(&args, &p->queue);
+	if (code != EXIT_DONE)
+		return code;
+	if (forever && (tasks || p->duration_ns))
 		return report_usage("produce", "--forever excludes --tasks and --duration");
-	if (!p->any_rate && !p->any_tasks) {
-		p->tasks.rate = RECIPE_RATE;
-		p->tasks.rate_span_ns = RECIPE_SPAN_NS;
+	if (!rate && !tasks) {
+		t->rate = RECIPE_RATE;
+		t->rate_span_ns = RECIPE_SPAN_NS;
 	}
-	p->queue = argv[optind];
 	return EXIT_DONE;
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <bsd/libutil.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,14 +8,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "command.h"
 #include "lines.h"
 #include "now.h"
-#include "parse.h"
 #include "report.h"
 #include "sq.h"
 #include "stop.h"
 #include "waiting.h"
+#include "words.h"
 
 /*
  * sqctl put. Items go in in order, and if they cannot all go in, the number of the first that did
@@ -101,7 +100,7 @@ static int report_progress(const struct put *put, int code)
 	return report(code,
 		"%" PRIu64 " item%s went in; item %" PRIu64
 		" and what follows did not: go on from there",
-		put->done, put->done == 1 ? "" : "s", put->done + 1);
+		put->done, words_plural(put->done), put->done + 1);
 }
 
 static int report_read(const struct put *put, int error)
@@ -115,22 +114,21 @@ static int report_read(const struct put *put, int error)
 static int report_full(const struct put *put)
 {
 	struct sq_stat st;
-	char size[8];
+	char size[WORDS_SIZE_MAX];
 
 	if (sq_stat(put->q, &st) < 0 || st.depth + st.leased + st.undelivered >= st.capacity ||
 		st.classes == 0)
 		return report(EXIT_FULL,
 			"%s is full; take some with `sqctl get %s`, or wait with a longer --timeout",
 			put->queue, put->queue);
-	(void)humanize_number(size, 5, (int64_t)st.class[st.classes - 1].size, "", HN_AUTOSCALE,
-		HN_NOSPACE | HN_DECIMAL);
 	return report(EXIT_FULL,
 		"%s has no room for an item of that length now: %" PRIu64 " of %" PRIu64
 		" places for the largest, of up to %s bytes, are in use (`sqctl stat %s` shows all sizes); "
 		"take some with `sqctl get %s`, wait with a longer --timeout, or make a queue with more "
 		"--block-memory",
 		put->queue, st.class[st.classes - 1].count - st.class[st.classes - 1].free,
-		st.class[st.classes - 1].count, size, put->queue, put->queue);
+		st.class[st.classes - 1].count, words_size(size, st.class[st.classes - 1].size),
+		put->queue, put->queue);
 }
 
 /* Why we end before the end, and how far we came. Returns the exit code. */
@@ -250,43 +248,31 @@ static int put_input(struct put *put, char delimiter)
 
 int cmd_put(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"null", no_argument, NULL, '0'},
-		{"timeout", required_argument, NULL, 't'},
-		{"quiet", no_argument, NULL, 'q'},
-		{0},
-	};
 	static _Atomic bool said;
 	struct put put = {.timeout = SQ_FOREVER, .waiting.said = &said};
-	const char *wrong = NULL;
-	char delimiter = '\n';
-	int option, r, code;
+	bool null = false;
+	const struct args_option options[] = {
+		{"null", '0', no_argument, args_flag, .to = &null},
+		{"timeout", 0, required_argument, args_span, .to = &put.timeout},
+		{"quiet", 'q', no_argument, args_flag, .to = &put.waiting.quiet},
+		{0},
+	};
+	struct args args;
+	int r, code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":0q", options, NULL)) != -1) {
-		if (option == '0')
-			delimiter = '\0';
-		else if (option == 'q')
-			put.waiting.quiet = true;
-		else if (option == 't')
-			wrong = parse_span(&put.timeout, optarg);
-		else
-			return report_option("put", argv, option);
-		if (wrong)
-			return report_usage("put", "--timeout '%s' %s", optarg, wrong);
-	}
-	if (optind == argc)
-		return report_usage("put", "the name of a queue is missing; `sqctl ls` lists them");
-	put.queue = argv[optind++];
+	if (code == EXIT_DONE)
+		code = args_queues(&args);
+	if (code != EXIT_DONE)
+		return code;
+	put.queue = args.words[0];
 	r = sq_open(&put.q, put.queue);
 	if (r < 0)
 		return report_queue(put.queue, r);
 	stop_catch();
-	if (optind < argc)
-		code = put_arguments(&put, argc - optind, argv + optind);
+	if (args.n > 1)
+		code = put_arguments(&put, args.n - 1, args.words + 1);
 	else
-		code = put_input(&put, delimiter);
+		code = put_input(&put, null ? '\0' : '\n');
 	sq_close(put.q);
 	if (code != EXIT_DONE)
 		stop_die();

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 
+#include "args.h"
 #include "command.h"
 #include "names.h"
 #include "report.h"
 #include "sq.h"
+#include "words.h"
 
 /* sqctl rm. */
 
@@ -21,36 +22,35 @@ const char help_rm[] =
 
 int cmd_rm(int argc, char **argv)
 {
-	static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
 	bool force = false;
+	const struct args_option options[] = {
+		{"force", 'f', no_argument, args_flag, .to = &force},
+		{0},
+	};
 	struct sq_stat st;
-	int option, code;
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":f", options, NULL)) != -1) {
-		if (option != 'f')
-			return report_option("rm", argv, option);
-		force = true;
-	}
-	if (optind == argc)
+	if (code == EXIT_DONE && args.n == 0)
 		return report_usage("rm", "the name of a queue is missing");
-	code = names_check(argc - optind, argv + optind);
+	if (code == EXIT_DONE)
+		code = names_check(args.n, args.words);
 	if (code != EXIT_DONE)
 		return code;
-	for (int i = optind; i < argc; i++) {
-		unsigned users = sq_look(argv[i], &st) == 0 ? st.participants : 0;
-		int r = sq_unlink(argv[i]);
+	for (int i = 0; i < args.n; i++) {
+		const char *queue = args.words[i];
+		unsigned users = sq_look(queue, &st) == 0 ? st.participants : 0;
+		int r = sq_unlink(queue);
 
 		if (r == 0 && users > 0)
 			(void)report(EXIT_DONE,
-				"%s was removed; %u participant%s still had it open", argv[i],
-				users, users == 1 ? "" : "s");
+				"%s was removed; %u participant%s still had it open", queue, users,
+				words_plural(users));
 		if (r == 0 || (r == -ENOENT && force))
 			continue;
 		r = r == -EACCES ? report(EXIT_DENIED,
-					   "not allowed to remove %s: only its owner is", argv[i])
-				 : report_queue(argv[i], r);
+					   "not allowed to remove %s: only its owner is", queue)
+				 : report_queue(queue, r);
 		if (code == EXIT_DONE)
 			code = r;
 	}

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include <bsd/libutil.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "args.h"
 #include "command.h"
 #include "letters.h"
 #include "names.h"
@@ -12,11 +11,13 @@
 #include "report.h"
 #include "sq.h"
 #include "state.h"
+#include "words.h"
 
 /* sqctl stat. One table says which numbers there are, for people and for programs. */
 
 const char help_stat[] =
-	"  --json  a JSON object a line\n"
+	"  --json  a JSON object a line, with all that is shown without it. A grace_left_ns of -1 is for ever;\n"
+	"          room is, for each size of longer messages, up to how many bytes, and how many are free\n"
 	"\n"
 	"Totals are since the queue was made. At rest: put = depth + leased + undelivered + took.\n"
 	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
@@ -78,20 +79,25 @@ static void print_json(const char *full, const struct sq_stat *st)
 	printf(",\"away\":%" PRIu64 ",\"grace_left_ns\":%" PRId64, st->away, st->grace_left);
 	for (size_t i = 0; i < NUMBERS; i++)
 		printf(",\"%s\":%" PRIu64, numbers[i].name, number_of(st, i));
+	if (st->undelivered > 0)
+		printf(",\"undelivered_why\":\"%s\"", letters_why(st));
+	fputs(",\"room\":[", stdout);
+	for (unsigned i = 0; i < st->classes; i++)
+		printf("%s{\"up_to\":%" PRIu64 ",\"free\":%" PRIu64 ",\"of\":%" PRIu64 "}",
+			i > 0 ? "," : "", st->class[i].size, st->class[i].free, st->class[i].count);
+	putchar(']');
 	pages_print_carriers(full, true);
 	puts("}");
 }
 
 static void print_text(const char *full, const struct sq_stat *st)
 {
-	char size[8];
+	char size[WORDS_SIZE_MAX];
 
 	printf("%-17s %s\n", "name", full);
 	printf("%-17s %s%s\n", "state", state_of(st),
 		st->flags & SQ_EPHEMERAL ? ", ephemeral" : "");
-	(void)humanize_number(
-		size, 5, (int64_t)st->bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
-	printf("%-17s %s\n", "size", size);
+	printf("%-17s %s\n", "size", words_size(size, st->bytes));
 	printf("%-17s %-12u who has it open\n", "participants", st->participants);
 	if (st->away > 0 && st->grace_left == SQ_FOREVER)
 		printf("%-17s %-12" PRIu64 " who may come again for their leases\n", "away",
@@ -111,12 +117,10 @@ static void print_text(const char *full, const struct sq_stat *st)
 			numbers[i].meaning);
 	if (st->undelivered > 0)
 		printf("%-17s %s is %s\n", "dead_letter", st->dead_letter, letters_why(st));
-	for (unsigned i = 0; i < st->classes; i++) {
-		(void)humanize_number(size, 5, (int64_t)st->class[i].size, "", HN_AUTOSCALE,
-			HN_NOSPACE | HN_DECIMAL);
+	for (unsigned i = 0; i < st->classes; i++)
 		printf("%-17s %-12" PRIu64 " of %" PRIu64 " for messages of up to %s bytes\n",
-			i == 0 ? "room_free" : "", st->class[i].free, st->class[i].count, size);
-	}
+			i == 0 ? "room_free" : "", st->class[i].free, st->class[i].count,
+			words_size(size, st->class[i].size));
 	pages_print_carriers(full, false);
 }
 
@@ -142,22 +146,20 @@ static int show(const char *queue, bool json, bool first)
 
 int cmd_stat(int argc, char **argv)
 {
-	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-	int option, code = EXIT_DONE;
 	bool json = false;
+	const struct args_option options[] = {
+		{"json", 0, no_argument, args_flag, .to = &json},
+		{0},
+	};
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (option != 'j')
-			return report_option("stat", argv, option);
-		json = true;
-	}
-	if (optind == argc)
-		return report_usage(
-			"stat", "the name of a queue is missing; `sqctl ls` lists them");
-	for (int i = optind; i < argc; i++) {
-		int r = show(argv[i], json, i == optind);
+	if (code == EXIT_DONE)
+		code = args_queues(&args);
+	if (code != EXIT_DONE)
+		return code;
+	for (int i = 0; i < args.n; i++) {
+		int r = show(args.words[i], json, i == 0);
 
 		if (code == EXIT_DONE)
 			code = r;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 #include <stdio.h>
@@ -8,12 +7,12 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "args.h"
 #include "command.h"
 #include "crew.h"
 #include "hold.h"
 #include "names.h"
 #include "now.h"
-#include "parse.h"
 #include "report.h"
 #include "waiting.h"
 #include "work.h"
@@ -41,8 +40,6 @@ const char help_work[] =
 	"usage, 66 no such queue, 69 no processes or memory, 70 damaged, 77 not allowed, 124 timed out waiting\n"
 	"for a queue, 128 and the signal if it ended at once.\n";
 
-#define LOOK_NS HOLD_LOOK_NS
-
 static const char *const kinds[] = {"worker"};
 
 struct supervisor {
@@ -56,38 +53,24 @@ struct supervisor {
 
 static int read_options(struct work_options *o, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"jobs", required_argument, NULL, 'j'},
-		{"wait", optional_argument, NULL, 'w'},
-		{"quiet", no_argument, NULL, 'q'},
+	const struct args_option options[] = {
+		{"jobs", 'j', required_argument, args_count, .to = &o->workers, .min = 1,
+			.max = WORK_MAX},
+		{"wait", 0, optional_argument, hold_set_wait, .to = &o->wait_ns},
+		{"quiet", 'q', no_argument, args_flag, .to = &o->quiet},
 		{0},
 	};
 	char full[2][NAMES_MAX];
-	int option, code;
+	struct args args;
+	int code = args_read(&args, options, argc, argv);
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":j:q", options, NULL)) != -1) {
-		const char *wrong = NULL;
-
-		if (option == 'j')
-			wrong = parse_count(&o->workers, optarg, 1, WORK_MAX);
-		else if (option == 'q')
-			o->quiet = true;
-		else if (option == 'w')
-			wrong = hold_parse_wait(&o->wait_ns, optarg);
-		else
-			return report_option("work", argv, option);
-		if (wrong)
-			return report_usage("work", "%s '%s' %s", option == 'j' ? "-j" : "--wait",
-				optarg, wrong);
-	}
-	if (argc - optind != 2)
+	if (code == EXIT_DONE && args.n != 2)
 		return report_usage("work",
 			"two queues: the one that tasks come from, and the one for results");
-	code = names_check(2, argv + optind);
+	if (code == EXIT_DONE)
+		code = names_check(2, args.words);
 	for (int i = 0; code == EXIT_DONE && i < 2; i++) {
-		o->queue[i] = argv[optind + i];
+		o->queue[i] = args.words[i];
 		(void)names_full(full[i], o->queue[i]);
 	}
 	if (code == EXIT_DONE && strcmp(full[0], full[1]) == 0)
@@ -155,7 +138,7 @@ static int supervise(struct supervisor *s)
 	int code;
 
 	while (!crew_done(&s->crew, 0)) {
-		switch (crew_wait(&s->crew, LOOK_NS)) {
+		switch (crew_wait(&s->crew, HOLD_LOOK_NS)) {
 		case CREW_LOOK:
 			break;
 		case CREW_ASKED:

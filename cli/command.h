@@ -3,7 +3,7 @@
 #define CLI_COMMAND_H
 
 /*
- * The commands of sqctl: one entry in the table in commands.c, one file each. A command gets its
+ * The commands of sqctl: one entry in the table in command.c, one file each. A command gets its
  * arguments with its own name first and returns an exit code; it never exits.
  */
 

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "now.h"
-#include "parse.h"
 #include "report.h"
 #include "stop.h"
 
@@ -112,10 +111,10 @@ bool hold_nap(void *unused)
 	return stop_wanted();
 }
 
-const char *hold_parse_wait(int64_t *ret, const char *text)
+const char *hold_set_wait(const struct args_option *o, const char *text)
 {
 	if (text)
-		return parse_span(ret, text);
-	*ret = SQ_FOREVER;
+		return args_span(o, text);
+	*(int64_t *)o->to = SQ_FOREVER;
 	return NULL;
 }

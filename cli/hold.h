@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "args.h"
 #include "names.h"
 #include "sq.h"
 
@@ -46,9 +47,9 @@ void hold_close(struct hold *hold);
 /* For nap(), of those who end by stop.h. */
 bool hold_nap(void *unused);
 
-/* The text for --help, and the option's value: NULL is for ever. As parse.h's. */
+/* The text for --help, and the option, an int64_t: without a value it is for ever. As args.h's. */
 #define HOLD_HELP                                                                                  \
 	"  --wait[=SPAN]   wait for a queue that is not there, or not any more (for ever)\n"
-const char *hold_parse_wait(int64_t *ret, const char *text);
+const char *hold_set_wait(const struct args_option *o, const char *text);
 
 #endif

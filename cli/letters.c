@@ -12,7 +12,7 @@ const char *letters_why(const struct sq_stat *st)
 		return "missing";
 	if (r < 0)
 		return sq_strerror(r);
-	if (to.closed)
+	if (to.closed != SQ_OPEN)
 		return "shut down";
 	if (to.depth + to.leased + to.undelivered >= to.capacity)
 		return "full";

@@ -14,6 +14,7 @@
  *	local_collect.c	the collector
  *	local_show.c	progress
  *	local_proof.c	what was made, done, collected, and whether it agrees
+ *	local_tell.c	the proof, for people and for programs
  *
  * What they tell each other, besides the queues, is the ledger: anonymous shared memory, so that it
  * survives each of them and goes with the last. It is read after its writer's death, so each word
@@ -23,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "crew.h"
 #include "sq.h"
@@ -43,6 +45,9 @@ struct local_options {
 	uint64_t capacity;
 	uint64_t seed;
 	bool quiet;
+	bool json;
+	/* NULL: standard output, and then the results are not written there. */
+	const char *json_file;
 	char prefix[SQ_NAME_MAX + 1];
 	char pq[LOCAL_NAME_MAX], cq[LOCAL_NAME_MAX];
 };
@@ -97,7 +102,15 @@ struct local_ledger {
  */
 struct local_suspect {
 	uint64_t id, n;
+	/* For the proof: how many results the task got, if more than one; 0 if named already. */
+	uint64_t times;
 };
+
+/* Are the results collected and counted, but not written? */
+static inline bool local_keeps_results(const struct local_options *o)
+{
+	return o->json && !o->json_file;
+}
 
 enum local_kind { LOCAL_PRODUCER, LOCAL_WORKER, LOCAL_COLLECTOR };
 
@@ -110,23 +123,7 @@ struct local {
 	struct local_suspect *suspects;
 	size_t suspect_count, suspect_room;
 	int64_t ended_ns;
+	FILE *json; /* NULL: none */
 };
-
-/* The children. They return an exit code. */
-int local_make(const struct local_options *o, struct local_ledger *ledger, unsigned index);
-int local_work(const struct local_options *o, struct local_ledger *ledger, unsigned index);
-int local_collect(const struct local_options *o, struct local_ledger *ledger);
-
-/* Start the processes. 0, or an exit code after it was reported. */
-int local_crew_start(struct local *l);
-
-/* Is stderr a terminal that knows escapes? */
-bool local_show_escapes(void);
-void local_show_start(const struct local *l);
-void local_show(const struct local *l);
-void local_show_clear(const struct local *l);
-
-/* Print the proof. EXIT_DONE, or EXIT_EMPTY if it failed. */
-int local_proof(struct local *l);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
+#include "local_collect.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "local.h"
+#include "local_show.h"
 #include "now.h"
 #include "output.h"
 #include "report.h"
@@ -25,6 +27,7 @@ struct sink {
 	uint64_t count, written;
 	u128 sum;
 	int64_t waiting_ns; /* since when there is something in the buffer, as far as was looked */
+	bool keep;          /* nothing is written */
 	bool terminal, shared; /* shared: progress is drawn on the same terminal */
 	int64_t next_sample;
 	size_t used, lines;
@@ -81,7 +84,9 @@ static void flush(struct sink *s)
 		account(s, s->buffer + at, s->end[i] - at - 1);
 	/* For the progress line; it may be a moment late. */
 	atomic_store_explicit(&s->ledger->collected, s->count, memory_order_relaxed);
-	if (!atomic_load(&s->ledger->reader_gone))
+	if (s->keep)
+		s->written = s->count;
+	else if (!atomic_load(&s->ledger->reader_gone))
 		write_lines(s);
 	s->used = 0;
 	s->lines = 0;
@@ -141,7 +146,8 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 	if (r < 0)
 		return report_queue(o->cq, r);
 	s->ledger = ledger;
-	s->terminal = isatty(STDOUT_FILENO);
+	s->keep = local_keeps_results(o);
+	s->terminal = !s->keep && isatty(STDOUT_FILENO);
 	s->shared = s->terminal && local_show_escapes();
 	for (;;) {
 		char *at = s->buffer + s->used;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "local_crew.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "local.h"
+#include "local_collect.h"
+#include "local_make.h"
+#include "local_show.h"
+#include "local_work.h"
 #include "report.h"
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
+#include "local_make.h"
+
 #include <errno.h>
 
-#include "local.h"
 #include "report.h"
 #include "tasks.h"
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "local_proof.h"
 
-#include "local.h"
+#include <assert.h>
+#include <stdlib.h>
+
 #include "report.h"
 
 /*
@@ -13,25 +12,6 @@
  * whoever was killed. All of these must agree, but for tasks done twice because a worker was killed
  * between its put and its ack: those are known one by one.
  */
-
-struct sums {
-	uint64_t made;      /* by our producers, as their books say */
-	uint64_t put;       /* as the queue says */
-	uint64_t foreign;   /* tasks that somebody else put */
-	uint64_t done;      /* results put by our workers, as the queue says */
-	uint64_t alien;     /* results that somebody else put */
-	uint64_t collected; /* as the collector counted */
-	uint64_t wrong, refused;
-	uint64_t twice; /* done again, known one by one */
-	u128 sum_made, sum_collected, sum_twice;
-	struct sq_stat pq, cq;
-};
-
-static const char *wide(char buf[WIDE_MAX + 1], u128 v)
-{
-	buf[wide_text(buf, v)] = '\0';
-	return buf;
-}
 
 /*
  * How many results this task got: by workers killed before they were seen to ack, and by others
@@ -52,21 +32,18 @@ static uint64_t results_of(const struct local *l, uint64_t id, size_t *ret_first
 	return n;
 }
 
-static void count_twice(const struct local *l, struct sums *s)
+static void count_twice(struct local *l, struct local_proof *p)
 {
 	for (size_t i = 0; i < l->suspect_count; i++) {
 		size_t first = i;
 		uint64_t n = results_of(l, l->suspects[i].id, &first);
 
+		l->suspects[i].times = 0;
 		if (first != i || n < 2)
 			continue;
-		s->twice += n - 1;
-		s->sum_twice += (u128)(n - 1) * l->suspects[i].n;
-		if (!l->options.quiet)
-			fprintf(stderr,
-				"done %" PRIu64 " times: %" PRIu64 " (task %" PRIu64
-				"), its worker was killed between put and ack\n",
-				n, l->suspects[i].n, l->suspects[i].id);
+		l->suspects[i].times = n;
+		p->twice += n - 1;
+		p->sum_twice += (u128)(n - 1) * l->suspects[i].n;
 	}
 }
 
@@ -95,132 +72,85 @@ static uint64_t count_refused(struct local_ledger *ledger)
 	return count + (logged - n);
 }
 
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-static int gather(struct local *l, struct sums *s)
+/* What everybody counted. 0, or an exit code. */
+static int gather(struct local *l, struct local_proof *p)
 {
 	const struct local_options *o = &l->options;
-	uint64_t ours = 0, n;
-	int r = sq_stat(l->pq, &s->pq);
+	uint64_t ours = 0, due, n;
+	int r = sq_stat(l->pq, &p->pq);
 
 	if (r < 0)
 		return report_queue(o->pq, r);
-	r = sq_stat(l->cq, &s->cq);
+	r = sq_stat(l->cq, &p->cq);
 	if (r < 0)
 		return report_queue(o->cq, r);
 	for (unsigned i = 0; i < o->producers; i++) {
 		const struct local_made *m = &l->ledger->made[i];
 		uint64_t which = atomic_load(&m->which);
 
-		s->made += m->at[which].count;
-		s->sum_made += m->at[which].sum;
+		p->made += m->at[which].count;
+		p->sum_made += m->at[which].sum;
 		if (sq_bound(l->pq, i + 1, &n) == 0)
 			ours += n;
 	}
 	for (unsigned i = 0; i < o->workers; i++) {
 		if (sq_bound(l->cq, i + 1, &n) == 0)
-			s->done += n;
+			p->done += n;
 	}
-	s->refused = count_refused(l->ledger);
-	s->put = s->pq.put;
-	s->foreign = s->put - ours;
-	s->alien = s->cq.put - s->done;
-	s->collected = atomic_load(&l->ledger->collected);
-	s->wrong = atomic_load(&l->ledger->wrong);
-	s->sum_collected = l->ledger->sum;
-	count_twice(l, s);
+	p->refused = count_refused(l->ledger);
+	p->put = p->pq.put;
+	p->foreign = p->put - ours;
+	p->alien = p->cq.put - p->done;
+	p->collected = atomic_load(&l->ledger->collected);
+	p->wrong = atomic_load(&l->ledger->wrong);
+	p->sum_collected = l->ledger->sum;
+	p->seconds = (double)(l->ended_ns - l->ledger->began_ns) / 1e9;
+	p->rate = p->seconds > 0 ? (double)p->done / p->seconds : 0;
+	count_twice(l, p);
+	due = p->put + p->twice - p->refused + p->alien;
+	p->lost = due > p->collected ? due - p->collected : 0;
+	if (p->done + p->refused > p->put)
+		p->duplicated = p->done + p->refused - p->put;
 	return 0;
 }
 
-static bool agree(bool ok, const char *what)
+static void claim(struct local_proof *p, bool ok, const char *what)
 {
-	if (!ok)
-		fprintf(stderr, "  NOT TRUE: %s\n", what);
-	return ok;
+	if (ok)
+		return;
+	assert(p->untrue_count < LOCAL_CLAIMS);
+	p->untrue[p->untrue_count++] = what;
 }
 
-static bool check(const struct local *l, const struct sums *s)
+static void check(const struct local *l, struct local_proof *p)
 {
-	bool ok = true;
-
-	ok &= agree(s->made + s->foreign == s->put,
+	claim(p, p->made + p->foreign == p->put,
 		"the producers' own count is what the queue counted as put");
-	ok &= agree(l->options.tasks == UINT64_MAX || atomic_load(&l->ledger->stop) ||
-			    s->made == l->options.tasks,
+	claim(p,
+		l->options.tasks == UINT64_MAX || atomic_load(&l->ledger->stop) ||
+			p->made == l->options.tasks,
 		"as many tasks were made as were asked for");
-	ok &= agree(s->pq.depth == 0 && s->pq.leased == 0, "no task is left in the queue");
-	ok &= agree(s->cq.depth == 0 && s->cq.leased == 0, "no result is left in the queue");
-	ok &= agree(s->done + s->refused == s->put + s->twice,
+	claim(p, p->pq.depth == 0 && p->pq.leased == 0, "no task is left in the queue");
+	claim(p, p->cq.depth == 0 && p->cq.leased == 0, "no result is left in the queue");
+	claim(p, p->done + p->refused == p->put + p->twice,
 		"every task was done once, or is named above");
-	ok &= agree(s->collected == s->cq.put, "every result put was collected");
-	ok &= agree(s->wrong == 0, "every result is right");
-	ok &= agree(l->ledger->written == s->collected || atomic_load(&l->ledger->reader_gone),
+	claim(p, p->collected == p->cq.put, "every result put was collected");
+	claim(p, p->wrong == 0, "every result is right");
+	claim(p, l->ledger->written == p->collected || atomic_load(&l->ledger->reader_gone),
 		"every result collected was written");
-	if (s->foreign == 0 && s->alien == 0)
-		ok &= agree(s->sum_collected == s->sum_made + s->sum_twice,
+	if (p->foreign == 0 && p->alien == 0)
+		claim(p, p->sum_collected == p->sum_made + p->sum_twice,
 			"the sum of n over the results is that over the tasks, and of those named above");
-	return ok;
 }
 
-int local_proof(struct local *l)
+int local_proof(struct local *l, struct local_proof *ret)
 {
-	double seconds = (double)(l->ended_ns - l->ledger->began_ns) / 1e9;
-	char a[WIDE_MAX + 1], b[WIDE_MAX + 1];
-	int error = atomic_load(&l->ledger->write_error);
-	struct sums s = {0};
-	uint64_t due;
-	bool ok;
-	int r = gather(l, &s);
+	struct local_proof p = {0};
+	int r = gather(l, &p);
 
 	if (r != 0)
 		return r;
-	ok = check(l, &s);
-	due = s.put + s.twice - s.refused;
-	fprintf(stderr,
-		"made       %12" PRIu64 "  by %" PRIu64 " producer%s, %" PRIu64 " restart%s\n",
-		s.made, l->options.producers, plural(l->options.producers),
-		l->restarts[LOCAL_PRODUCER], plural(l->restarts[LOCAL_PRODUCER]));
-	if (s.foreign)
-		fprintf(stderr, "           %12" PRIu64 "  more were put by others\n", s.foreign);
-	fprintf(stderr,
-		"done       %12" PRIu64 "  by %" PRIu64 " worker%s, %" PRIu64 " restart%s, %" PRIu64
-		" task%s redelivered\n",
-		s.done, l->options.workers, plural(l->options.workers), l->restarts[LOCAL_WORKER],
-		plural(l->restarts[LOCAL_WORKER]), s.pq.redelivered, plural(s.pq.redelivered));
-	if (s.refused)
-		fprintf(stderr, "refused    %12" PRIu64 "  were no integers >= 0\n", s.refused);
-	fprintf(stderr, "collected  %12" PRIu64 "  of them wrong: %" PRIu64 "\n", s.collected,
-		s.wrong);
-	if (l->ledger->written != s.collected)
-		fprintf(stderr, "written    %12" PRIu64 "  %s%s\n", l->ledger->written,
-			error ? "then: " : "then whoever read them had left",
-			error ? strerrordesc_np(error) : "");
-	if (s.alien)
-		fprintf(stderr, "           %12" PRIu64 "  of them were put by others\n", s.alien);
-	fprintf(stderr, "lost       %12" PRIu64 "\n",
-		due + s.alien > s.collected ? due + s.alien - s.collected : 0);
-	fprintf(stderr, "duplicated %12" PRIu64 "\n",
-		s.done + s.refused > s.put ? s.done + s.refused - s.put : 0);
-	fprintf(stderr, "sum of n   %12s  made, %s collected\n", wide(a, s.sum_made),
-		wide(b, s.sum_collected));
-	if (s.foreign || s.alien)
-		fputs("           others took part: the sums need not agree\n", stderr);
-	fprintf(stderr, "time       %12.3f  seconds, %.0f tasks/s\n", seconds,
-		seconds > 0 ? (double)s.done / seconds : 0);
-	if (atomic_load(&l->ledger->again_count) > LOCAL_LOG_MAX)
-		fprintf(stderr, "more than %d redeliveries: not all of them can be told apart\n",
-			LOCAL_LOG_MAX);
-	if (ok && s.twice)
-		fprintf(stderr,
-			"proof: nothing lost; %" PRIu64
-			" done again after a kill, as named above\n",
-			s.twice);
-	else if (ok)
-		fputs("proof: nothing lost, nothing duplicated\n", stderr);
-	else
-		fputs("proof FAILED: see the lines marked NOT TRUE\n", stderr);
-	return ok ? EXIT_DONE : EXIT_EMPTY;
+	check(l, &p);
+	*ret = p;
+	return 0;
 }

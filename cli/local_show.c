@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include "local_show.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "local.h"
 #include "now.h"
 
 /*
@@ -96,12 +97,11 @@ void local_show_start(const struct local *l)
 	list(l, LOCAL_PRODUCER, "producers");
 	list(l, LOCAL_WORKER, "workers  ");
 	list(l, LOCAL_COLLECTOR, "collector");
-	if (isatty(STDOUT_FILENO))
+	if (isatty(STDOUT_FILENO) && !local_keeps_results(&l->options))
 		fputs("a sample of the results follows; `sqctl local > FILE` gets every line\n",
 			stderr);
 }
 
-/* Take the progress line off the terminal, for something else to be written there. */
 void local_show_clear(const struct local *l)
 {
 	if (terminal && !l->options.quiet)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
+#include "local_work.h"
+
 #include <errno.h>
 
-#include "local.h"
 #include "parse.h"
 #include "report.h"
 

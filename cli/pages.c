@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "pages.h"
 
-#include <bsd/libutil.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "words.h"
 
 #define SECOND_NS ((uint64_t)1000000000)
 #define SILENT_NS (10 * SECOND_NS) /* it writes one a second */
@@ -40,44 +41,6 @@ uint64_t pages_reconnects(const struct status_link *l)
 	return l->connects ? l->connects - 1 : 0;
 }
 
-const char *pages_span(char buf[static PAGES_SPAN_MAX], uint64_t ns)
-{
-	static const struct {
-		uint64_t below, unit;
-		int digits;
-		const char *name;
-	} spans[] = {
-		{1000, 1, 0, "ns"},
-		{SECOND_NS / 1000, 1000, 0, "us"},
-		{SECOND_NS, SECOND_NS / 1000, 0, "ms"},
-		{10 * SECOND_NS, SECOND_NS, 1, "s"},
-		{120 * SECOND_NS, SECOND_NS, 0, "s"},
-		{7200 * SECOND_NS, 60 * SECOND_NS, 0, "m"},
-		{172800 * SECOND_NS, 3600 * SECOND_NS, 0, "h"},
-		{UINT64_MAX, 86400 * SECOND_NS, 0, "d"},
-	};
-	size_t i = 0;
-
-	while (ns >= spans[i].below && spans[i].below != UINT64_MAX)
-		i++;
-	/* What has passed, and so rounded down. */
-	if (spans[i].digits)
-		(void)snprintf(buf, PAGES_SPAN_MAX, "%" PRIu64 ".%" PRIu64 "%s", ns / spans[i].unit,
-			ns % spans[i].unit * 10 / spans[i].unit, spans[i].name);
-	else
-		(void)snprintf(
-			buf, PAGES_SPAN_MAX, "%" PRIu64 "%s", ns / spans[i].unit, spans[i].name);
-	return buf;
-}
-
-const char *pages_size(char buf[static PAGES_SIZE_MAX], uint64_t bytes)
-{
-	int64_t n = bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
-
-	(void)humanize_number(buf, 5, n, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
-	return buf;
-}
-
 const char *pages_direction(const struct status_stream *s)
 {
 	return s->direction == STATUS_PULL ? "pull" : "push";
@@ -107,27 +70,27 @@ static void carrier_json(const struct status_name *of, const struct status_page 
 		first ? "" : ",", of->prefix, of->name, pages_state(page), l->up ? "true" : "false",
 		pages_reconnects(l));
 	pages_print_stream(page, s);
-	putchar('}');
+	printf(",\"age_ns\":%" PRIu64 "}", pages_age_ns(page));
 }
 
 static void carrier_text(
 	const struct status_name *of, const struct status_page *page, const struct status_stream *s)
 {
-	char oldest[PAGES_SPAN_MAX], bytes[PAGES_SIZE_MAX];
+	char oldest[WORDS_SPAN_MAX], bytes[WORDS_SIZE_MAX];
 	uint64_t unsettled = s->in_flight + s->owed;
 
 	printf("%-17s bridge %s.%s, %s of %s: ", "carried", of->prefix, of->name,
 		pages_direction(s), page->link[s->link].peer);
 	if (!page->runs)
-		printf("%s %s ago", pages_state(page), pages_span(oldest, pages_age_ns(page)));
+		printf("%s %s ago", pages_state(page), words_span(oldest, pages_age_ns(page)));
 	else
 		printf("%s", page->link[s->link].up ? "up" : "down");
 	printf(", %" PRIu64 " %s", unsettled, s->sends ? "in flight" : "owed");
 	if (unsettled > 0)
-		printf(" (the oldest for %s)", pages_span(oldest, s->oldest_ns));
+		printf(" (the oldest for %s)", words_span(oldest, s->oldest_ns));
 	printf(", credit %" PRIu64 " and %s, %" PRIu64 " settled, %" PRIu64 " redelivered, %" PRIu64
 	       " reconnects\n",
-		s->credit, pages_size(bytes, s->credit_bytes), s->settled, s->redelivered,
+		s->credit, words_size(bytes, s->credit_bytes), s->settled, s->redelivered,
 		pages_reconnects(&page->link[s->link]));
 }
 

@@ -26,14 +26,6 @@ uint64_t pages_age_ns(const struct status_page *page);
 /* How often a link came up again. */
 uint64_t pages_reconnects(const struct status_link *l);
 
-/* A span of time for people, to buf: 2ms, 1.5s, 12m. */
-#define PAGES_SPAN_MAX 24
-const char *pages_span(char buf[static PAGES_SPAN_MAX], uint64_t ns);
-
-/* A number of bytes for people: 16M. */
-#define PAGES_SIZE_MAX 8
-const char *pages_size(char buf[static PAGES_SIZE_MAX], uint64_t bytes);
-
 /* `pull` or `push`. */
 const char *pages_direction(const struct status_stream *s);
 

@@ -2,15 +2,14 @@
 #include "report.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sq.h"
+#include "words.h"
 
 #define SHOWN_MAX 40 /* bytes of a wrong task in an error message */
 
@@ -39,22 +38,6 @@ int report_usage(const char *command, const char *format, ...)
 	fprintf(stderr, "; see `sqctl help %s`\n", command);
 	va_end(args);
 	return EXIT_USAGE;
-}
-
-int report_option(const char *command, char *const *argv, int option)
-{
-	const char *word = argv[optind - 1];
-	bool is_long = strncmp(word, "--", 2) == 0;
-
-	if (option == ':' && is_long)
-		return report_usage(command, "%s needs a value", word);
-	if (option == ':')
-		return report_usage(command, "-%c needs a value", optopt);
-	if (is_long && optopt)
-		return report_usage(command, "%s: this option takes no value", word);
-	if (is_long)
-		return report_usage(command, "no such option: %s", word);
-	return report_usage(command, "no such option: -%c", optopt);
 }
 
 static int report_name(const char *queue)
@@ -168,5 +151,5 @@ void report_total(
 	double seconds = (double)span_ns / 1e9;
 
 	(void)report(EXIT_DONE, "%s %" PRIu64 " item%s%s%s in %.1f s, %.1f/s", did, n,
-		n == 1 ? "" : "s", where, queue, seconds, seconds > 0 ? (double)n / seconds : 0);
+		words_plural(n), where, queue, seconds, seconds > 0 ? (double)n / seconds : 0);
 }

@@ -32,12 +32,6 @@ int report_usage(const char *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * What getopt_long() found wrong: `option` is what it returned, '?' or ':', with opterr 0. Returns
- * EXIT_USAGE.
- */
-int report_option(const char *command, char *const *argv, int option);
-
-/*
  * What a negative result of the engine on this queue means and what to do next. Returns its exit
  * code.
  */

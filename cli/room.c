@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "room.h"
 
-#include <bsd/libutil.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -10,18 +9,13 @@
 
 #include "report.h"
 #include "sq.h"
+#include "words.h"
 
 #define SHM         "/dev/shm"
 #define MIB         ((uint64_t)1 << 20)
 #define LARGE       ((uint64_t)1 << 30)
 #define INODES      2 /* while it is made: a name for the time being, and its own */
 #define MORE_INODES 1024
-
-static const char *human(char ret[static 8], uint64_t bytes)
-{
-	(void)humanize_number(ret, 5, (int64_t)bytes, "", HN_AUTOSCALE, HN_NOSPACE | HN_DECIMAL);
-	return ret;
-}
 
 static uint64_t bytes_there(const struct statvfs *shm)
 {
@@ -43,13 +37,13 @@ static int report_bytes(const char *queue, uint64_t wanted, const struct statvfs
 {
 	uint64_t there = bytes_there(shm);
 	uint64_t used = (uint64_t)shm->f_blocks * shm->f_frsize - there;
-	char want_text[8], there_text[8];
+	char want_text[WORDS_SIZE_MAX], there_text[WORDS_SIZE_MAX];
 
 	return report(EXIT_CANNOT_CREATE,
 		"no room for %s: %s wanted (%" PRIu64 " bytes), %s there in " SHM " (%" PRIu64
 		" bytes); lower --capacity or --block-memory, remove something, or make it larger with "
 		"`mount -o remount,size=%" PRIu64 "M " SHM "`",
-		queue, human(want_text, wanted), wanted, human(there_text, there), there,
+		queue, words_size(want_text, wanted), wanted, words_size(there_text, there), there,
 		(used + wanted + MIB - 1) / MIB);
 }
 
@@ -77,7 +71,7 @@ int room_check(const char *queue, uint64_t n, uint64_t size)
 
 void room_report_large(const char *queue, uint64_t n, uint64_t size)
 {
-	char size_text[8], there_text[8];
+	char size_text[WORDS_SIZE_MAX], there_text[WORDS_SIZE_MAX];
 	struct statvfs shm;
 
 	if (statvfs(SHM, &shm) < 0 || (n * size < LARGE && n * size <= bytes_there(&shm)))
@@ -85,8 +79,8 @@ void room_report_large(const char *queue, uint64_t n, uint64_t size)
 	(void)report(EXIT_DONE,
 		"%s %s %s of memory, and leaves %s in " SHM
 		"; --max-message, --block-memory and --capacity say how much, `sqctl rm` gives it back",
-		queue, n == 1 ? "takes" : "take", human(size_text, n * size),
-		human(there_text, bytes_there(&shm)));
+		queue, n == 1 ? "takes" : "take", words_size(size_text, n * size),
+		words_size(there_text, bytes_there(&shm)));
 }
 
 /* The same errno for two causes; and somebody may have made room since. */

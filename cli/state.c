@@ -3,7 +3,7 @@
 
 const char *state_of(const struct sq_stat *st)
 {
-	if (!st->closed)
+	if (st->closed == SQ_OPEN)
 		return "open";
-	return st->closed == 1 && st->depth + st->leased > 0 ? "draining" : "shut down";
+	return st->closed == SQ_DRAINING && st->depth + st->leased > 0 ? "draining" : "shut down";
 }

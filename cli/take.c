@@ -9,6 +9,7 @@
 #include "output.h"
 #include "report.h"
 #include "stop.h"
+#include "words.h"
 
 static void settle(struct take *take, const struct sq_lease *lease, bool written)
 {
@@ -188,7 +189,7 @@ int take_report(const struct take *take, int error)
 			"cannot write: %s; %" PRIu64
 			" item%s had been written, the rest is still in %s: make room "
 			"and go on",
-			strerrordesc_np(take->write_error), take->done, take->done == 1 ? "" : "s",
+			strerrordesc_np(take->write_error), take->done, words_plural(take->done),
 			take->queue);
 	default:
 		return report_queue(take->queue, error);

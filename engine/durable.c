@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
 #include <errno.h>
 
-#include "cell.h"
-#include "handle.h"
+#include "call.h"
+#include "ops/lease.h"
 
 /*
  * What a forwarder needs, which keeps books of its own about messages: leases that outlive its
@@ -14,20 +16,13 @@
  * sees to it that there is one live holder at a time. See docs/MEMORY_MODEL.md, "Graces".
  */
 
-static int check(const struct sq *h)
-{
-	if (!h)
-		return -EINVAL;
-	return h->forked ? -EBADF : 0;
-}
-
 int sq_retire(struct sq *h)
 {
-	int r = check(h);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	/* From here on our death is an ordinary one. */
 	if (r == 0)
-		sqi_post(&h->slot->durable, 0);
+		sqi_store_release(&h->ring.slot->durable, 0);
 	return r;
 }
 
@@ -37,154 +32,37 @@ int sq_retire(struct sq *h)
  */
 int sq_durable_run(struct sq *h, uint64_t *ret)
 {
-	int r = check(h);
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	if (sqi_look(&h->slot->durable) == 0)
+	if (sqi_load_seq(&h->ring.slot->durable) == 0)
 		return -ENOENT;
-	*ret = sqi_look(&h->slot->run) + (h->head->created_s << 32) + (h->ino << 20);
+	*ret = sqi_load_seq(&h->ring.slot->run) + (h->ring.head->created_s << 32) +
+	       (h->file.ino << 20);
 	return 0;
 }
 
 int sq_held(struct sq *h, struct sq_lease *ret, int n)
 {
-	int found = 0, r = check(h);
+	int found = 0, r = sqi_handle_check(h, SQ_NOWAIT);
 
 	if (r < 0)
 		return r;
 	if (n < 0 || (!ret && n > 0))
 		return -EINVAL;
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
-		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->owner)
+		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner)
 			continue;
 		/* Those that are only counted may end before they are asked for. */
-		r = found < n ? sqi_lease_again(h, i, w, &ret[found]) : 1;
+		r = found < n ? sqi_lease_resume(h, i, w, &ret[found]) : 1;
 		if (r < 0)
 			return r;
 		found += r;
 	}
 	return found;
-}
-
-/* The word of the cell that holds the message of this id. False: it has gone. */
-static bool find(const struct sq *h, uint64_t id, uint64_t *ret_word)
-{
-	const struct sqi_cell *c = sqi_cell(h, id);
-
-	for (;;) {
-		uint64_t w = sqi_look(&c->word), meta;
-
-		switch (sqi_word_state(w)) {
-		case SQI_FULL:
-		case SQI_TAKEN:
-		case SQI_BACK:
-			break;
-		default:
-			return false;
-		}
-		meta = sqi_watch(&c->meta);
-		if (sqi_look(&c->word) != w)
-			continue; /* each time somebody has got on with it */
-		*ret_word = w;
-		return sqi_cell_id(meta, id, h->mask, h->shift) == id;
-	}
-}
-
-int sq_find(struct sq *h, uint64_t id)
-{
-	int r = check(h);
-	uint64_t w;
-
-	if (r < 0)
-		return r;
-	if (!find(h, id, &w))
-		return SQ_GONE;
-	return sqi_word_state(w) == SQI_TAKEN ? SQ_LEASED : SQ_WAITING;
-}
-
-int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
-{
-	struct sq_lease lease;
-	int r = check(h);
-	uint64_t w;
-
-	if (r == 0 && !ret)
-		r = -EINVAL;
-	while (r == 0) {
-		if (!find(h, id, &w))
-			return -ENOENT;
-		if (sqi_word_state(w) == SQI_TAKEN)
-			return -EBUSY;
-		r = sqi_lease(h, id, w, &lease);
-		if (r > 0) {
-			*ret = lease;
-			return 0;
-		}
-	}
-	return r;
-}
-
-int sq_mark(struct sq *h, uint64_t *ret)
-{
-	int r = check(h);
-
-	if (r == 0 && !ret)
-		r = -EINVAL;
-	return r == 0 ? sqi_tail(h, ret) : r;
-}
-
-int sq_passed(struct sq *h, uint64_t mark)
-{
-	int r = check(h);
-
-	if (r < 0)
-		return r;
-	for (uint64_t i = 0; i <= h->mask; i++)
-		if (sqi_older(h, i, mark))
-			return 0;
-	return 1;
-}
-
-int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
-{
-	int r = check(h);
-	sqi_u32 *event;
-
-	if (r < 0)
-		return r;
-	if (!ret)
-		return -EINVAL;
-	switch (news) {
-	case SQ_CAME:
-		event = &h->head->came;
-		break;
-	case SQ_WENT:
-		event = &h->head->went;
-		break;
-	case SQ_FREED:
-		event = &h->head->freed;
-		break;
-	default:
-		return -EINVAL;
-	}
-	ret->value = sqi_arm(event);
-	ret->word = (uint32_t *)event;
-	return 0;
-}
-
-int sq_wanted(struct sq *h)
-{
-	int r = check(h);
-
-	if (r < 0)
-		return r;
-	r = sqi_peek(&h->head->wanted) != 0;
-	if (r)
-		sqi_poke(&h->head->wanted, 0); /* relaxed: who looks again will say so again */
-	return r;
 }

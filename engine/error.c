@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
-
-#include "sq.h"
 
 static const struct {
 	int error;

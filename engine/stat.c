@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cell.h"
-#include "handle.h"
-#include "segment.h"
+#include "member/grace.h"
+#include "ops/handle.h"
+#include "ring/attempts.h"
+#include "segment/file.h"
 
 /*
- * Walks over a segment: what is in it, whether old messages are still there, whether it is
- * abandoned. Reading only, but for what sq_gc() removes. Beside any number of participants.
+ * What is in a queue: for one who takes part, and for one who only looks. Reading only. Beside any
+ * number of participants.
  */
-
-#define EPHEMERAL_GRACE_S 60
-#define JOIN_NAP_MIN_NS   100000
-#define JOIN_NAP_MAX_NS   10000000
 
 /* One cell's word more. `left`: if it says BACK, whether the message has attempts left. */
 static void count_cell(struct sq_stat *st, uint64_t w, bool left)
@@ -43,12 +41,12 @@ static void count_cell(struct sq_stat *st, uint64_t w, bool left)
 
 static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 {
-	st->put += sqi_look(&slot->puts);
-	st->got += sqi_peek(&slot->gots);
-	st->acked += sqi_peek(&slot->acks);
-	st->nacked += sqi_peek(&slot->nacks);
-	st->returned += sqi_peek(&slot->returned);
-	st->redelivered += sqi_peek(&slot->redelivered);
+	st->put += sqi_load_seq(&slot->puts);
+	st->got += sqi_load_relaxed(&slot->gots);
+	st->acked += sqi_load_relaxed(&slot->acks);
+	st->nacked += sqi_load_relaxed(&slot->nacks);
+	st->returned += sqi_load_relaxed(&slot->returned);
+	st->redelivered += sqi_load_relaxed(&slot->redelivered);
 }
 
 /* Of this slot's tenant, alive or not. */
@@ -57,7 +55,7 @@ static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64
 	uint64_t left;
 
 	st->participants += lives;
-	if (id == 0 || lives || sqi_is_condemned(id) || sqi_look(&slot->durable) == 0)
+	if (id == 0 || lives || sqi_is_condemned(id) || sqi_load_seq(&slot->durable) == 0)
 		return;
 	st->away++;
 	left = sqi_is_kept(slot, id) ? sqi_grace_left(slot) : SQI_GRACE_FOREVER;
@@ -95,15 +93,15 @@ static void begin(struct sq_stat *st, const struct sqi_geometry *g)
 
 static void end(struct sq_stat *st, const struct sqi_head *head)
 {
-	uint64_t closed = sqi_look(&head->closed);
+	uint64_t closed = sqi_load_seq(&head->closed);
 
 	st->closed = (uint32_t)(closed & SQI_CLOSED_HOW);
 	st->removed = (closed & SQI_CLOSED_GONE) != 0;
-	st->overdue = sqi_peek(&head->overdue);
-	st->reclaimed = sqi_peek(&head->reclaimed);
-	st->revoked = sqi_peek(&head->revoked);
-	st->dead_letters = sqi_peek(&head->dead_letters);
-	st->damaged = sqi_peek(&head->damaged);
+	st->overdue = sqi_load_relaxed(&head->overdue);
+	st->reclaimed = sqi_load_relaxed(&head->reclaimed);
+	st->revoked = sqi_load_relaxed(&head->revoked);
+	st->dead_letters = sqi_load_relaxed(&head->dead_letters);
+	st->damaged = sqi_load_relaxed(&head->damaged);
 	/* The cells were counted before the puts: what was put in between has not left yet. */
 	st->took = st->put - st->depth - st->leased - st->undelivered;
 	if (st->took > st->put)
@@ -116,24 +114,28 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 
 	if (!h || !ret)
 		return -EINVAL;
-	if (h->forked)
+	if (h->file.forked)
 		return -EBADF;
-	begin(&st, &h->g);
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+	begin(&st, &h->ring.g);
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
-		count_cell(&st, w, sqi_word_state(w) != SQI_BACK || sqi_tries_left(h, i, w));
+		count_cell(
+			&st, w, sqi_word_state(w) != SQI_BACK || sqi_attempts_left(&h->ring, i, w));
 	}
-	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
+	for (unsigned n = 0; n < h->ring.g.in.participants; n++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(&h->ring, n)->id);
 
-		count_slot(&st, sqi_slot(h, n));
-		count_tenant(&st, sqi_slot(h, n), id, id != 0 && !sqi_is_dead(h, id));
+		count_slot(&st, sqi_slot(&h->ring, n));
+		count_tenant(
+			&st, sqi_slot(&h->ring, n), id, id != 0 && !sqi_is_dead(&h->member, id));
 	}
-	for (unsigned k = 0; k < h->g.classes; k++)
-		for (uint64_t i = 0; i < h->g.class[k].count; i++)
-			count_block(&st, k, sqi_look(&sqi_block(h, h->g.class[k].first + i)->word));
-	end(&st, h->head);
+	for (unsigned k = 0; k < h->ring.g.classes; k++)
+		for (uint64_t i = 0; i < h->ring.g.class[k].count; i++)
+			count_block(&st, k,
+				sqi_load_seq(
+					&sqi_block(&h->ring, h->ring.g.class[k].first + i)->word));
+	end(&st, h->ring.head);
 	*ret = st;
 	return 0;
 }
@@ -175,21 +177,21 @@ static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, 
 static void each_cell(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_cell *c = element;
-	uint64_t w = sqi_look(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
+	uint64_t w = sqi_load_seq(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
 	bool left = true;
 
 	(void)k;
 	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
 		sqi_word_attempts(w) >= l->g.in.max_attempts &&
 		pread(l->fd, &u, sizeof(u), (off_t)at) == (ssize_t)sizeof(u))
-		left = sqi_tries_left_by(l->g.in.max_attempts, w, sqi_peek(&c->meta), u);
+		left = sqi_attempts_left_by(l->g.in.max_attempts, w, sqi_load_relaxed(&c->meta), u);
 	count_cell(&l->st, w, left);
 }
 
 static void each_slot(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_slot *slot = element;
-	uint64_t id = sqi_look(&slot->id);
+	uint64_t id = sqi_load_seq(&slot->id);
 
 	(void)k;
 	count_slot(&l->st, slot);
@@ -198,7 +200,7 @@ static void each_slot(struct look *l, unsigned k, const void *element)
 
 static void each_block(struct look *l, unsigned k, const void *element)
 {
-	count_block(&l->st, k, sqi_look(&((const struct sqi_block *)element)->word));
+	count_block(&l->st, k, sqi_load_seq(&((const struct sqi_block *)element)->word));
 }
 
 static int look(struct look *l)
@@ -235,7 +237,7 @@ int sq_look(const char *name, struct sq_stat *ret)
 	l = aligned_alloc(SQI_LINE, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	r = sqi_segment_look(&l->fd, &l->g, &st, name);
+	r = sqi_file_open_readonly(&l->fd, &l->g, &st, name);
 	if (r == 0) {
 		r = look(l);
 		if (r == 0)
@@ -243,116 +245,5 @@ int sq_look(const char *name, struct sq_stat *ret)
 		(void)close(l->fd);
 	}
 	free(l);
-	return r;
-}
-
-/* Is the message in this cell, if any, from before position `tail`? */
-bool sqi_older(const struct sq *h, uint64_t index, uint64_t tail)
-{
-	const struct sqi_cell *c = sqi_cell(h, index);
-	unsigned bits = SQI_TURN_BITS + h->shift, unused = bits < 64 ? 64 - bits : 0;
-
-	for (;;) {
-		uint64_t w = sqi_look(&c->word), id;
-
-		switch (sqi_word_state(w)) {
-		case SQI_FULL:
-		case SQI_TAKEN:
-			break;
-		case SQI_BACK:
-			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
-			if (sqi_tries_left(h, index, w))
-				break;
-			return false;
-		default:
-			return false;
-		}
-		id = sqi_cell_id(sqi_watch(&c->meta), index, h->mask, h->shift);
-		if (sqi_look(&c->word) == w)
-			return (int64_t)((tail - id) << unused) > 0;
-	}
-}
-
-/*
- * A message stays in its cell until it is done, redelivered or not. So it is enough to go over the
- * cells once, and to wait at each until what was in it at the time of the call has left.
- */
-int sq_join(struct sq *h, int64_t timeout)
-{
-	int64_t nap = JOIN_NAP_MIN_NS, now, deadline = INT64_MAX;
-	uint64_t tail, closed;
-	int r;
-
-	if (!h || timeout < SQ_FOREVER)
-		return -EINVAL;
-	if (h->forked)
-		return -EBADF;
-	now = sqi_now_ns();
-	if (timeout >= 0 && timeout < INT64_MAX - now)
-		deadline = now + timeout;
-	r = sqi_tail(h, &tail);
-	if (r < 0)
-		return r;
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		while (sqi_older(h, i, tail)) {
-			struct timespec ts;
-
-			/* It will not leave by itself, and nobody can take it. */
-			closed = sqi_look(&h->head->closed);
-			if ((closed & SQI_CLOSED_HOW) == SQI_CLOSED_NOW || closed & SQI_CLOSED_GONE)
-				return sqi_closed_error(h);
-			if (timeout == SQ_NOWAIT)
-				return -EAGAIN;
-			now = sqi_now_ns();
-			if (now >= deadline)
-				return -ETIMEDOUT;
-			sqi_rescue_now_and_then(h);
-			if (nap > deadline - now)
-				nap = deadline - now;
-			ts = (struct timespec){.tv_nsec = nap};
-			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
-			nap = nap * 2 < JOIN_NAP_MAX_NS ? nap * 2 : JOIN_NAP_MAX_NS;
-		}
-	}
-	return 0;
-}
-
-static bool abandoned(const struct sq *h)
-{
-	struct timespec now;
-
-	if (!(h->g.in.flags & SQ_EPHEMERAL))
-		return false;
-	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
-
-		if (id == 0 || id == h->id)
-			continue;
-		/* The durable ones will come again. */
-		if (sqi_look(&sqi_slot(h, n)->durable) != 0 || !sqi_is_dead(h, id))
-			return false;
-	}
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	/* Somebody has used it, not only looked; or nobody came for a good while. */
-	return sqi_look(&h->head->joins) > 0 ||
-	       (uint64_t)now.tv_sec > h->head->created_s + EPHEMERAL_GRACE_S;
-}
-
-int sq_gc(const char *name)
-{
-	struct sq *h;
-	int r = sq_open(&h, name);
-
-	if (r == -EUSERS)
-		return 0; /* all of them live, so there is nothing to give back */
-	if (r < 0)
-		return r;
-	(void)sqi_rescue(h);
-	if (abandoned(h) && sqi_segment_is(name, h->dev, h->ino) && sqi_remove_if(h, abandoned)) {
-		r = sqi_finish_removal(h, name);
-		if (r == 0)
-			r = 1;
-	}
-	sq_close(h);
 	return r;
 }

@@ -7,8 +7,8 @@
 #
 #   tests/memcheck.sh BUILD-DIR
 #
-# Not under valgrind: tests/cli's test_local (it measures time, counts system calls, and kills hundreds of processes; the
-# same program runs here in other ways), and runs that begin with standard descriptors closed, whose numbers valgrind's
+# Not under valgrind: tests/cli's test_local* (they count system calls, and kill hundreds of processes; the same program
+# runs here in other ways), and runs that begin with standard descriptors closed, whose numbers valgrind's
 # own files would take.
 set -eu
 build=$(cd "$1" && pwd)
@@ -107,6 +107,8 @@ proof="proof: nothing lost"
 local_run 0 "$proof" --tasks 1000
 local_run 0 "$proof" --duration 1s --producers 1 --workers 3
 local_run 0 "$proof" --tasks 20 --max 18446744073709551615 --rate 100 --quiet
+local_run 0 "$proof" --tasks 20 --json
+local_run 0 "$proof" --tasks 20 --json="$logs/object"
 local_run 64 "must be a whole number" --tasks -1
 local_run 73 "capacity" --tasks 1 --capacity 1G
 "$SQCTL" create "$SQ_PREFIX.pq"

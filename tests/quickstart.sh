@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# On a fresh Debian 12: install what is missing, build, and run the whole job once. Arguments go to `sqctl local`.
+# On a fresh Debian 12: install what is missing, build, and run the whole job once. Without apt-get: say what is
+# missing, or do the rest all the same. Arguments go to `sqctl local`.
 set -eu
 cd "$(dirname "$0")/.."
 

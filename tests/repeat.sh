@@ -40,7 +40,8 @@ failed=0
 for name; do
     good=0
     for _ in $(seq "$n"); do
-        if meson test -C "$build" --no-rebuild --print-errorlogs --num-processes 1 "$name" >"$build.repeat.log" 2>&1; then
+        if meson test -C "$build" --no-rebuild --setup all --print-errorlogs --num-processes 1 "$name" \
+            >"$build.repeat.log" 2>&1; then
             good=$((good + 1))
         else
             cat "$build.repeat.log"

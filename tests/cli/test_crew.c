@@ -13,7 +13,11 @@
 
 #include <cmocka.h>
 
-#include "local.h"
+#include "local_collect.h"
+#include "local_crew.h"
+#include "local_make.h"
+#include "local_show.h"
+#include "local_work.h"
 #include "report.h"
 
 /*

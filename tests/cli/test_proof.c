@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -13,6 +14,8 @@
 #include <cmocka.h>
 
 #include "local.h"
+#include "local_proof.h"
+#include "local_tell.h"
 #include "report.h"
 
 /*
@@ -38,7 +41,7 @@ static struct {
 	uint64_t n;
 } worker[WORKERS];
 static struct local_suspect suspects[8];
-static char said[TEXT_MAX];
+static char said[TEXT_MAX], json[TEXT_MAX];
 
 static void put_number(struct sq *q, uint64_t n)
 {
@@ -182,10 +185,22 @@ static void run_but(unsigned left)
 	collect();
 }
 
-/* The exit code; what it says goes to `said`. */
+/* What it says goes to `said` and `json`. */
+static void tell(const struct local_proof *proof)
+{
+	FILE *f = fmemopen(json, sizeof(json), "w");
+
+	assert_non_null(f);
+	local_tell(&local, proof);
+	local_tell_json(f, &local, proof);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* The exit code of the run. */
 static int prove(void)
 {
 	int fd = memfd_create("said", MFD_CLOEXEC), kept, code;
+	struct local_proof proof;
 	ssize_t len;
 
 	assert_true(fd >= 0);
@@ -193,7 +208,11 @@ static int prove(void)
 	kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	assert_true(kept >= 0);
 	assert_true(dup2(fd, STDERR_FILENO) >= 0);
-	code = local_proof(&local);
+	code = local_proof(&local, &proof);
+	if (code == 0)
+		tell(&proof);
+	if (code == 0 && proof.untrue_count > 0)
+		code = EXIT_EMPTY;
 	(void)fflush(stderr);
 	assert_true(dup2(kept, STDERR_FILENO) >= 0);
 	len = pread(fd, said, sizeof(said) - 1, 0);
@@ -208,6 +227,12 @@ static void has(const char *text)
 {
 	if (!strstr(said, text))
 		fail_msg("'%s' was not said: %s", text, said);
+}
+
+static void json_has(const char *text)
+{
+	if (!strstr(json, text))
+		fail_msg("'%s' is not there: %s", text, json);
 }
 
 static int times(const char *text)
@@ -225,6 +250,7 @@ static void holds(void)
 
 	if (code != EXIT_DONE || strstr(said, "NOT TRUE: "))
 		fail_msg("exit %d: %s", code, said);
+	json_has("{\"proof\":\"holds\",\"not_true\":[],");
 }
 
 /* It fails for this reason, and for this alone. */
@@ -235,6 +261,8 @@ static void fails(const char *reason)
 	has(reason);
 	assert_int_equal(times("NOT TRUE: "), 1);
 	assert_int_equal(times("proof:"), 0);
+	json_has("{\"proof\":\"failed\",\"not_true\":[\"");
+	json_has(reason);
 }
 
 static void test_all_well(void **state)
@@ -249,6 +277,12 @@ static void test_all_well(void **state)
 	has("lost                  0\n");
 	has("duplicated            0\n");
 	has("sum of n             75  made, 75 collected\n");
+	assert_string_equal(json,
+		"{\"proof\":\"holds\",\"not_true\":[],\"queues\":[\"pq\",\"cq\"],\"seed\":0,\"producers\":2,"
+		"\"workers\":2,\"producer_restarts\":0,\"worker_restarts\":0,\"made\":6,\"made_by_others\":0,"
+		"\"done\":6,\"done_by_others\":0,\"redelivered\":0,\"refused\":0,\"collected\":6,\"wrong\":0,"
+		"\"written\":6,\"lost\":0,\"duplicated\":0,\"done_again\":[],\"all_named\":true,"
+		"\"sum_made\":\"75\",\"sum_collected\":\"75\",\"seconds\":0.000,\"tasks_per_second\":0}\n");
 }
 
 /* A producer's books have two places, of which one counts. */
@@ -295,6 +329,10 @@ static void test_task_left(void **state)
 	has("NOT TRUE: no task is left in the queue\n");
 	has("NOT TRUE: every task was done once, or is named above\n");
 	has("lost                  1\n");
+	json_has(
+		"\"not_true\":[\"no task is left in the queue\",\"every task was done once, or is named above\","
+		"\"the sum of n over the results is that over the tasks, and of those named above\"],");
+	json_has(",\"lost\":1,");
 	/* In somebody's hand it is no better. */
 	take(0);
 	assert_int_equal(prove(), EXIT_EMPTY);
@@ -354,6 +392,7 @@ static void test_wrong_result(void **state)
 	local.ledger->wrong = 1;
 	fails("every result is right");
 	has("of them wrong: 1\n");
+	json_has(",\"wrong\":1,");
 }
 
 static void test_not_written(void **state)
@@ -366,6 +405,52 @@ static void test_not_written(void **state)
 	local.ledger->reader_gone = true;
 	holds();
 	has("written               5  then whoever read them had left\n");
+	json_has(",\"written\":5,\"lost\"");
+	local.ledger->write_error = ENOSPC;
+	holds();
+	has("written               5  then: No space left on device\n");
+	json_has(",\"written\":5,\"write_error\":\"No space left on device\",");
+}
+
+/* With --json alone nothing is. */
+static void test_kept(void **state)
+{
+	(void)state;
+	run_but(0);
+	local.options.json = true;
+	holds();
+	json_has(",\"collected\":6,\"wrong\":0,\"written\":0,");
+	local.options.json_file = "file";
+	holds();
+	json_has(",\"written\":6,");
+}
+
+static void test_restarts(void **state)
+{
+	(void)state;
+	run_but(0);
+	local.restarts[LOCAL_PRODUCER] = 1;
+	local.restarts[LOCAL_WORKER] = 12;
+	local.options.seed = UINT64_MAX;
+	holds();
+	has("by 2 producers, 1 restart\n");
+	has("by 2 workers, 12 restarts, 0 tasks redelivered\n");
+	json_has(",\"seed\":18446744073709551615,");
+	json_has(",\"producer_restarts\":1,\"worker_restarts\":12,");
+}
+
+/* Those beyond the log cannot be told apart. */
+static void test_log_full(void **state)
+{
+	(void)state;
+	run_but(0);
+	local.ledger->again_count = LOCAL_LOG_MAX;
+	holds();
+	json_has(",\"all_named\":true,");
+	local.ledger->again_count++;
+	holds();
+	has("more than 65536 redeliveries: not all of them can be told apart\n");
+	json_has(",\"all_named\":false,");
 }
 
 /* As many, but others: each is right, and what was asked for is not among them. */
@@ -392,6 +477,8 @@ static void test_wide_sum(void **state)
 	collect();
 	holds();
 	has("sum of n   36893488147419103305  made, 36893488147419103305 collected\n");
+	json_has(
+		",\"sum_made\":\"36893488147419103305\",\"sum_collected\":\"36893488147419103305\",");
 	local.ledger->sum -= (u128)1 << 64;
 	fails("the sum of n over the results is that over the tasks");
 }
@@ -416,7 +503,7 @@ static void test_twice_unnamed(void **state)
 /* A worker was killed between its put and its ack, and another did the task again. */
 static void test_twice(void **state)
 {
-	char named[64];
+	char named[64], object[128];
 
 	(void)state;
 	run_but(1);
@@ -425,6 +512,10 @@ static void test_twice(void **state)
 	suspect(0);
 	(void)snprintf(named, sizeof(named), "done 2 times: %" PRIu64 " (task %" PRIu64 ")",
 		worker[0].n, worker[0].task.id);
+	(void)snprintf(object, sizeof(object),
+		",\"duplicated\":1,\"done_again\":[{\"task\":%" PRIu64 ",\"n\":%" PRIu64
+		",\"times\":2}],",
+		worker[0].task.id, worker[0].n);
 	give_back(0);
 	take(1);
 	note_again(1, true);
@@ -433,11 +524,14 @@ static void test_twice(void **state)
 	collect();
 	holds();
 	has(named);
+	json_has(object);
+	json_has(",\"redelivered\":1,");
 	has("duplicated            1\n");
 	has("proof: nothing lost; 1 done again after a kill, as named above\n");
 	/* Named or not, it counts. */
 	local.options.quiet = true;
 	holds();
+	json_has(object);
 	assert_int_equal(times("done 2 times"), 0);
 }
 
@@ -485,6 +579,7 @@ static void test_two_tasks_twice(void **state)
 	collect();
 	holds();
 	assert_int_equal(times("done 2 times"), 2);
+	assert_non_null(strstr(json, ",\"times\":2},{\"task\":"));
 	has("proof: nothing lost; 2 done again after a kill");
 }
 
@@ -559,6 +654,7 @@ static void test_refused(void **state)
 	holds();
 	has("2  more were put by others\n");
 	has("refused               2  were no integers");
+	json_has(",\"refused\":2,");
 	/* One that nobody refused, and nobody did. */
 	assert_int_equal(sq_put(local.pq, "z", 1, SQ_NOWAIT), 0);
 	refuse(0, 0);
@@ -597,6 +693,8 @@ static void test_others(void **state)
 	has("1  more were put by others\n");
 	has("1  of them were put by others\n");
 	has("the sums need not agree\n");
+	json_has(",\"made_by_others\":1,");
+	json_has(",\"done_by_others\":1,");
 	has("lost                  0\n");
 	local.ledger->collected--;
 	local.ledger->written--;
@@ -636,6 +734,9 @@ int main(void)
 		TEST(test_result_lost),
 		TEST(test_wrong_result),
 		TEST(test_not_written),
+		TEST(test_kept),
+		TEST(test_restarts),
+		TEST(test_log_full),
 		TEST(test_wrong_sum),
 		TEST(test_wide_sum),
 		TEST(test_twice_unnamed),

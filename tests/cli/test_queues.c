@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "layout.h"
+#include "segment/layout.h"
 #include "run.h"
 #include "sq.h"
 
@@ -162,6 +162,7 @@ static void test_state(void **state)
 	const struct sq_config config = {
 		.capacity = 16, .participants = 8, .max_attempts = 1, .dead_letter = "missing"};
 	struct sq_lease lease;
+	char text[128];
 	struct sq *q;
 
 	(void)state;
@@ -172,11 +173,16 @@ static void test_state(void **state)
 	assert_int_equal(sq_nack(q, &lease), 0);
 	expect(sqctl(NULL, "ls"), 0, "  open, dead letters\n", NULL);
 	expect(sqctl(NULL, "stat", "q"), 0, "\nstate             open\n", NULL);
+	(void)snprintf(text, sizeof(text), "\ndead_letter       %s.missing is missing\n",
+		getenv("SQ_PREFIX"));
+	expect(sqctl(NULL, "stat", "q"), 0, text, NULL);
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, ",\"undelivered_why\":\"missing\",", NULL);
 	assert_int_equal(sq_put(q, "x", 1, 0), 0);
 	assert_int_equal(sq_shutdown(q, false), 0);
 	expect(sqctl(NULL, "ls"), 0, "  draining, dead letters\n", NULL);
 	expect(sqctl(NULL, "ls", "--json"), 0, "\"state\":\"draining, dead letters\"}", NULL);
 	expect(sqctl(NULL, "stat", "q"), 0, "\nstate             draining\n", NULL);
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, "\"state\":\"draining\",", NULL);
 	assert_int_equal(sq_lease(q, &lease, 0), 0);
 	assert_int_equal(sq_ack(q, &lease), 0);
 	expect(sqctl(NULL, "ls"), 0, "  shut down, dead letters\n", NULL);
@@ -630,6 +636,14 @@ static void test_stat(void **state)
 		NULL);
 	expect(sqctl(NULL, "stat", "--json", "q"), 0,
 		",\"depth\":3,\"back\":0,\"leased\":0,\"put\":4,\"took\":1,", NULL);
+	/* A longer one takes one of the places of its size. */
+	expect(sqctl(NULL, "stat", "--json", "q"), 0, "},{\"up_to\":1024,\"free\":80,\"of\":80}],",
+		NULL);
+	assert_int_equal(sq_put(q, text, sizeof(text), 0), 0);
+	expect(sqctl(NULL, "stat", "--json", "q"), 0,
+		",\"room\":[{\"up_to\":256,\"free\":79,\"of\":80},", NULL);
+	expect(sqctl(NULL, "stat", "q"), 0,
+		"\nroom_free         79           of 80 for messages of up to 256 bytes\n", NULL);
 	/* A line each, whatever is wrong with one. */
 	expect(sqctl(NULL, "stat", "--json", "q", "nope", "p"), 66, ".p\",", "no such queue: nope");
 	expect(sqctl(NULL, "stat"), 64, NULL, "the name of a queue is missing");

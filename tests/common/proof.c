@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "rng.h"
 
 /*
@@ -122,8 +122,8 @@ void crew_queue(const char *name, const struct sq_config *config)
 
 static void check_cells(struct sq *h)
 {
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		uint64_t w = sqi_look(&sqi_cell(h, i)->word);
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
 		if (sqi_word_state(w) != SQI_FREE)
 			crew_die("cell %" PRIu64
@@ -135,16 +135,16 @@ static void check_cells(struct sq *h)
 /* As many messages of this size as there is room for, and out again in order. How many. */
 static uint64_t lap(struct sq *h, size_t size, unsigned char *buf)
 {
-	uint64_t n, cap = h->g.in.max_message;
+	uint64_t n, cap = h->ring.g.in.max_message;
 	int r = 0;
 
-	for (n = 0; r == 0 && n <= h->mask + 1; n += r == 0) {
+	for (n = 0; r == 0 && n <= h->ring.mask + 1; n += r == 0) {
 		r = sq_put(h, buf, crew_write(buf, n, size), SQ_NOWAIT);
 		if (r < 0 && r != -EAGAIN)
 			crew_die("a put of %zu bytes to the drained queue: %s", size,
 				sq_strerror(r));
 	}
-	if (n == 0 || n > h->mask + 1)
+	if (n == 0 || n > h->ring.mask + 1)
 		crew_die("the drained queue takes %" PRIu64 " messages of %zu bytes", n, size);
 	for (uint64_t i = 0; i < n; i++) {
 		ssize_t len = sq_get(h, buf, cap, SQ_NOWAIT);
@@ -172,13 +172,13 @@ static uint64_t laps(struct sq *h, const struct sq_stat *st, unsigned char *buf)
 			crew_die("the drained queue does not get its capacity back");
 		one = lap(h, CREW_HEAD, buf);
 		n += one;
-	} while (one != h->mask + 1);
-	return n + lap(h, h->g.in.max_message, buf);
+	} while (one != h->ring.mask + 1);
+	return n + lap(h, h->ring.g.in.max_message, buf);
 }
 
 void crew_check_rest(struct sq *h, uint64_t put)
 {
-	unsigned char *buf = malloc(h->g.in.max_message + CREW_HEAD);
+	unsigned char *buf = malloc(h->ring.g.in.max_message + CREW_HEAD);
 	struct sq_stat before, after;
 	uint64_t n = 0;
 

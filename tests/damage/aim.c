@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "segment/name.h"
 #include "watch.h"
 
 const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "journal", "bitmap",
@@ -48,7 +48,7 @@ struct field {
 	}
 #define ENTRY(f, kind)                                                                             \
 	{                                                                                          \
-#f, offsetof(struct sqi_entry, f), kind                                            \
+#f, offsetof(struct sqi_count_entry, f), kind                                      \
 	}
 #define BLOCK(f, kind)                                                                             \
 	{                                                                                          \
@@ -63,27 +63,27 @@ static const struct field head_fields[] = {
 	HEAD(closed, A_STATE),
 	HEAD(back_seq, A_COUNT),
 	HEAD(returns, A_COUNT),
-	HEAD(came_watch, AN_ID),
-	HEAD(went_watch, AN_ID),
-	HEAD(going, AN_ID),
+	HEAD(message_watch, AN_ID),
+	HEAD(room_watch, AN_ID),
+	HEAD(removal, AN_ID),
 	HEAD(tail, A_HINT),
 	HEAD(tail, A_HINT),
 	HEAD(head, A_HINT),
 	HEAD(head, A_HINT),
-	HEAD(came, AN_EVENT),
-	HEAD(went, AN_EVENT),
-	HEAD(freed, AN_EVENT),
+	HEAD(message_event, AN_EVENT),
+	HEAD(room_event, AN_EVENT),
+	HEAD(block_event, AN_EVENT),
 	HEAD(next_id, AN_ID),
-	HEAD(rescue_ms, A_MOMENT),
-	HEAD(asked_ms, A_MOMENT),
+	HEAD(upkeep_ms, A_MOMENT),
+	HEAD(find_dead_ms, A_MOMENT),
 	HEAD(lap_at, A_HINT),
 	HEAD(lap_ms, A_MOMENT),
-	HEAD(ask_at, A_HINT),
-	HEAD(due_at, A_HINT),
-	HEAD(sweep_at, A_HINT),
+	HEAD(find_dead_at, A_HINT),
+	HEAD(expire_at, A_HINT),
+	HEAD(announce_at, A_HINT),
 	HEAD(joins, A_COUNT),
 	HEAD(created_s, A_COUNT),
-	HEAD(swept_ms, A_MOMENT),
+	HEAD(announce_ms, A_MOMENT),
 	HEAD(wanted, A_COUNT),
 	HEAD(damaged, A_COUNT),
 };
@@ -137,7 +137,7 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 		return (struct rows){
 			g->slots, sizeof(struct sqi_slot), g->in.participants, FIELDS(slot_fields)};
 	case AIM_JOURNAL:
-		return (struct rows){g->journal, sizeof(struct sqi_entry), g->in.participants,
+		return (struct rows){g->journal, sizeof(struct sqi_count_entry), g->in.participants,
 			FIELDS(entry_fields)};
 	case AIM_BITMAP:
 		return (struct rows){g->bitmap, 8, (g->capacity + 31) / 32, FIELDS(bitmap_fields)};
@@ -168,7 +168,7 @@ static sqi_u64 *word_at(const struct victim *v, size_t at)
 static uint64_t neighbour(
 	const struct victim *v, const struct rows *rows, const struct field *f, struct chance *c)
 {
-	return sqi_peek(
+	return sqi_load_relaxed(
 		word_at(v, rows->at + chance_below(c, rows->count) * rows->size + f->offset));
 }
 
@@ -379,13 +379,13 @@ static void change_word(const struct victim *v, enum region region, const struct
 	uint64_t old, new;
 
 	if (f->kind == AN_EVENT) {
-		old = sqi_look32((const sqi_u32 *)at);
+		old = sqi_load_seq32((const sqi_u32 *)at);
 		new = off(old, c);
 		(void)sqi_cas32((sqi_u32 *)at, (uint32_t)old, (uint32_t) new);
 	} else {
-		old = sqi_peek((const sqi_u64 *)at);
+		old = sqi_load_relaxed((const sqi_u64 *)at);
 		new = value(v, rows, f, index, old, c);
-		sqi_poke((sqi_u64 *)at, new);
+		sqi_store_relaxed((sqi_u64 *)at, new);
 	}
 	watch_note("  %s[%zu].%s: %016llx -> %016llx", aim_names[region], index, f->name,
 		(unsigned long long)old, (unsigned long long)new);
@@ -496,7 +496,7 @@ void aim_mend(const struct victim *v)
 	struct sqi_head *head = (struct sqi_head *)v->raw;
 
 	memcpy(v->raw, v->description, sizeof(v->description));
-	sqi_poke(&head->closed, 0);
+	sqi_store_relaxed(&head->closed, 0);
 	watch_note("  mended: the description");
 }
 

@@ -62,7 +62,7 @@ static int64_t span(const struct player *p, struct chance *c)
 /* Sizes about which the engine has to decide something. */
 static size_t some_size(const struct player *p, struct chance *c)
 {
-	const struct sqi_geometry *g = &p->h->g;
+	const struct sqi_geometry *g = &p->h->ring.g;
 	size_t most = g->in.max_message;
 
 	switch (chance_below(c, 8)) {
@@ -86,7 +86,7 @@ static size_t some_size(const struct player *p, struct chance *c)
 /* The most that there is room for in any one place, whatever a length is damaged to. */
 static size_t longest(const struct player *p)
 {
-	const struct sqi_geometry *g = &p->h->g;
+	const struct sqi_geometry *g = &p->h->ring.g;
 
 	return g->classes ? g->class[g->classes - 1].size : g->in.small;
 }
@@ -102,7 +102,7 @@ static long put(struct player *p, struct chance *c)
 	size_t len = room(some_size(p, c));
 	void *data = guard_buffer(len);
 	struct start s = call_begin("put", span(p, c));
-	bool large = len > p->h->g.in.max_message;
+	bool large = len > p->h->ring.g.in.max_message;
 	long r = call_end(p, &s, sq_put(p->h, data, len, s.timeout),
 		OR(EAGAIN, ETIMEDOUT, EMSGSIZE, EPIPE, EIDRM));
 
@@ -133,16 +133,16 @@ static long put_many(struct player *p, struct chance *c)
 /* In a queue with a lease time it is a copy, and the segment has no say in it. */
 void call_place_lease(const struct player *p, const struct sq_lease *lease, const char *call)
 {
-	if (!p->h->g.in.lease_ns)
+	if (!p->h->ring.g.in.lease_ns)
 		call_place(p, lease->data, lease->len, call);
-	else if (lease->len > p->h->g.total)
+	else if (lease->len > p->h->ring.g.total)
 		watch_broken("%s: %zu bytes", call, lease->len);
 }
 
 void call_place(const struct player *p, const void *data, size_t len, const char *call)
 {
-	const struct sqi_geometry *g = &p->h->g;
-	size_t at = (uintptr_t)data - (uintptr_t)p->h->base;
+	const struct sqi_geometry *g = &p->h->ring.g;
+	size_t at = (uintptr_t)data - (uintptr_t)p->h->ring.base;
 
 	if (at >= g->cells && at < g->cells + g->capacity * g->cell_size) {
 		if ((at - g->cells) % g->cell_size == offsetof(struct sqi_cell, data) &&
@@ -173,7 +173,7 @@ static long reserve(struct player *p, struct chance *c)
 	size_t len = some_size(p, c);
 	void *untouched = p, *ret = untouched;
 	struct start s = call_begin("reserve", SQ_NOWAIT);
-	bool had = p->reserved, large = len > p->h->g.in.max_message;
+	bool had = p->reserved, large = len > p->h->ring.g.in.max_message;
 	long r = call_end(
 		p, &s, sq_reserve(p->h, len, &ret), OR(EAGAIN, EBUSY, EMSGSIZE, EPIPE, EIDRM));
 
@@ -183,7 +183,7 @@ static long reserve(struct player *p, struct chance *c)
 		watch_broken("reserve: failed, and wrote its result");
 	if (r < 0)
 		return r;
-	if (len > p->h->g.in.small)
+	if (len > p->h->ring.g.in.small)
 		call_place(p, ret, len, "reserve");
 	memset(ret, 0x5a, len);
 	p->reserved = len + 1;
@@ -222,7 +222,7 @@ static size_t some_cap(const struct player *p, struct chance *c)
 	case 1:
 		return room(longest(p) + chance_below(c, 70000));
 	case 2: /* enough for most */
-		return room(p->h->g.in.small + chance_below(c, longest(p)));
+		return room(p->h->ring.g.in.small + chance_below(c, longest(p)));
 	default:
 		return room(longest(p));
 	}
@@ -315,7 +315,7 @@ static long settle(struct player *p, enum call which, struct chance *c)
 		wild.id = chance_in(c, 2) ? chance_u64(c) : chance_below(c, 256);
 		wild.attempts = (uint32_t)chance_below(c, 300); /* nothing looks there */
 		wild.copy = (uint32_t)chance_below(c, 8);
-		wild.handle = chance_in(c, 2) ? p->h->tag << 8 | chance_below(c, 256)
+		wild.handle = chance_in(c, 2) ? p->h->file.tag << 8 | chance_below(c, 256)
 					      : chance_u64(c);
 	} else {
 		i = (unsigned)chance_below(c, p->leases);
@@ -334,7 +334,7 @@ static long settle(struct player *p, enum call which, struct chance *c)
 
 static long stat_(struct player *p)
 {
-	const struct sqi_geometry *g = &p->h->g;
+	const struct sqi_geometry *g = &p->h->ring.g;
 	struct start s = call_begin("stat", SQ_NOWAIT);
 	struct sq_stat st;
 	long r = call_end(p, &s, sq_stat(p->h, &st), NONE);
@@ -354,8 +354,8 @@ static long recover(struct player *p)
 	struct start s = call_begin("recover", SQ_NOWAIT);
 	long r = call_end(p, &s, sq_recover(p->h), NONE);
 
-	if (r > (long)p->h->g.in.participants)
-		watch_broken("recover: %ld dead of %u", r, p->h->g.in.participants);
+	if (r > (long)p->h->ring.g.in.participants)
+		watch_broken("recover: %ld dead of %u", r, p->h->ring.g.in.participants);
 	return r;
 }
 
@@ -407,7 +407,7 @@ static void close_at_last(void *arg)
 
 	patience->ticks++;
 	if (patience->ticks >= FOREVER_TICKS)
-		sqi_swap(&patience->h->head->closed, 2);
+		sqi_store_seq(&patience->h->ring.head->closed, 2);
 	if (patience->ticks > FOREVER_TICKS + 3)
 		watch_broken("a call sleeps on, though the queue was closed");
 }
@@ -528,10 +528,10 @@ void player_die(struct player *p)
 		return;
 	sq_close(h->dead_letters);
 	/* By hand: the mapping that this process's other handles share may keep the description. */
-	if (fcntl(h->fd, F_OFD_SETLK, &all) < 0)
+	if (fcntl(h->file.fd, F_OFD_SETLK, &all) < 0)
 		abort();
-	sqi_copies_deinit(h);
-	sqi_unmap_handle(h);
+	sqi_copies_deinit(&h->copies);
+	sqi_detach(&h->file);
 	free(h->buffer);
 	free(h);
 }

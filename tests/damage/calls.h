@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "chance.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "sq.h"
 
 #define LEASES_MAX 6

@@ -43,8 +43,9 @@ long call_held(struct player *p, struct chance *c)
 	struct start s = call_begin("held", SQ_NOWAIT);
 	long r = call_end(p, &s, sq_held(p->h, n ? lease : NULL, n), NONE);
 
-	if (r > (long)p->h->g.capacity)
-		watch_broken("held: %ld leases of %llu", r, (unsigned long long)p->h->g.capacity);
+	if (r > (long)p->h->ring.g.capacity)
+		watch_broken(
+			"held: %ld leases of %llu", r, (unsigned long long)p->h->ring.g.capacity);
 	for (long i = 0; i < r && i < n; i++) {
 		call_place_lease(p, &lease[i], "held");
 		call_read(lease[i].data, lease[i].len);
@@ -91,7 +92,7 @@ long call_lease_id(struct player *p, struct chance *c)
 
 long call_arm(struct player *p, struct chance *c)
 {
-	const unsigned char *from = p->h->base;
+	const unsigned char *from = p->h->ring.base;
 	struct start s = call_begin("arm", SQ_NOWAIT);
 	enum sq_news news = (enum sq_news)chance_below(c, SQ_FREED + 2);
 	struct sq_watch ret;

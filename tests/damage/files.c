@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "layout.h"
-#include "name.h"
+#include "segment/layout.h"
+#include "segment/name.h"
 #include "reaper.h"
 #include "sq.h"
 

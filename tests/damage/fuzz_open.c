@@ -10,9 +10,9 @@
 
 #include "calls.h"
 #include "guard.h"
-#include "layout.h"
+#include "segment/layout.h"
 #include "moment.h"
-#include "name.h"
+#include "segment/name.h"
 #include "reaper.h"
 #include "scene.h"
 #include "watch.h"

@@ -12,8 +12,9 @@
 #include "aim.h"
 #include "calls.h"
 #include "guard.h"
+#include "member/join.h"
 #include "moment.h"
-#include "name.h"
+#include "segment/name.h"
 #include "watch.h"
 
 /*
@@ -68,10 +69,10 @@ static unsigned char *segment(const struct sqi_geometry *g, uint64_t position)
 		struct sqi_cell *c = (struct sqi_cell *)((unsigned char *)base + g->cells +
 							 (p & (g->capacity - 1)) * g->cell_size);
 
-		sqi_poke(&c->word, sqi_word(SQI_FREE, 0, 0, p >> g->in.capacity_log2));
+		sqi_store_relaxed(&c->word, sqi_word(SQI_FREE, 0, 0, p >> g->in.capacity_log2));
 	}
-	sqi_poke(&head->tail, position);
-	sqi_poke(&head->head, position);
+	sqi_store_relaxed(&head->tail, position);
+	sqi_store_relaxed(&head->head, position);
 	return base;
 }
 
@@ -82,11 +83,11 @@ static void enter(struct player *p, const struct victim *v, int fd)
 
 	if (!h)
 		abort();
-	h->g = v->g;
-	h->base = v->raw;
-	h->fd = fd;
-	h->dev = st.st_dev;
-	h->ino = st.st_ino;
+	h->ring.g = v->g;
+	h->ring.base = v->raw;
+	h->file.fd = fd;
+	h->file.dev = st.st_dev;
+	h->file.ino = st.st_ino;
 	r = sqi_handle_init(h, 0, 0);
 	if (r < 0 && r != -EBADMSG && r != -EUSERS)
 		watch_broken("joining: %d", r);
@@ -107,10 +108,10 @@ static void leave(struct player *p, bool dead)
 	if (!h)
 		return;
 	if (!dead)
-		sqi_leave_party(h);
-	if (fcntl(h->fd, F_OFD_SETLK, &all) < 0)
+		sqi_leave(&h->member);
+	if (fcntl(h->file.fd, F_OFD_SETLK, &all) < 0)
 		abort();
-	sqi_copies_deinit(h);
+	sqi_copies_deinit(&h->copies);
 	free(h->buffer);
 	free(h);
 }

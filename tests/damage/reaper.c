@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "segment/name.h"
 #include "sq.h"
 
 static int remove_one(const char *name, void *data)

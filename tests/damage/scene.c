@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "guard.h"
-#include "name.h"
+#include "ring/position.h"
+#include "segment/name.h"
 #include "watch.h"
 
 #define MS          ((int64_t)1000000)
@@ -67,10 +68,10 @@ static void start_at(const struct victim *v, uint64_t position)
 	struct sqi_head *head = (struct sqi_head *)v->raw;
 
 	for (uint64_t i = 0; i < v->g.capacity; i++)
-		sqi_poke(&cell_of(v, position + i)->word,
+		sqi_store_relaxed(&cell_of(v, position + i)->word,
 			sqi_word(SQI_FREE, 0, 0, (position + i) >> v->g.in.capacity_log2));
-	sqi_poke(&head->tail, position);
-	sqi_poke(&head->head, position);
+	sqi_store_relaxed(&head->tail, position);
+	sqi_store_relaxed(&head->head, position);
 }
 
 void scene_queues(struct scene *s, struct chance *c, const struct sq_config *config)
@@ -101,29 +102,32 @@ static void half_a_put(struct player *p, struct chance *c)
 	struct sqi_cell *cell;
 	uint64_t pos, w;
 
-	if (sqi_tail(h, &pos) < 0)
+	if (sqi_tail(&h->ring, &pos) < 0)
 		return;
-	cell = sqi_cell(h, pos);
-	w = sqi_look(&cell->word);
-	if (sqi_word_state(w) != SQI_FREE || sqi_word_ahead(w, pos >> h->shift) != 0)
+	cell = sqi_cell(&h->ring, pos);
+	w = sqi_load_seq(&cell->word);
+	if (sqi_word_state(w) != SQI_FREE || sqi_word_ahead(w, pos >> h->ring.shift) != 0)
 		return;
-	sqi_poke(&cell->word, chance_in(c, 2) ? sqi_word_to(w, SQI_WRITING, h->owner)
-					      : sqi_word_to(w, SQI_VOID, h->owner) + SQI_TURN_ONE);
-	sqi_poke(&cell->meta, pos >> h->shift << SQI_TURN_SHIFT | chance_below(c, 17));
-	sqi_poke(sqi_intent(h->slot, h->puts), pos);
-	sqi_poke(&h->slot->intent_base, h->puts);
+	sqi_store_relaxed(&cell->word,
+		chance_in(c, 2) ? sqi_word_to(w, SQI_WRITING, h->ring.owner)
+				: sqi_word_to(w, SQI_VOID, h->ring.owner) + SQI_TURN_ONE);
+	sqi_store_relaxed(
+		&cell->meta, pos >> h->ring.shift << SQI_TURN_SHIFT | chance_below(c, 17));
+	sqi_store_relaxed(sqi_intent(h->ring.slot, h->member.puts), pos);
+	sqi_store_relaxed(&h->ring.slot->intent_base, h->member.puts);
 }
 
 /* An ack that was killed while it freed the block. */
 static void half_an_ack(const struct player *p)
 {
 	for (unsigned i = 0; i < p->leases; i++) {
-		struct sqi_cell *cell = sqi_cell(p->h, p->lease[i].id);
-		uint64_t w = sqi_look(&cell->word);
+		struct sqi_cell *cell = sqi_cell(&p->h->ring, p->lease[i].id);
+		uint64_t w = sqi_load_seq(&cell->word);
 
-		if (sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == p->h->owner &&
-			(sqi_peek(&cell->meta) & SQI_META_BLOCK))
-			sqi_poke(&cell->word, sqi_word_to(w, SQI_RELEASING, p->h->owner));
+		if (sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == p->h->ring.owner &&
+			(sqi_load_relaxed(&cell->meta) & SQI_META_BLOCK))
+			sqi_store_relaxed(
+				&cell->word, sqi_word_to(w, SQI_RELEASING, p->h->ring.owner));
 	}
 }
 

@@ -12,7 +12,7 @@
 
 #include "calls.h"
 #include "chance.h"
-#include "layout.h"
+#include "segment/layout.h"
 
 #define PLAYERS 3
 

@@ -68,7 +68,7 @@ static uint64_t busy_at(const struct player *p, struct chance *c)
 
 	if (p->leases > 0 && chance_in(c, 3))
 		return p->lease[chance_below(c, p->leases)].id;
-	at = chance_in(c, 3) ? p->h->tail : p->h->front;
+	at = chance_in(c, 3) ? p->h->ring.tail : p->h->ring.front;
 	return at - (chance_in(c, 4) ? 1 : 0);
 }
 

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 
@@ -105,9 +105,9 @@ static void cycles(uint64_t n)
 		if (crew_failed() || !WIFSIGNALED(status))
 			crew_die("cycle %" PRIu64 ": status %x", i, (unsigned)status);
 	}
-	if (sqi_look(&h->head->next_id) < n)
+	if (sqi_load_seq(&h->ring.head->next_id) < n)
 		crew_die("of %" PRIu64 " cycles %" PRIu64 " joined", n,
-			(uint64_t)sqi_look(&h->head->next_id));
+			(uint64_t)sqi_load_seq(&h->ring.head->next_id));
 	must("sq_recover", sq_recover(h) < 0, 0);
 	must("sq_stat", sq_stat(h, &st), 0);
 	if (st.participants != 1 || st.depth != MESSAGES || st.leased)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "options.h"
 
 /*
@@ -417,7 +417,7 @@ static void round_of(struct sq *witness, enum way way, uint64_t base)
 		must("sq_ack of the child's own", sq_ack(witness, &again), 0);
 	}
 	must("sq_stat", sq_stat(witness, &st), 0);
-	if (st.participants != 2 || st.leased != 1 || st.closed || st.reclaimed)
+	if (st.participants != 2 || st.leased != 1 || st.closed != SQ_OPEN || st.reclaimed)
 		crew_die("after the child: %u participants, %" PRIu64
 			 " leased, closed %u, reclaimed %" PRIu64,
 			st.participants, st.leased, st.closed, st.reclaimed);

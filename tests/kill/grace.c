@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 
@@ -245,7 +245,7 @@ static bool come(enum doing doing, bool may, bool may_not)
 
 	if (sq_open_durable(&d, "grace", KEY, LONG) < 0 || sq_durable_run(d, &number) < 0)
 		crew_die("nobody can come");
-	has = sqi_look(&d->slot->run) != d->id;
+	has = sqi_load_seq(&d->ring.slot->run) != d->member.id;
 	if (before && has != (number == before))
 		crew_die("%s, and the run says otherwise", has ? "adopted" : "not adopted");
 	if (has ? !may : (before && !may_not))

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 

@@ -13,9 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "crew.h"
-#include "handle.h"
+#include "member/upkeep.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "spaces.h"
 
@@ -289,10 +291,11 @@ static void same_pid(bool stranger)
 
 	pid = a->pid;
 	/* Nobody shall find the dead one in passing, not who opens nor who uses a handle at first. */
-	sqi_poke(&h->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), NO_RESCUE_MS));
+	sqi_store_relaxed(&h->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), NO_RESCUE_MS));
 	must("sq_lease", tell(a, LEASE), 0);
 	(void)tell(a, DIE);
-	while (!sqi_is_dead(h, sqi_look(&sqi_slot(h, 1)->id)) && now_ns() < until)
+	while (!sqi_is_dead(&h->member, sqi_load_seq(&sqi_slot(&h->ring, 1)->id)) &&
+		now_ns() < until)
 		sleep_ns(LOOK_NS);
 	b = make_member(&spaces[0], 1, pid, stranger);
 	if (b->pid != pid)
@@ -302,8 +305,9 @@ static void same_pid(bool stranger)
 		crew_die("%u participants, %" PRIu64 " leases", st.participants, st.leased);
 	if (!stranger)
 		must("sq_lease by the new one", tell(b, LEASE), 0);
-	if (!stranger && (b->attempts != 1 ||
-				 sqi_peek(&sqi_slot(h, 1)->pid) != sqi_peek(&sqi_slot(h, 2)->pid)))
+	if (!stranger &&
+		(b->attempts != 1 || sqi_load_relaxed(&sqi_slot(&h->ring, 1)->pid) !=
+					     sqi_load_relaxed(&sqi_slot(&h->ring, 2)->pid)))
 		crew_die("the slots of both do not show the same pid");
 	must("sq_recover", sq_recover(h), 1);
 	must("sq_stat", sq_stat(h, &st), 0);

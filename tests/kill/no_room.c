@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "spaces.h"
 
@@ -105,8 +105,8 @@ static void use_all(const char *name, int handles)
 {
 	struct sq *h = crew_open(name);
 
-	for (uint64_t i = 0; i < h->g.total; i += PAGE) {
-		sqi_u64 *word = (sqi_u64 *)(h->base + i);
+	for (uint64_t i = 0; i < h->ring.g.total; i += PAGE) {
+		sqi_u64 *word = (sqi_u64 *)(h->ring.base + i);
 
 		(void)sqi_add(word, 0);
 	}

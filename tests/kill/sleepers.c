@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 #include "traced.h"
@@ -210,8 +210,8 @@ static unsigned slots_in_use(const struct sq *h)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < h->g.in.participants; i++)
-		n += sqi_look(&sqi_slot(h, i)->id) != 0;
+	for (unsigned i = 0; i < h->ring.g.in.participants; i++)
+		n += sqi_load_seq(&sqi_slot(&h->ring, i)->id) != 0;
 	return n;
 }
 

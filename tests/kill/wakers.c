@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 #include "traced.h"
@@ -30,7 +30,7 @@
 
 #define CAPACITY      16 /* more than there are blocks */
 #define BLOCK         900
-#define TICK_NS       (50 * CREW_MS)  /* the longest in engine/wait.c */
+#define TICK_NS       (50 * CREW_MS)  /* the longest in engine/ops/wait.c */
 #define LATE_NS       (100 * CREW_MS) /* a busy machine's */
 #define LATE_ONE_OF   3               /* may be later than that */
 #define LATE_ANYWAY   3
@@ -172,17 +172,17 @@ static const struct scene {
 	size_t event; /* that the sleeper waits on, and the waker is held at */
 	int result;   /* the sleeper's */
 } scenes[] = {
-	{"put, for get", nothing, sleep_get, wake_put, EVENT(came), 0},
-	{"put, for lease", nothing, sleep_lease, wake_put, EVENT(came), 0},
-	{"commit, for get", reserve_block, sleep_get, wake_commit, EVENT(came), 0},
-	{"nack, for lease", put_and_lease, sleep_lease, wake_nack, EVENT(came), 0},
-	{"close, for lease", put_and_lease, sleep_lease, wake_close, EVENT(came), 0},
-	{"shutdown, for get", nothing, sleep_get, wake_shutdown, EVENT(came), -EPIPE},
-	{"get, for put", fill_small, sleep_put, wake_get, EVENT(went), 0},
-	{"ack, for put", fill_and_lease, sleep_put, wake_ack, EVENT(went), 0},
-	{"get of a block, for put", put_blocks, sleep_put_block, wake_get, EVENT(freed), 0},
-	{"abort, for put", reserve_last_block, sleep_put_block, wake_abort, EVENT(freed), 0},
-	{"close, for put", reserve_last_block, sleep_put_block, wake_close, EVENT(freed), 0},
+	{"put, for get", nothing, sleep_get, wake_put, EVENT(message_event), 0},
+	{"put, for lease", nothing, sleep_lease, wake_put, EVENT(message_event), 0},
+	{"commit, for get", reserve_block, sleep_get, wake_commit, EVENT(message_event), 0},
+	{"nack, for lease", put_and_lease, sleep_lease, wake_nack, EVENT(message_event), 0},
+	{"close, for lease", put_and_lease, sleep_lease, wake_close, EVENT(message_event), 0},
+	{"shutdown, for get", nothing, sleep_get, wake_shutdown, EVENT(message_event), -EPIPE},
+	{"get, for put", fill_small, sleep_put, wake_get, EVENT(room_event), 0},
+	{"ack, for put", fill_and_lease, sleep_put, wake_ack, EVENT(room_event), 0},
+	{"get of a block, for put", put_blocks, sleep_put_block, wake_get, EVENT(block_event), 0},
+	{"abort, for put", reserve_last_block, sleep_put_block, wake_abort, EVENT(block_event), 0},
+	{"close, for put", reserve_last_block, sleep_put_block, wake_close, EVENT(block_event), 0},
 };
 #define SCENES (sizeof(scenes) / sizeof(scenes[0]))
 
@@ -191,7 +191,7 @@ static void be_waker(const struct scene *s)
 	struct sq *h = crew_open("wakers");
 
 	s->prepare(h);
-	shared->base = (uint64_t)(uintptr_t)h->base;
+	shared->base = (uint64_t)(uintptr_t)h->ring.base;
 	traced_me();
 	s->wake(h);
 	crew_die("%s: nobody was to be woken", s->name);
@@ -213,7 +213,7 @@ static void be_sleeper(const struct scene *s)
 
 static bool armed(const struct sq *h, const struct scene *s)
 {
-	return sqi_look32((sqi_u32 *)(h->base + s->event)) & 1;
+	return sqi_load_seq32((sqi_u32 *)(h->ring.base + s->event)) & 1;
 }
 
 /* All that is left, whoever put it; then the queue must be whole. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 
+#include "member/lap.h"
 #include "world.h"
 
 /*
@@ -13,7 +14,7 @@
 
 static bool closed(void)
 {
-	return sqi_look(&world.handle[0][AUDITOR].head->closed) != 0;
+	return sqi_load_seq(&world.handle[0][AUDITOR].ring.head->closed) != 0;
 }
 
 /* Are there durable participants, whose leases may outlive them? */
@@ -42,8 +43,8 @@ static void call(enum op_kind kind, unsigned value)
 /* All have left or are dead and recovered: nothing is half done. */
 static void check_hands(void)
 {
-	for (uint64_t i = 0; i <= auditor()->mask; i++)
-		switch (sqi_word_state(sqi_look(&sqi_cell(auditor(), i)->word))) {
+	for (uint64_t i = 0; i <= auditor()->ring.mask; i++)
+		switch (sqi_word_state(sqi_load_seq(&sqi_cell(&auditor()->ring, i)->word))) {
 		case SQI_WRITING:
 		case SQI_VOID:
 		case SQI_RELEASING:
@@ -59,8 +60,8 @@ static void outlast(void)
 {
 	call(OP_ELAPSE, 0);
 	call(OP_RECOVER, 0);
-	for (unsigned i = 0; i < auditor()->g.in.participants; i++)
-		if (sqi_look(&sqi_slot(auditor(), i)->durable) != 0)
+	for (unsigned i = 0; i < auditor()->ring.g.in.participants; i++)
+		if (sqi_load_seq(&sqi_slot(&auditor()->ring, i)->durable) != 0)
 			explore_fail("a durable participant outlives its grace");
 }
 
@@ -80,11 +81,11 @@ static void succeed(void)
 /* All that can be taken. */
 static void drain(void)
 {
-	uint64_t gots = sqi_peek(&auditor()->slot->gots), now;
+	uint64_t gots = sqi_load_relaxed(&auditor()->ring.slot->gots), now;
 
 	for (;;) {
 		call(OP_GET, 0);
-		now = sqi_peek(&auditor()->slot->gots);
+		now = sqi_load_relaxed(&auditor()->ring.slot->gots);
 		if (explorer.failure || now == gots)
 			return;
 		gots = now;
@@ -98,7 +99,7 @@ static bool outlives(uint64_t word)
 		return false;
 	for (unsigned i = 0; i < explorer.count && !uses_keys(); i++)
 		if (run.person[i].state != PERSON_KILLED &&
-			world.handle[0][i].owner == sqi_word_owner(word))
+			world.handle[0][i].ring.owner == sqi_word_owner(word))
 			return false;
 	return true;
 }
@@ -118,16 +119,16 @@ void check_flow(void)
 		for (unsigned k = 0; k < LEASES_MAX; k++)
 			costs += world.hand[i].lease[k].data != NULL;
 	}
-	for (uint64_t i = 0; i <= auditor()->mask; i++)
-		costs += outlives(sqi_look(&sqi_cell(auditor(), i)->word));
+	for (uint64_t i = 0; i <= auditor()->ring.mask; i++)
+		costs += outlives(sqi_load_seq(&sqi_cell(&auditor()->ring, i)->word));
 	for (unsigned lap = 0; lap < 3 && !explorer.failure; lap++) {
-		uint64_t puts = sqi_peek(&auditor()->slot->puts);
+		uint64_t puts = sqi_load_relaxed(&auditor()->ring.slot->puts);
 
 		drain();
 		if (world.scenario->capacity <= costs)
 			return;
 		call(OP_PUT, FLOW_VALUE + lap);
-		if (sqi_peek(&auditor()->slot->puts) == puts)
+		if (sqi_load_relaxed(&auditor()->ring.slot->puts) == puts)
 			explore_fail("a stopped participant keeps the others from putting");
 	}
 }
@@ -137,15 +138,15 @@ static void check_counts(void)
 	struct sq_stat st;
 	uint64_t count, puts = 0;
 
-	for (unsigned i = 0; i < auditor()->g.in.participants; i++)
-		puts += sqi_peek(&sqi_slot(auditor(), i)->puts);
+	for (unsigned i = 0; i < auditor()->ring.g.in.participants; i++)
+		puts += sqi_load_relaxed(&sqi_slot(&auditor()->ring, i)->puts);
 	spec_count(0, (unsigned)puts);
 	for (unsigned key = 1; key < 4; key++)
 		if (sq_bound(auditor(), key, &count) == 0)
 			spec_count(key, (unsigned)count);
 	if (sq_stat(auditor(), &st) < 0 || st.put != puts)
 		explore_fail("the state told of the queue is wrong");
-	if (st.closed == 2)
+	if (st.closed == SQ_SHUT)
 		return; /* what was there stays there */
 	if (st.depth != 0 || st.leased != 0 || st.back != 0 || st.took != puts || st.damaged != 0)
 		explore_fail("the state told of the queue is wrong");
@@ -159,21 +160,22 @@ static void check_memory(void)
 	const struct sq *h = auditor();
 	uint64_t blocks = 0, now;
 
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		enum sqi_state state = sqi_word_state(sqi_look(&sqi_cell(h, i)->word));
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		enum sqi_state state = sqi_word_state(sqi_load_seq(&sqi_cell(&h->ring, i)->word));
 
-		if (state != SQI_FREE && state != SQI_SEALED && sqi_look(&h->head->closed) < 2)
+		if (state != SQI_FREE && state != SQI_SEALED &&
+			sqi_load_seq(&h->ring.head->closed) < 2)
 			explore_fail("a cell is not free at the end");
 	}
-	for (uint64_t i = 0; i < h->g.blocks; i++)
-		blocks += sqi_block_is_free(sqi_look(&sqi_block(h, i)->word));
-	now = sqi_look(&h->head->closed) == 2 ? blocks : h->g.blocks;
+	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
+		blocks += sqi_block_is_free(sqi_load_seq(&sqi_block(&h->ring, i)->word));
+	now = sqi_load_seq(&h->ring.head->closed) == 2 ? blocks : h->ring.g.blocks;
 	if (blocks != now)
 		explore_fail("a block is not free at the end");
-	for (unsigned i = 0; i < h->g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(h, i)->id);
+	for (unsigned i = 0; i < h->ring.g.in.participants; i++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(&h->ring, i)->id);
 
-		if (id != 0 && id != h->id)
+		if (id != 0 && id != h->member.id)
 			explore_fail("a slot is not free at the end");
 	}
 }
@@ -209,7 +211,7 @@ static void check_dead_letters(void)
 
 	if (!h)
 		return;
-	(void)sqi_rescue(h);
+	(void)sqi_reclaim_dead(&h->member);
 	while (sq_get(h, buf, sizeof(buf), SQ_NOWAIT) > 0)
 		spec_dead_letter(buf[0]);
 	spec_dead_letter(0);
@@ -222,7 +224,7 @@ static void check_collected(void)
 
 	for (unsigned i = 0; i < explorer.count; i++)
 		puts += world.hand[i].puts;
-	if (sqi_look(&auditor()->head->going) == SQI_GOING_DONE && puts > 0)
+	if (sqi_load_seq(&auditor()->ring.head->removal) == SQI_REMOVAL_DONE && puts > 0)
 		explore_fail("a message was put into a queue that nobody can open any more");
 }
 

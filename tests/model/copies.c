@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "copies.h"
+#include "ops/copies.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +11,17 @@
  * state that is searched, and what is not in use is zero.
  */
 
-static struct hand *hand_of(const struct sq *h)
+static struct hand *hand_of(const struct sqi_copies *copies)
 {
-	return &world.hand[h - world.handle[0]];
+	for (unsigned i = 0; i < ACTORS; i++)
+		if (copies == &world.handle[0][i].copies)
+			return &world.hand[i];
+	abort();
 }
 
-int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data)
+int sqi_copy_new(struct sqi_copies *copies, size_t len, uint32_t *ret, void **ret_data)
 {
-	struct hand *hand = hand_of(h);
+	struct hand *hand = hand_of(copies);
 
 	if (len > sizeof(hand->copy[0].data))
 		abort();
@@ -31,36 +34,37 @@ int sqi_copy_new(struct sq *h, size_t len, uint32_t *ret, void **ret_data)
 	abort();
 }
 
-void sqi_copy_name(struct sq *h, uint32_t number, uint64_t id, unsigned lease)
+void sqi_copy_name(struct sqi_copies *copies, uint32_t number, uint64_t id, unsigned lease)
 {
-	hand_of(h)->copy[number - 1].id = id;
-	hand_of(h)->copy[number - 1].lease = lease;
+	hand_of(copies)->copy[number - 1].id = id;
+	hand_of(copies)->copy[number - 1].lease = lease;
 }
 
-bool sqi_copy_is(const struct sq *h, uint32_t number, uint64_t id, unsigned lease)
+bool sqi_copy_is(const struct sqi_copies *copies, uint32_t number, uint64_t id, unsigned lease)
 {
-	const struct hand *hand = hand_of(h);
+	const struct hand *hand = hand_of(copies);
 
 	return number > 0 && number <= COPIES_MAX && hand->copy[number - 1].lease == lease &&
 	       hand->copy[number - 1].id == id;
 }
 
-uint32_t sqi_copy_find(const struct sq *h, uint64_t id, unsigned lease, const void **ret_data)
+uint32_t sqi_copy_find(
+	const struct sqi_copies *copies, uint64_t id, unsigned lease, const void **ret_data)
 {
 	for (uint32_t i = 0; i < COPIES_MAX; i++)
-		if (sqi_copy_is(h, i + 1, id, lease)) {
-			*ret_data = hand_of(h)->copy[i].data;
+		if (sqi_copy_is(copies, i + 1, id, lease)) {
+			*ret_data = hand_of(copies)->copy[i].data;
 			return i + 1;
 		}
 	return 0;
 }
 
-void sqi_copy_drop(struct sq *h, uint32_t number)
+void sqi_copy_drop(struct sqi_copies *copies, uint32_t number)
 {
-	memset(&hand_of(h)->copy[number - 1], 0, sizeof(hand_of(h)->copy[0]));
+	memset(&hand_of(copies)->copy[number - 1], 0, sizeof(hand_of(copies)->copy[0]));
 }
 
-void sqi_copies_deinit(struct sq *h)
+void sqi_copies_deinit(struct sqi_copies *copies)
 {
-	memset(hand_of(h)->copy, 0, sizeof(hand_of(h)->copy));
+	memset(hand_of(copies)->copy, 0, sizeof(hand_of(copies)->copy));
 }

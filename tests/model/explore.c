@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arrows.h"
 #include "kernel.h"
 #include "rng.h"
 #include "share.h"
@@ -132,7 +133,9 @@ static void step_of(unsigned who)
 {
 	quiet = 0;
 	trace_before(who);
+	arrows_before(who);
 	switch_to(who);
+	arrows_after();
 	trace_after(who);
 	explorer.steps++;
 	state_moved((int)who);

@@ -30,8 +30,8 @@ void share_set_mode(enum share_mode m)
 /* Named after what they do: see atomic.h. */
 static bool is_write(const char *how)
 {
-	return strcmp(how, "sqi_look") != 0 && strcmp(how, "sqi_look32") != 0 &&
-	       strcmp(how, "sqi_peek") != 0 && strcmp(how, "sqi_watch") != 0;
+	return strcmp(how, "sqi_load_seq") != 0 && strcmp(how, "sqi_load_seq32") != 0 &&
+	       strcmp(how, "sqi_load_relaxed") != 0 && strcmp(how, "sqi_load_acquire") != 0;
 }
 
 /* Where in which segment. False: nowhere. */

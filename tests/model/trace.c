@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arrows.h"
 #include "explore.h"
 #include "sets.h"
 #include "world.h"
@@ -24,23 +25,23 @@ static const struct {
 	{offsetof(struct sqi_head, returns), "returns"},
 	{offsetof(struct sqi_head, tail), "tail hint"},
 	{offsetof(struct sqi_head, head), "head hint"},
-	{offsetof(struct sqi_head, came), "came"},
-	{offsetof(struct sqi_head, came_watch), "came_watch"},
-	{offsetof(struct sqi_head, went_watch), "went_watch"},
-	{offsetof(struct sqi_head, freed_watch), "freed_watch"},
-	{offsetof(struct sqi_head, went), "went"},
-	{offsetof(struct sqi_head, freed), "freed"},
+	{offsetof(struct sqi_head, message_event), "message_event"},
+	{offsetof(struct sqi_head, message_watch), "message_watch"},
+	{offsetof(struct sqi_head, room_watch), "room_watch"},
+	{offsetof(struct sqi_head, block_watch), "block_watch"},
+	{offsetof(struct sqi_head, room_event), "room_event"},
+	{offsetof(struct sqi_head, block_event), "block_event"},
 	{offsetof(struct sqi_head, next_id), "next_id"},
-	{offsetof(struct sqi_head, rescue_ms), "rescue_ms"},
-	{offsetof(struct sqi_head, asked_ms), "asked_ms"},
+	{offsetof(struct sqi_head, upkeep_ms), "upkeep_ms"},
+	{offsetof(struct sqi_head, find_dead_ms), "find_dead_ms"},
 	{offsetof(struct sqi_head, lap_at), "lap_at"},
 	{offsetof(struct sqi_head, lap_ms), "lap_ms"},
-	{offsetof(struct sqi_head, ask_at), "ask_at"},
-	{offsetof(struct sqi_head, due_at), "due_at"},
-	{offsetof(struct sqi_head, sweep_at), "sweep_at"},
-	{offsetof(struct sqi_head, swept_ms), "swept_ms"},
+	{offsetof(struct sqi_head, find_dead_at), "find_dead_at"},
+	{offsetof(struct sqi_head, expire_at), "expire_at"},
+	{offsetof(struct sqi_head, announce_at), "announce_at"},
+	{offsetof(struct sqi_head, announce_ms), "announce_ms"},
 	{offsetof(struct sqi_head, wanted), "wanted"},
-	{offsetof(struct sqi_head, going), "going"},
+	{offsetof(struct sqi_head, removal), "removal"},
 	{offsetof(struct sqi_head, overdue), "overdue"},
 	{offsetof(struct sqi_head, reclaimed), "reclaimed"},
 	{offsetof(struct sqi_head, revoked), "revoked"},
@@ -66,8 +67,9 @@ static uint64_t value_at(const void *address)
 
 	if (!address)
 		return 0;
-	if (address == (const void *)&head->came || address == (const void *)&head->went ||
-		address == (const void *)&head->freed)
+	if (address == (const void *)&head->message_event ||
+		address == (const void *)&head->room_event ||
+		address == (const void *)&head->block_event)
 		memcpy(&v, address, 4);
 	else
 		memcpy(&v, address, 8);
@@ -90,8 +92,8 @@ static bool print_place(const struct segment *s)
 			slot_field[n % sizeof(struct sqi_slot) / 8]);
 	} else if (o < g->bitmap) {
 		n = o - g->journal;
-		printf("journal[%" PRIu64 "].%s", n / sizeof(struct sqi_entry),
-			entry_field[n % sizeof(struct sqi_entry) / 8]);
+		printf("journal[%" PRIu64 "].%s", n / sizeof(struct sqi_count_entry),
+			entry_field[n % sizeof(struct sqi_count_entry) / 8]);
 	} else if (o < g->returns) {
 		printf("bitmap");
 	} else if (o < g->tries) {
@@ -154,7 +156,7 @@ void trace_after(unsigned who)
 
 	if (!explorer.trace || !how)
 		return;
-	printf("  %u  %-10s", who, strncmp(how, "sqi_", 4) == 0 ? how + 4 : how);
+	printf("  %u  %-13s", who, strncmp(how, "sqi_", 4) == 0 ? how + 4 : how);
 	for (unsigned i = 0; at && i < SEGMENTS; i++) {
 		const struct segment *s = &world.segment[i];
 
@@ -172,6 +174,9 @@ void trace_after(unsigned who)
 		if (after != before) {
 			printf(" -> ");
 			print_value(after, word);
+			if (word)
+				printf("  (%s)",
+					arrow_of(before, after) ? arrow_of(before, after) : "?");
 		}
 	}
 	printf("%s\n", run.person[who].state == PERSON_ASLEEP ? "  (asleep)" : "");

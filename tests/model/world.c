@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "member/join.h"
+#include "member/lap.h"
+#include "member/removal.h"
+#include "member/upkeep.h"
+#include "ring/lease_time.h"
+#include "ring/returned.h"
+#include "segment/closed.h"
 #include "share.h"
 #include "state.h"
 
@@ -14,7 +21,10 @@
 #define A_WHILE_NS     15000000      /* more than one tick */
 #define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
 #define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
-#define MUTABLE        offsetof(struct sq, base) /* of a handle; and its id, if it leaves and joins */
+/* What changes of a handle: two parts of it. */
+#define MUTABLE      offsetof(struct sq, ring)
+#define RING_AT      offsetof(struct sqi_ring, slot)
+#define RING_MUTABLE (offsetof(struct sqi_ring, g) - RING_AT)
 
 struct world world;
 
@@ -35,14 +45,14 @@ static int enter(unsigned who, unsigned file, uint64_t key)
 	int r;
 
 	memset(h, 0, sizeof(*h));
-	h->g = world.segment[file].g;
-	h->base = world.segment[file].memory;
-	h->fd = kernel_fd(who, file);
-	h->ino = file;
-	h->tag = 1 + file * ACTORS + who;
+	h->ring.g = world.segment[file].g;
+	h->ring.base = world.segment[file].memory;
+	h->file.fd = kernel_fd(who, file);
+	h->file.ino = file;
+	h->file.tag = 1 + file * ACTORS + who;
 	r = sqi_handle_init(h, key, world.scenario->grace ? GRACE_NS : SQ_FOREVER);
-	h->counted = true;
-	h->fuel = 1 << 30;
+	h->member.counted = true;
+	h->member.ops_to_upkeep = 1 << 30;
 	return r;
 }
 
@@ -69,8 +79,10 @@ static int join(unsigned who)
 static void leave(unsigned who)
 {
 	for (unsigned file = 0; file < SEGMENTS; file++)
-		if (world.handle[file][who].slot) {
-			sqi_leave_party(&world.handle[file][who]);
+		if (world.handle[file][who].ring.slot) {
+			if (sqi_leaves_at_once(&world.handle[file][who].member))
+				sq_abort(&world.handle[file][who]);
+			sqi_leave(&world.handle[file][who].member);
 			kernel_unlock(who, file);
 		}
 	world.hand[who] = (struct hand){0};
@@ -81,14 +93,15 @@ void world_killed(unsigned who)
 	for (unsigned file = 0; file < SEGMENTS; file++) {
 		kernel_unlock(who, file);
 		memset(&world.handle[file][who], 0, MUTABLE);
+		memset((char *)&world.handle[file][who].ring + RING_AT, 0, RING_MUTABLE);
 	}
 	world.hand[who] = (struct hand){0};
 	/* From now on sleepers look for the dead in passing. */
 	share_set_mode(SHARE_ALL);
-	share_note(AUDITOR, &head()->rescue_ms, "killed");
-	share_note(AUDITOR, &head()->asked_ms, "killed");
+	share_note(AUDITOR, &head()->upkeep_ms, "killed");
+	share_note(AUDITOR, &head()->find_dead_ms, "killed");
 	share_set_mode(SHARE_OFF);
-	head()->rescue_ms = head()->asked_ms = 0;
+	head()->upkeep_ms = head()->find_dead_ms = 0;
 	spec_kill(who);
 }
 
@@ -172,7 +185,7 @@ static void set_counters(const struct scenario *s)
 	struct sqi_head *h = head();
 	uint64_t turn = s->wraps & WRAP_TURN ? ((uint64_t)1 << SQI_TURN_BITS) - 2 : 0;
 
-	h->rescue_ms = sqi_rescue_at((uint64_t)run.now_ns / 1000000, SOON_MS);
+	h->upkeep_ms = sqi_upkeep_at((uint64_t)run.now_ns / 1000000, SOON_MS);
 	for (uint64_t i = 0; i < seg->g.capacity; i++) {
 		struct sqi_cell *c = (void *)(seg->memory + seg->g.cells + i * seg->g.cell_size);
 
@@ -180,7 +193,7 @@ static void set_counters(const struct scenario *s)
 	}
 	h->tail = h->head = world.first = turn << seg->g.in.capacity_log2;
 	if (s->wraps & WRAP_EVENTS)
-		h->came = h->went = h->freed = UINT32_MAX - 3;
+		h->message_event = h->room_event = h->block_event = UINT32_MAX - 3;
 	if (s->wraps & WRAP_GENERATION)
 		for (uint64_t i = 0; i < seg->g.blocks; i++) {
 			struct sqi_block *b = (void *)(seg->memory + seg->g.block_words);
@@ -223,9 +236,13 @@ void world_reset(const struct scenario *s)
 			abort();
 	for (unsigned i = 0; i < ACTORS; i++) {
 		for (unsigned file = 0; file < SEGMENTS; file++)
-			state_add_region(REGION_PRIVATE, i, &world.handle[file][i],
-				file && !s->max_attempts ? 0 : MUTABLE);
-		state_add_region(REGION_PRIVATE, i, &handle(i)->id, sizeof(handle(i)->id));
+			if (file == 0 || s->max_attempts) {
+				struct sq *h = &world.handle[file][i];
+
+				state_add_region(REGION_PRIVATE, i, h, MUTABLE);
+				state_add_region(REGION_PRIVATE, i, (char *)&h->ring + RING_AT,
+					RING_MUTABLE);
+			}
 		state_add_region(REGION_PRIVATE, i, &world.hand[i], sizeof(struct hand));
 	}
 	if (explorer.failure)
@@ -464,16 +481,16 @@ static void translate(enum op_kind kind, struct result *r)
 }
 
 /* Nobody lives in this queue but those who collect it; the auditor does not count. */
-static bool nobody_else(const struct sq *h)
+static bool nobody_else(const struct sqi_member *m)
 {
-	for (unsigned n = 0; n < h->g.in.participants; n++) {
-		uint64_t id = sqi_look(&sqi_slot(h, n)->id);
-		bool counts = id != 0 && id != handle(AUDITOR)->id;
+	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(m->ring, n)->id);
+		bool counts = id != 0 && id != handle(AUDITOR)->member.id;
 
 		for (unsigned i = 0; i < explorer.count; i++)
 			counts &= world.scenario->ops[i][0].kind != OP_COLLECT ||
-				  id != handle(i)->id;
-		if (counts && !sqi_is_dead(h, id))
+				  id != handle(i)->member.id;
+		if (counts && !sqi_is_dead(m, id))
 			return false;
 	}
 	return true;
@@ -488,9 +505,9 @@ static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, 
 	struct hand *hand = &world.hand[who];
 	bool back;
 
-	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->slot)
+	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->ring.slot)
 		return;
-	back = sqi_peek(&handle(who)->slot->redelivered) != redelivered;
+	back = sqi_load_relaxed(&handle(who)->ring.slot->redelivered) != redelivered;
 	if ((op->kind == OP_GET || op->kind == OP_LEASE) && back && hand->was_back &&
 		(waited & spec_surely_queued()))
 		explore_fail("a redelivery came before the ring's turn");
@@ -528,7 +545,7 @@ void world_call(unsigned who, const struct op *op)
 		op->value > world.scenario->filled && !world.hand[who].id)
 		return; /* it could not put it */
 	if (is_taking(op->kind)) {
-		redelivered = sqi_peek(&handle(who)->slot->redelivered);
+		redelivered = sqi_load_relaxed(&handle(who)->ring.slot->redelivered);
 		waited = spec_surely_queued();
 	}
 	spec_begin(who, call_of[op->kind], count, value);
@@ -566,16 +583,16 @@ void world_call(unsigned who, const struct op *op)
 		settle(who, op, &r);
 		break;
 	case OP_RECOVER:
-		r.done = sqi_rescue(handle(who)) >= 0;
+		r.done = sqi_reclaim_dead(&handle(who)->member) >= 0;
 		break;
 	case OP_SLICE:
 		run.now_ns += SLICE_NS_APART;
-		sqi_rescue_now_and_then(handle(who));
+		sqi_upkeep(&handle(who)->member);
 		r.done = 1;
 		break;
 	case OP_SWEEP:
-		sqi_due_sweep(handle(who), 0, handle(who)->mask + 1);
-		sqi_back_sweep(handle(who), 0, handle(who)->mask + 1);
+		sqi_lease_time_expire(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
+		sqi_returned_announce_all(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
 		r.done = 1;
 		break;
 	case OP_EXPIRE:
@@ -594,16 +611,16 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_JOIN:
 		r.count = (unsigned)-join(who);
-		if (r.count == 0 && sqi_stays(handle(who)) < 0)
+		if (r.count == 0 && sqi_check_present(&handle(who)->member) < 0)
 			leave(who);
 		r.done = 1;
 		break;
 	case OP_COLLECT:
-		world.hand[who].collected = sqi_remove_if(handle(who), nobody_else);
+		world.hand[who].collected = sqi_remove_if(&handle(who)->member, nobody_else);
 		r.done = 1;
 		break;
 	case OP_GONE:
-		sqi_gone(head());
+		sqi_note_removed(head());
 		r.done = 1;
 		break;
 	case OP_SHUTDOWN:

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include "explore.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "kernel.h"
 #include "spec.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "cell.h"
+#include "ring/cell.h"
 #include "world.h"
 
 /* The calls of those who keep books of their own about messages, or wait in loops of their own. */
@@ -48,7 +48,7 @@ static uint64_t id_of(unsigned who, unsigned value)
 {
 	uint64_t position = world.first + value - 1;
 
-	return value <= world.scenario->filled ? sqi_position_id(position, handle(who)->shift)
+	return value <= world.scenario->filled ? sqi_position_id(position, handle(who)->ring.shift)
 					       : world.hand[who].id - 1;
 }
 
@@ -72,15 +72,16 @@ static void lease_id(unsigned who, unsigned value, struct result *r)
 /* By the id to the cell, which says what is there or was there last. */
 static unsigned value_at(const struct sq *h, uint64_t id)
 {
-	const struct sqi_cell *c = sqi_cell(h, id);
+	const struct sqi_cell *c = sqi_cell(&h->ring, id);
 	uint64_t meta = c->meta, cap;
 	unsigned char first;
 
-	if (sqi_cell_id(meta, id, h->mask, h->shift) != id)
-		return (int64_t)((meta >> SQI_TURN_SHIFT) - (id >> h->shift)) > 0 ? VALUE_UNKNOWN
-										  : 0;
+	if (sqi_cell_id(meta, id, h->ring.mask, h->ring.shift) != id)
+		return (int64_t)((meta >> SQI_TURN_SHIFT) - (id >> h->ring.shift)) > 0
+			       ? VALUE_UNKNOWN
+			       : 0;
 	if (meta & SQI_META_BLOCK)
-		memcpy(&first, sqi_block_data(h, c->data[1] >> 32, &cap), 1);
+		memcpy(&first, sqi_block_data(&h->ring, c->data[1] >> 32, &cap), 1);
 	else
 		memcpy(&first, (const void *)c->data, 1);
 	return first;
@@ -163,7 +164,7 @@ static int open_durable(unsigned who, unsigned key)
 		return e;
 	if (sq_durable_run(handle(who), &number) < 0)
 		explore_fail("a call failed oddly");
-	return number != handle(who)->id;
+	return number != handle(who)->member.id;
 }
 
 void world_durable_call(unsigned who, const struct op *op, struct result *r)

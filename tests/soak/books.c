@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cell.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
+#include "ring/cell.h"
 #include "soak.h"
 
 /*
@@ -105,14 +105,14 @@ void soak_open_books(struct soak *s, struct sq *const h[SOAK_ALL_QUEUES])
  */
 static void check_still(struct sq *h, const char *name, unsigned handles)
 {
-	uint8_t *seen = calloc(h->g.blocks + 1, 1);
+	uint8_t *seen = calloc(h->ring.g.blocks + 1, 1);
 	struct sq_stat st;
 
 	if (!seen)
 		crew_die("out of memory");
-	for (uint64_t i = 0; i <= h->mask; i++) {
-		const struct sqi_cell *c = sqi_cell(h, i);
-		uint64_t w = sqi_look(&c->word);
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		const struct sqi_cell *c = sqi_cell(&h->ring, i);
+		uint64_t w = sqi_load_seq(&c->word);
 		enum sqi_state state = sqi_word_state(w);
 		struct sqi_ref ref;
 
@@ -121,15 +121,15 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 		if (state != SQI_FULL && state != SQI_BACK)
 			crew_die("%s: nobody moves, and cell %" PRIu64 " is in state %d, owner %u",
 				name, i, (int)state, sqi_word_owner(w));
-		if (!(sqi_peek(&c->meta) & SQI_META_BLOCK))
+		if (!(sqi_load_relaxed(&c->meta) & SQI_META_BLOCK))
 			continue;
-		if (!sqi_cell_block(h, c, &ref))
+		if (!sqi_cell_block(&h->ring, c, &ref))
 			crew_die("%s: the message in cell %" PRIu64 " has no block", name, i);
 		if (seen[ref.index]++)
 			crew_die("%s: two messages have block %" PRIu64, name, ref.index);
 	}
-	for (uint64_t i = 0; i < h->g.blocks; i++)
-		if ((sqi_look(&sqi_block(h, i)->word) & 1) != seen[i])
+	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
+		if ((sqi_load_seq(&sqi_block(&h->ring, i)->word) & 1) != seen[i])
 			crew_die("%s: block %" PRIu64 " is %s", name, i,
 				seen[i] ? "a message's and free" : "lost: in use by nobody");
 	free(seen);

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cell.h"
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
+#include "ring/cell.h"
 #include "rng.h"
 #include "soak.h"
 
@@ -71,33 +71,33 @@ static void look_open(struct look *l, const char *name)
 	(void)snprintf(path, sizeof(path), "/dev/shm/sq.%s.%s", getenv("SQ_PREFIX"), name);
 	memset(l, 0, sizeof(*l));
 	l->name = name;
-	l->h.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (l->h.fd < 0 || fstat(l->h.fd, &st) < 0 ||
-		pread(l->h.fd, head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
-		sqi_head_check(&l->h.g, head, (uint64_t)st.st_size))
+	l->h.file.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (l->h.file.fd < 0 || fstat(l->h.file.fd, &st) < 0 ||
+		pread(l->h.file.fd, head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+		sqi_head_check(&l->h.ring.g, head, (uint64_t)st.st_size))
 		crew_die("%s cannot be looked at", path);
-	base = mmap(NULL, l->h.g.total, PROT_READ, MAP_SHARED, l->h.fd, 0);
+	base = mmap(NULL, l->h.ring.g.total, PROT_READ, MAP_SHARED, l->h.file.fd, 0);
 	if (base == MAP_FAILED)
 		crew_die("mmap: %s", strerror(errno));
-	l->h.base = base;
-	l->h.head = base;
-	l->h.cells = l->h.base + l->h.g.cells;
-	l->h.mask = l->h.g.capacity - 1;
-	l->h.cell_size = l->h.g.cell_size;
-	l->h.shift = l->h.g.in.capacity_log2;
-	l->h.dev = st.st_dev;
-	l->h.ino = st.st_ino;
-	l->h.id = ~(uint64_t)0;
-	l->cell = array(l->h.g.capacity, sizeof(*l->cell));
-	l->block = array(l->h.g.blocks, sizeof(*l->block));
-	l->slot = array(l->h.g.in.participants * SLOT_COUNTERS, sizeof(*l->slot));
-	l->journal = array(l->h.g.in.participants * 2, sizeof(*l->journal));
+	l->h.ring.base = base;
+	l->h.ring.head = base;
+	l->h.ring.cells = l->h.ring.base + l->h.ring.g.cells;
+	l->h.ring.mask = l->h.ring.g.capacity - 1;
+	l->h.ring.cell_size = l->h.ring.g.cell_size;
+	l->h.ring.shift = l->h.ring.g.in.capacity_log2;
+	l->h.file.dev = st.st_dev;
+	l->h.file.ino = st.st_ino;
+	l->h.member.id = ~(uint64_t)0;
+	l->cell = array(l->h.ring.g.capacity, sizeof(*l->cell));
+	l->block = array(l->h.ring.g.blocks, sizeof(*l->block));
+	l->slot = array(l->h.ring.g.in.participants * SLOT_COUNTERS, sizeof(*l->slot));
+	l->journal = array(l->h.ring.g.in.participants * 2, sizeof(*l->journal));
 }
 
 static void look_close(struct look *l)
 {
-	(void)munmap(l->h.base, l->h.g.total);
-	(void)close(l->h.fd);
+	(void)munmap(l->h.ring.base, l->h.ring.g.total);
+	(void)close(l->h.file.fd);
 	free(l->cell);
 	free(l->block);
 	free(l->slot);
@@ -129,7 +129,7 @@ static const char *wrong_alone(const struct look *l, uint64_t w)
 
 	if (state > SQI_SEALED)
 		return "has no state";
-	if (has_owner(state) ? owner == 0 || owner > l->h.g.in.participants : owner != 0)
+	if (has_owner(state) ? owner == 0 || owner > l->h.ring.g.in.participants : owner != 0)
 		return "has an owner it should not have, or none";
 	if ((state == SQI_TAKEN || state == SQI_BACK) && attempts == 0)
 		return "is leased, and was never";
@@ -186,10 +186,11 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 
 	if (state != SQI_FULL && state != SQI_TAKEN && state != SQI_BACK)
 		return NULL;
-	if (!(sqi_watch(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
 		return NULL;
-	valid = sqi_cell_block(&l->h, c, &ref);
-	return !valid && sqi_look(&c->word) == w ? "has a message whose block is not in use" : NULL;
+	valid = sqi_cell_block(&l->h.ring, c, &ref);
+	return !valid && sqi_load_seq(&c->word) == w ? "has a message whose block is not in use"
+						     : NULL;
 }
 
 /*
@@ -203,11 +204,11 @@ static const char *wrong_owner(
 
 	if (!has_owner(sqi_word_state(w)))
 		return NULL;
-	id = sqi_look(&sqi_slot(&l->h, sqi_word_owner(w) - 1)->id);
+	id = sqi_load_seq(&sqi_slot(&l->h.ring, sqi_word_owner(w) - 1)->id);
 	if (id == 0)
-		return sqi_look(&c->word) == w ? "is somebody's who has no slot" : NULL;
+		return sqi_load_seq(&c->word) == w ? "is somebody's who has no slot" : NULL;
 	/* It costs a system call: not of what is soon over. */
-	if (now - seen->since < HELD_NS || (!seen->dead_ns && !sqi_is_dead(&l->h, id)))
+	if (now - seen->since < HELD_NS || (!seen->dead_ns && !sqi_is_dead(&l->h.member, id)))
 		return NULL;
 	if (!seen->dead_ns) {
 		seen->dead_ns = now;
@@ -215,17 +216,17 @@ static const char *wrong_owner(
 		return NULL;
 	}
 	if (now - seen->dead_ns > STUCK_NS && *l->opens - seen->opens >= STUCK_OPENS &&
-		sqi_is_dead(&l->h, id) && sqi_look(&c->word) == w)
+		sqi_is_dead(&l->h.member, id) && sqi_load_seq(&c->word) == w)
 		return "is the dead's for more than 3 s, in which others opened";
 	return NULL;
 }
 
 static void look_at_cells(struct look *l, int64_t now)
 {
-	for (uint64_t i = 0; i <= l->h.mask; i++) {
-		const struct sqi_cell *c = sqi_cell(&l->h, i);
+	for (uint64_t i = 0; i <= l->h.ring.mask; i++) {
+		const struct sqi_cell *c = sqi_cell(&l->h.ring, i);
 		struct seen *seen = &l->cell[i];
-		uint64_t w = sqi_look(&c->word);
+		uint64_t w = sqi_load_seq(&c->word);
 		const char *why = wrong_alone(l, w);
 
 		if (!why)
@@ -242,13 +243,14 @@ static void look_at_cells(struct look *l, int64_t now)
 		if (why)
 			cell_is_wrong(l, i, seen->word, w, why);
 	}
-	l->words += l->h.mask + 1;
+	l->words += l->h.ring.mask + 1;
 }
 
 /* Everything below a hint has been passed. */
 static void look_at_hints(struct look *l)
 {
-	uint64_t tail = sqi_look(&l->h.head->tail), head = sqi_look(&l->h.head->head);
+	uint64_t tail = sqi_load_seq(&l->h.ring.head->tail),
+		 head = sqi_load_seq(&l->h.ring.head->head);
 
 	if ((int64_t)(tail - l->tail) < 0 || (int64_t)(head - l->head) < 0)
 		crew_die("%s: a hint went down: tail %" PRIu64 " after %" PRIu64 ", head %" PRIu64
@@ -256,17 +258,17 @@ static void look_at_hints(struct look *l)
 			l->name, tail, l->tail, head, l->head);
 	l->tail = tail;
 	l->head = head;
-	for (uint64_t i = 1; i <= l->h.mask + 1; i++) {
-		uint64_t w = sqi_look(&sqi_cell(&l->h, tail - i)->word);
-		int64_t ahead = sqi_word_ahead(w, (tail - i) >> l->h.shift);
+	for (uint64_t i = 1; i <= l->h.ring.mask + 1; i++) {
+		uint64_t w = sqi_load_seq(&sqi_cell(&l->h.ring, tail - i)->word);
+		int64_t ahead = sqi_word_ahead(w, (tail - i) >> l->h.ring.shift);
 		enum sqi_state state = sqi_word_state(w);
 
 		if (ahead < 0 || (ahead == 0 && state != SQI_FULL && state != SQI_WRITING))
 			crew_die("%s: the tail is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not claimed: turn %" PRIu64 ", state %d",
 				l->name, tail, tail - i, sqi_word_turn(w), (int)state);
-		w = sqi_look(&sqi_cell(&l->h, head - i)->word);
-		if (sqi_word_ahead(w, (head - i) >> l->h.shift) <= 0)
+		w = sqi_load_seq(&sqi_cell(&l->h.ring, head - i)->word);
+		if (sqi_word_ahead(w, (head - i) >> l->h.ring.shift) <= 0)
 			crew_die("%s: the head is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not consumed: turn %" PRIu64 ", state %d",
 				l->name, head, head - i, sqi_word_turn(w), (int)sqi_word_state(w));
@@ -276,21 +278,21 @@ static void look_at_hints(struct look *l)
 /* generation << 16 | owner << 4 | held: FREE and then HELD by one, and the next generation. */
 static void look_at_blocks(struct look *l)
 {
-	for (uint64_t i = 0; i < l->h.g.blocks; i++) {
-		uint64_t w = sqi_look(&sqi_block(&l->h, i)->word), before = l->block[i];
+	for (uint64_t i = 0; i < l->h.ring.g.blocks; i++) {
+		uint64_t w = sqi_load_seq(&sqi_block(&l->h.ring, i)->word), before = l->block[i];
 		bool held = w & BLOCK_HELD;
 
 		if (w >> 16 < before >> 16 ||
 			(w >> 16 == before >> 16 && w != before && (before & BLOCK_HELD)))
 			crew_die("%s: block %" PRIu64 " is %" PRIx64 ", and was %" PRIx64, l->name,
 				i, w, before);
-		if ((w & 0xe) ||
-			(held ? (w >> 4 & 0xfff) - 1 >= l->h.g.in.participants : (w & 0xffff) != 0))
+		if ((w & 0xe) || (held ? (w >> 4 & 0xfff) - 1 >= l->h.ring.g.in.participants
+				       : (w & 0xffff) != 0))
 			crew_die("%s: block %" PRIu64 " is %" PRIx64, l->name, i, w);
 		l->changes += w != before;
 		l->block[i] = w;
 	}
-	l->words += l->h.g.blocks;
+	l->words += l->h.ring.g.blocks;
 }
 
 static void rises(
@@ -304,15 +306,16 @@ static void rises(
 
 static void look_at_totals(struct look *l)
 {
-	const struct sqi_head *head = l->h.head;
+	const struct sqi_head *head = l->h.ring.head;
 	const sqi_u64 *const totals[] = {&head->next_id, &head->joins, &head->back_seq,
 		&head->overdue, &head->reclaimed, &head->revoked, &head->dead_letters};
-	const sqi_u32 *const events[] = {&head->came, &head->went, &head->freed};
+	const sqi_u32 *const events[] = {
+		&head->message_event, &head->room_event, &head->block_event};
 
 	for (unsigned i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
-		rises(l, "total", i, &l->totals[i], sqi_look(totals[i]));
+		rises(l, "total", i, &l->totals[i], sqi_load_seq(totals[i]));
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		uint32_t now = sqi_look32(events[i]) >> 1;
+		uint32_t now = sqi_load_seq32(events[i]) >> 1;
 
 		/* 31 bits that go round. */
 		if (((now - l->events[i]) & 0x7fffffff) > 0x40000000)
@@ -320,49 +323,49 @@ static void look_at_totals(struct look *l)
 				now);
 		l->events[i] = now;
 	}
-	if (sqi_look(&head->damaged))
+	if (sqi_load_seq(&head->damaged))
 		crew_die("%s: somebody found damage", l->name);
 }
 
 static void look_at_slots(struct look *l)
 {
-	for (unsigned i = 0; i < l->h.g.in.participants; i++) {
-		const struct sqi_slot *slot = sqi_slot(&l->h, i);
+	for (unsigned i = 0; i < l->h.ring.g.in.participants; i++) {
+		const struct sqi_slot *slot = sqi_slot(&l->h.ring, i);
 		const sqi_u64 *const counters[SLOT_COUNTERS] = {
 			&slot->puts, &slot->gots, &slot->acks, &slot->nacks, &slot->redelivered};
-		uint64_t id = sqi_look(&slot->id), base;
+		uint64_t id = sqi_load_seq(&slot->id), base;
 
-		if (id > sqi_look(&l->h.head->next_id))
+		if (id > sqi_load_seq(&l->h.ring.head->next_id))
 			crew_die("%s: slot %u has id %" PRIu64 ", which was never given", l->name,
 				i, id);
-		base = sqi_look(&slot->intent_base);
-		if (base != ~(uint64_t)0 && base > sqi_look(&slot->puts))
+		base = sqi_load_seq(&slot->intent_base);
+		if (base != ~(uint64_t)0 && base > sqi_load_seq(&slot->puts))
 			crew_die("%s: slot %u intends put %" PRIu64 " after %" PRIu64, l->name, i,
-				base, (uint64_t)sqi_look(&slot->puts));
+				base, (uint64_t)sqi_load_seq(&slot->puts));
 		for (unsigned n = 0; n < SLOT_COUNTERS; n++)
 			rises(l, "counter", i * 10 + n, &l->slot[i * SLOT_COUNTERS + n],
-				sqi_look(counters[n]));
+				sqi_load_seq(counters[n]));
 	}
-	for (unsigned i = 0; i < l->h.g.in.participants; i++) {
-		const struct sqi_entry *e = sqi_entry(&l->h, i);
-		uint64_t key = sqi_look(&e->key);
+	for (unsigned i = 0; i < l->h.ring.g.in.participants; i++) {
+		const struct sqi_count_entry *e = sqi_count_entry(&l->h.ring, i);
+		uint64_t key = sqi_load_seq(&e->key);
 
 		if (l->journal[2 * i] && key != l->journal[2 * i])
 			crew_die("%s: journal entry %u has another key", l->name, i);
 		l->journal[2 * i] = key;
-		rises(l, "journal entry", i, &l->journal[2 * i + 1], sqi_look(&e->seq));
+		rises(l, "journal entry", i, &l->journal[2 * i + 1], sqi_load_seq(&e->seq));
 	}
-	l->words += l->h.g.in.participants * (SLOT_COUNTERS + 4);
+	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }
 
 /* An id takes one slot, and none again. */
 static void look_for_twins(const struct look *l)
 {
-	for (unsigned i = 0; i < l->h.g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(&l->h, i)->id);
+	for (unsigned i = 0; i < l->h.ring.g.in.participants; i++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(&l->h.ring, i)->id);
 
-		for (unsigned k = i + 1; id && k < l->h.g.in.participants; k++)
-			if (sqi_look(&sqi_slot(&l->h, k)->id) == id)
+		for (unsigned k = i + 1; id && k < l->h.ring.g.in.participants; k++)
+			if (sqi_load_seq(&sqi_slot(&l->h.ring, k)->id) == id)
 				crew_die("%s: id %" PRIu64 " has slots %u and %u", l->name, id, i,
 					k);
 	}
@@ -396,7 +399,7 @@ void soak_look(struct soak *s, const enum soak_queue *queues, unsigned n, const 
 		now = now_ns();
 		for (unsigned i = 0; i < n; i++) {
 			/* We were away: how long a word has been as it is we cannot tell. */
-			for (uint64_t k = 0; now - last > LATE_NS && k <= look[i].h.mask; k++)
+			for (uint64_t k = 0; now - last > LATE_NS && k <= look[i].h.ring.mask; k++)
 				look[i].cell[k] = (struct seen){
 					.word = look[i].cell[k].word, .since = now};
 			look_once(&look[i], pass, now);

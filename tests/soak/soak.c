@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "handle.h"
 #include "now.h"
+#include "ops/handle.h"
 #include "options.h"
 #include "rng.h"
 
@@ -158,7 +158,7 @@ static void stop(unsigned i, int64_t now)
 /* Whose seat is this slot of the queue's? SOAK_SEATS: nobody's. */
 static unsigned seat_of(const struct sqi_slot *slot)
 {
-	uint64_t pid = sqi_peek(&slot->pid);
+	uint64_t pid = sqi_load_relaxed(&slot->pid);
 
 	for (unsigned i = 0; i < seats; i++)
 		if (pids[i] && (uint64_t)pids[i] == pid)
@@ -172,7 +172,7 @@ static bool stays(const sqi_u64 *word, uint64_t v)
 	int64_t until = now_ns() + STEP_NS;
 
 	while (now_ns() < until)
-		if (sqi_look(word) != v)
+		if (sqi_load_seq(word) != v)
 			return false;
 	return true;
 }
@@ -180,22 +180,22 @@ static bool stays(const sqi_u64 *word, uint64_t v)
 /* Whose is this cell, if it is of somebody who is just filling it, or letting it go? */
 static unsigned in_a_step(const struct sq *h, uint64_t cell)
 {
-	const sqi_u64 *word = &sqi_cell(h, cell)->word;
-	uint64_t w = sqi_look(word);
+	const sqi_u64 *word = &sqi_cell(&h->ring, cell)->word;
+	uint64_t w = sqi_load_seq(word);
 	enum sqi_state state = sqi_word_state(w);
 
 	if (state != SQI_WRITING && state != SQI_VOID && state != SQI_RELEASING)
 		return SOAK_SEATS;
-	return stays(word, w) ? seat_of(sqi_slot(h, sqi_word_owner(w) - 1)) : SOAK_SEATS;
+	return stays(word, w) ? seat_of(sqi_slot(&h->ring, sqi_word_owner(w) - 1)) : SOAK_SEATS;
 }
 
 /* The same of a slot, if its put is in doubt: perhaps committed, and not yet counted. */
 static unsigned in_doubt(const struct sq *h, unsigned n)
 {
-	const struct sqi_slot *slot = sqi_slot(h, n);
-	uint64_t puts = sqi_look(&slot->puts);
+	const struct sqi_slot *slot = sqi_slot(&h->ring, n);
+	uint64_t puts = sqi_load_seq(&slot->puts);
 
-	if (sqi_look(&slot->id) == 0 || sqi_look(&slot->intent_base) != puts)
+	if (sqi_load_seq(&slot->id) == 0 || sqi_load_seq(&slot->intent_base) != puts)
 		return SOAK_SEATS;
 	return stays(&slot->puts, puts) ? seat_of(slot) : SOAK_SEATS;
 }
@@ -211,9 +211,9 @@ static bool aim(unsigned *ret)
 	for (unsigned n = 0; n < AIM_TRIES * SOAK_ALL_QUEUES && i == SOAK_SEATS; n++) {
 		const struct sq *h = handle[n % SOAK_ALL_QUEUES];
 
-		for (unsigned k = 0; k < h->g.in.participants && i == SOAK_SEATS; k++)
+		for (unsigned k = 0; k < h->ring.g.in.participants && i == SOAK_SEATS; k++)
 			i = in_doubt(h, k);
-		for (uint64_t k = 0; k <= h->mask && i == SOAK_SEATS; k++)
+		for (uint64_t k = 0; k <= h->ring.mask && i == SOAK_SEATS; k++)
 			i = in_a_step(h, k);
 	}
 	if (i == SOAK_SEATS)

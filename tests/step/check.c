@@ -260,11 +260,11 @@ void check_idle(struct scene *s)
 	(void)sq_stat(s->o, &st);
 	if (st.participants != 1)
 		crew_die("%u participants are left", st.participants);
-	for (unsigned i = 0; i < s->o->g.in.participants; i++) {
-		uint64_t id = sqi_look(&sqi_slot(s->o, i)->id),
-			 who = sqi_look(&sqi_entry(s->o, i)->who);
+	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(&s->o->ring, i)->id),
+			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->who);
 
-		if ((id && id != s->o->id) || (who && who != s->o->id))
+		if ((id && id != s->o->member.id) || (who && who != s->o->member.id))
 			crew_die("slot or journal entry %u is still somebody's", i);
 	}
 }
@@ -278,11 +278,12 @@ static void check_let_go(struct scene *s)
 	scene_drain(s, s->o);
 	(void)sq_stat(s->o, &st);
 	if (st.leased != held ||
-		st.blocks - st.blocks_free != (s->n_has_lease && s->n_lease.len > s->o->small))
+		st.blocks - st.blocks_free != (s->n_has_lease && s->n_lease.len > s->o->ring.small))
 		crew_die("%" PRIu64 " leases and %" PRIu64 " blocks are held, and should be %u",
 			st.leased, st.blocks - st.blocks_free, held);
 	for (uint64_t i = 0; i < CAPACITY; i++)
-		if (sqi_word_state(sqi_look(&sqi_cell(s->o, i)->word)) != SQI_FREE && held-- == 0)
+		if (sqi_word_state(sqi_load_seq(&sqi_cell(&s->o->ring, i)->word)) != SQI_FREE &&
+			held-- == 0)
 			crew_die("cell %" PRIu64 " is not free", i);
 }
 

@@ -46,7 +46,8 @@ static void rest(struct scene *s, uint64_t closed)
 		return;
 	}
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		enum sqi_state state = sqi_word_state(sqi_look(&sqi_cell(s->o, i)->word));
+		enum sqi_state state = sqi_word_state(
+			sqi_load_seq(&sqi_cell(&s->o->ring, i)->word));
 
 		if (state != SQI_FREE && state != SQI_SEALED)
 			crew_die("cell %" PRIu64 " is neither free nor sealed", i);
@@ -63,7 +64,7 @@ static void rest(struct scene *s, uint64_t closed)
 
 void check_closing(struct scene *s, int pid)
 {
-	uint64_t closed = sqi_look(&s->o->head->closed);
+	uint64_t closed = sqi_load_seq(&s->o->ring.head->closed);
 
 	if (!closed) {
 		/* Not yet: the others go on as ever, and then it is shut down by the child or them. */
@@ -75,7 +76,7 @@ void check_closing(struct scene *s, int pid)
 	step_end_child(s, pid);
 	if (s->mode != STOP)
 		check_recovery(s);
-	else if (s->op->shuts && !sqi_look(&s->o->head->closed))
+	else if (s->op->shuts && !sqi_load_seq(&s->o->ring.head->closed))
 		crew_die("it returned, and the queue is open");
 	if (!closed) {
 		int r = sq_shutdown(s->o, s->op->timeout == 2);
@@ -83,7 +84,7 @@ void check_closing(struct scene *s, int pid)
 		if (r < 0)
 			crew_die("sq_shutdown: %s", sq_strerror(r));
 	}
-	closed = sqi_look(&s->o->head->closed);
+	closed = sqi_load_seq(&s->o->ring.head->closed);
 	for (uint64_t i = 0; i < s->report->takes; i++)
 		if (++s->times[s->report->taken[i]] > 1)
 			crew_die("message %" PRIu64 " was delivered twice", s->report->taken[i]);

@@ -117,32 +117,32 @@ static unsigned slots_taken(struct scene *s)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < s->o->g.in.participants; i++)
-		n += sqi_look(&sqi_slot(s->o, i)->id) != 0;
+	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++)
+		n += sqi_load_seq(&sqi_slot(&s->o->ring, i)->id) != 0;
 	return n;
 }
 
 static unsigned ordinary(struct scene *s)
 {
-	for (unsigned i = 0; i < s->o->g.in.participants; i++)
-		if (sqi_look(&sqi_slot(s->o, i)->durable) != 0)
+	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++)
+		if (sqi_load_seq(&sqi_slot(&s->o->ring, i)->durable) != 0)
 			return 0;
 	return 1;
 }
 
 static unsigned armed(struct scene *s)
 {
-	return sqi_look32(&s->o->head->came) & 1;
+	return sqi_load_seq32(&s->o->ring.head->message_event) & 1;
 }
 
 static unsigned unwanted(struct scene *s)
 {
-	return sqi_look(&s->o->head->wanted) == 0;
+	return sqi_load_seq(&s->o->ring.head->wanted) == 0;
 }
 
 static void want(struct scene *s)
 {
-	sqi_poke(&s->o->head->wanted, 1);
+	sqi_store_relaxed(&s->o->ring.head->wanted, 1);
 }
 
 /* Whoever comes with the key has the lease, whole; and then gives it to the others. */

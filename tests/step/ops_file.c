@@ -139,7 +139,7 @@ static void check_mode(struct scene *s)
 	struct sq *h = crew_open(s->other);
 	struct stat st;
 
-	if (fstat(h->fd, &st) < 0)
+	if (fstat(h->file.fd, &st) < 0)
 		crew_die("fstat: %s", strerror(errno));
 	if ((st.st_mode & 07777) != MODE)
 		crew_die("it is there, and its mode is %04o", (unsigned)st.st_mode & 07777);

@@ -75,7 +75,7 @@ static void finish_lease(struct me *m)
 /* It has buried before. */
 static void open_grave(struct me *m)
 {
-	m->h->dead_letters = crew_open(m->h->g.in.dead_letter);
+	m->h->dead_letters = crew_open(m->h->ring.g.in.dead_letter);
 }
 
 /* Everything in the grave. How often the letter is there; its fillers are counted to *ret. */
@@ -103,8 +103,8 @@ static unsigned stage_buried(struct scene *s)
 {
 	unsigned full = 0;
 
-	for (uint64_t i = 0; i <= s->g->mask; i++)
-		full += sqi_word_state(sqi_look(&sqi_cell(s->g, i)->word)) == SQI_FULL;
+	for (uint64_t i = 0; i <= s->g->ring.mask; i++)
+		full += sqi_word_state(sqi_load_seq(&sqi_cell(&s->g->ring, i)->word)) == SQI_FULL;
 	return full;
 }
 
@@ -118,9 +118,9 @@ static void settle_grave(struct scene *s)
 		/* There was no room. The next sweep finds what was left, and there is room now. */
 		if (letters)
 			crew_die("a letter found room in a full grave");
-		sqi_poke(&s->o->head->rescue_ms, 0);
-		sqi_poke(&s->o->head->asked_ms, 0);
-		sqi_poke(&s->o->head->swept_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->upkeep_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->find_dead_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->announce_ms, 0);
 	}
 	scene_drain(s, s->o);
 	scene_drain(s, s->o);

@@ -32,8 +32,8 @@ static unsigned slots_taken(struct scene *s)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < s->o->g.in.participants; i++)
-		n += sqi_look(&sqi_slot(s->o, i)->id) != 0;
+	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++)
+		n += sqi_load_seq(&sqi_slot(&s->o->ring, i)->id) != 0;
 	return n;
 }
 
@@ -74,7 +74,7 @@ static int64_t run_shutdown(struct me *m)
 
 static unsigned stage_closed(struct scene *s)
 {
-	return (unsigned)sqi_look(&s->o->head->closed);
+	return (unsigned)sqi_load_seq(&s->o->ring.head->closed);
 }
 
 static void close_softly(struct scene *s)
@@ -187,7 +187,7 @@ static void life_uncounted(struct scene *s, struct sq *h)
 	if (sq_bind(h, DEAD_KEY, &count) < 0)
 		crew_die("the key cannot be bound");
 	scene_put(s, h, FIRST, s->op->size);
-	sqi_poke(&h->slot->puts, h->puts - 1);
+	sqi_store_relaxed(&h->ring.slot->puts, h->member.puts - 1);
 }
 
 /* Killed between the two steps of letting a block go. */
@@ -199,8 +199,9 @@ static void life_releasing(struct scene *s, struct sq *h)
 	(void)s;
 	if (sq_lease(h, &lease, SQ_NOWAIT) < 0)
 		crew_die("nothing to lease");
-	w = sqi_look(&sqi_cell(h, lease.id)->word);
-	sqi_poke(&sqi_cell(h, lease.id)->word, sqi_word_to(w, SQI_RELEASING, h->owner));
+	w = sqi_load_seq(&sqi_cell(&h->ring, lease.id)->word);
+	sqi_store_relaxed(
+		&sqi_cell(&h->ring, lease.id)->word, sqi_word_to(w, SQI_RELEASING, h->ring.owner));
 }
 
 static void set_dead_leases(struct scene *s)

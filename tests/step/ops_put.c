@@ -87,14 +87,15 @@ static void settle_lease(struct scene *s)
 static void set_no_blocks(struct scene *s)
 {
 	s->x = crew_open(s->name);
-	while (s->blocks_held < 16 && sqi_block_get(s->x, BLOCK, &s->blocks[s->blocks_held]) == 0)
+	while (s->blocks_held < 16 &&
+		sqi_block_get(&s->x->ring, BLOCK, &s->blocks[s->blocks_held]) == 0)
 		s->blocks_held++;
 }
 
 static void besides_blocks(struct scene *s)
 {
 	while (s->blocks_held)
-		sqi_block_free(s->x, &s->blocks[--s->blocks_held]);
+		sqi_block_free(&s->x->ring, &s->blocks[--s->blocks_held]);
 }
 
 /* The child has claimed a cell, and others put and take behind it: it is late. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "crew.h"
 #include "step.h"
 
@@ -55,8 +56,8 @@ static void finish_touch(struct me *m)
 static void time_is_up(struct scene *s)
 {
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		if (sqi_look(sqi_deadline(s->o, i)))
-			sqi_poke(sqi_deadline(s->o, i), 1 << 1);
+		if (sqi_load_seq(sqi_deadline(&s->o->ring, i)))
+			sqi_store_relaxed(sqi_deadline(&s->o->ring, i), 1 << 1);
 	}
 }
 
@@ -140,7 +141,7 @@ static unsigned stage_deadline(struct scene *s)
 
 	/* Touched: its end is far off, where it had been near. */
 	for (uint64_t i = 0; i < CAPACITY; i++)
-		if (sqi_look(sqi_deadline(s->o, i)) >> 1 > now + 100 * NS)
+		if (sqi_load_seq(sqi_deadline(&s->o->ring, i)) >> 1 > now + 100 * NS)
 			return 1;
 	return 0;
 }
@@ -150,8 +151,9 @@ static void lease_near_its_end(struct me *m)
 {
 	lease(m);
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		if (sqi_look(sqi_deadline(m->h, i)))
-			sqi_poke(sqi_deadline(m->h, i), ((uint64_t)sqi_now_ns() + 60 * NS) << 1);
+		if (sqi_load_seq(sqi_deadline(&m->h->ring, i)))
+			sqi_store_relaxed(sqi_deadline(&m->h->ring, i),
+				((uint64_t)sqi_now_ns() + 60 * NS) << 1);
 	}
 }
 
@@ -181,8 +183,8 @@ static void lease_twice(struct me *m)
 	lease(m);
 	first = m->lease[0];
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		if (sqi_look(sqi_deadline(m->h, i)))
-			sqi_poke(sqi_deadline(m->h, i), 1 << 1);
+		if (sqi_load_seq(sqi_deadline(&m->h->ring, i)))
+			sqi_store_relaxed(sqi_deadline(&m->h->ring, i), 1 << 1);
 	}
 	if (sq_recover(m->h) != 0)
 		crew_die("somebody was dead");

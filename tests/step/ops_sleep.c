@@ -65,20 +65,20 @@ static bool asleep(pid_t pid)
 
 static void put_to_bed(struct scene *s, bool putting)
 {
-	sqi_u32 *event = putting ? &s->o->head->went : &s->o->head->came;
+	sqi_u32 *event = putting ? &s->o->ring.head->room_event : &s->o->ring.head->message_event;
 	int64_t until = now_ns() + ASLEEP_NS;
 	pid_t parent = getpid();
 
 	bed = s->report;
 	/* The dead are looked for as ever. */
-	sqi_poke(&s->o->head->rescue_ms, 0);
-	sqi_poke(&s->o->head->asked_ms, 0);
+	sqi_store_relaxed(&s->o->ring.head->upkeep_ms, 0);
+	sqi_store_relaxed(&s->o->ring.head->find_dead_ms, 0);
 	s->sleeper = fork();
 	if (s->sleeper < 0)
 		crew_die("fork: %s", strerror(errno));
 	if (s->sleeper == 0)
 		sleep_in(s, putting, parent);
-	while (!(sqi_look32(event) & 1) || !asleep(s->sleeper)) {
+	while (!(sqi_load_seq32(event) & 1) || !asleep(s->sleeper)) {
 		if (now_ns() > until)
 			crew_die("nobody fell asleep");
 		sleep_ns(CREW_MS / 50);
@@ -138,7 +138,7 @@ static void verify_getter(struct scene *s, int pid)
 		scene_put(s, s->o, s->next++, SMALL);
 	/* Given back, but the news of it held up with him who is stopped: the sweep finds it. */
 	if (scene_state(s, SQI_BACK))
-		sqi_poke(&s->o->head->swept_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->announce_ms, 0);
 	await_sleeper(s, 0,
 		news     ? "for what was there"
 		: leased ? "when the holder had died"
@@ -204,7 +204,7 @@ static void verify_putter(struct scene *s, int pid)
  */
 static void verify_shut(struct scene *s, int pid)
 {
-	bool shut = sqi_look(&s->o->head->closed) != 0, putting = s->op->first > 0;
+	bool shut = sqi_load_seq(&s->o->ring.head->closed) != 0, putting = s->op->first > 0;
 	uint64_t value = s->next;
 	struct sq_stat st;
 
@@ -221,7 +221,7 @@ static void verify_shut(struct scene *s, int pid)
 		scene_note(s, value, 0);
 	}
 	step_end_child(s, pid);
-	if (s->mode == STOP && !sqi_look(&s->o->head->closed))
+	if (s->mode == STOP && !sqi_load_seq(&s->o->ring.head->closed))
 		crew_die("it returned, and the queue is open");
 	(void)sq_recover(s->o);
 	scene_drain(s, s->o);
@@ -237,19 +237,19 @@ static void verify_shut(struct scene *s, int pid)
 	if (st.blocks_free != st.blocks)
 		crew_die("%" PRIu64 " blocks are lost", st.blocks - st.blocks_free);
 	check_idle(s);
-	if (!sqi_look(&s->o->head->closed))
+	if (!sqi_load_seq(&s->o->ring.head->closed))
 		crew_check_rest(s->o, s->put);
 }
 
 /* Was somebody woken, or was to be? */
 static unsigned stage_getters_woken(struct scene *s)
 {
-	return sqi_look32(&s->o->head->came) > 1;
+	return sqi_load_seq32(&s->o->ring.head->message_event) > 1;
 }
 
 static unsigned stage_putters_woken(struct scene *s)
 {
-	return sqi_look32(&s->o->head->went) > 1;
+	return sqi_load_seq32(&s->o->ring.head->room_event) > 1;
 }
 
 static int64_t run_shutdown(struct me *m)

@@ -68,14 +68,14 @@ static void set_late(struct scene *s)
 static void settle_late(struct scene *s)
 {
 	for (uint64_t i = 0; i < CAPACITY; i++) {
-		struct sqi_cell *c = sqi_cell(s->o, i);
-		uint64_t w = sqi_look(&c->word);
+		struct sqi_cell *c = sqi_cell(&s->o->ring, i);
+		uint64_t w = sqi_load_seq(&c->word);
 
-		if (sqi_word_owner(w) != s->x->owner)
+		if (sqi_word_owner(w) != s->x->ring.owner)
 			continue;
 		if (sqi_word_state(w) != SQI_VOID)
 			crew_die("the late writer was not passed");
-		sqi_poke(&s->x->slot->intent_base, ~(uint64_t)0);
+		sqi_store_relaxed(&s->x->ring.slot->intent_base, ~(uint64_t)0);
 		if (!sqi_cas(&c->word, w, sqi_word_free(w, 0)))
 			crew_die("the late writer's cell is another's");
 	}

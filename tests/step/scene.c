@@ -7,8 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "child.h"
 #include "crew.h"
+#include "member/grace.h"
+#include "member/upkeep.h"
+#include "ring/position.h"
 #include "step.h"
 
 /* A queue for one run of an operation, and what the others do with it. */
@@ -37,7 +41,7 @@ const struct sq_config buried = {.capacity = CAPACITY,
 /* Nobody looks for the dead by chance: what is shown first is shown without recovery. */
 void scene_put_off(struct sq *h)
 {
-	sqi_poke(&h->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), PUT_OFF_MS));
+	sqi_store_relaxed(&h->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), PUT_OFF_MS));
 }
 
 void scene_put(struct scene *s, struct sq *h, uint64_t value, size_t size)
@@ -107,14 +111,14 @@ uint64_t scene_claim(struct sq *h)
 {
 	uint64_t p, w;
 
-	if (sqi_tail(h, &p) < 0)
+	if (sqi_tail(&h->ring, &p) < 0)
 		crew_die("no tail");
-	w = sqi_look(&sqi_cell(h, p)->word);
-	sqi_poke(sqi_intent(h->slot, h->puts), p);
-	sqi_poke(&h->slot->intent_base, h->puts);
+	w = sqi_load_seq(&sqi_cell(&h->ring, p)->word);
+	sqi_store_relaxed(sqi_intent(h->ring.slot, h->member.puts), p);
+	sqi_store_relaxed(&h->ring.slot->intent_base, h->member.puts);
 	if (sqi_word_state(w) != SQI_FREE ||
-		!sqi_cas(&sqi_cell(h, p)->word, w,
-			sqi_word(SQI_WRITING, h->owner, 0, p >> h->shift)))
+		!sqi_cas(&sqi_cell(&h->ring, p)->word, w,
+			sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift)))
 		crew_die("no free cell to claim");
 	return p;
 }
@@ -127,12 +131,12 @@ unsigned scene_dead(const struct scene *s)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < s->o->g.in.participants; i++) {
-		const struct sqi_slot *slot = sqi_slot(s->o, i);
-		uint64_t id = sqi_look(&slot->id);
+	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++) {
+		const struct sqi_slot *slot = sqi_slot(&s->o->ring, i);
+		uint64_t id = sqi_load_seq(&slot->id);
 		bool kept = sqi_is_kept(slot, id) && sqi_grace_left(slot) > 0;
 
-		n += id != 0 && !kept && sqi_is_dead(s->o, id);
+		n += id != 0 && !kept && sqi_is_dead(&s->o->member, id);
 	}
 	return n;
 }
@@ -141,7 +145,7 @@ unsigned scene_dead(const struct scene *s)
 bool scene_state(const struct scene *s, enum sqi_state state)
 {
 	for (uint64_t i = 0; i < CAPACITY; i++)
-		if (sqi_word_state(sqi_look(&sqi_cell(s->o, i)->word)) == state)
+		if (sqi_word_state(sqi_load_seq(&sqi_cell(&s->o->ring, i)->word)) == state)
 			return true;
 	return false;
 }

@@ -105,8 +105,8 @@ static pid_t start(struct scene *s)
 	if (s->op->start)
 		s->op->start(s);
 	if (s->op->flags & RESCUE) {
-		sqi_poke(&s->o->head->rescue_ms, 0);
-		sqi_poke(&s->o->head->asked_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->upkeep_ms, 0);
+		sqi_store_relaxed(&s->o->ring.head->find_dead_ms, 0);
 	}
 	return pid;
 }
@@ -114,9 +114,9 @@ static pid_t start(struct scene *s)
 /* The shared memory as it was an instruction ago. */
 static bool changed(struct scene *s, unsigned char *before)
 {
-	if (!s->o || memcmp(before, s->o->base, s->o->g.total) == 0)
+	if (!s->o || memcmp(before, s->o->ring.base, s->o->ring.g.total) == 0)
 		return false;
-	memcpy(before, s->o->base, s->o->g.total);
+	memcpy(before, s->o->ring.base, s->o->ring.g.total);
 	return true;
 }
 

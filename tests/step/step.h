@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "handle.h"
+#include "ops/handle.h"
 #include "sq.h"
 
 #define FIRST    1

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "crew.h"
-#include "handle.h"
+#include "ops/handle.h"
 #include "rng.h"
 
 /*
@@ -64,7 +64,7 @@ static void die(void)
 
 	if (other < 0)
 		crew_die("/dev/null cannot be opened");
-	mine.fd = mine.handle->fd;
+	mine.fd = mine.handle->file.fd;
 	atomic_fetch_add_explicit(&deaths, 1, memory_order_acq_rel);
 	if (dup3(other, mine.fd, O_CLOEXEC) < 0)
 		crew_die("dup3 failed");

@@ -112,9 +112,9 @@ void fx_die(struct sq *h)
 	forget(h);
 	sq_close(h->dead_letters);
 	/* By hand: the mapping that this process's other handles share may keep the description. */
-	assert_int_equal(fcntl(h->fd, F_OFD_SETLK, &all), 0);
-	sqi_unmap_handle(h);
-	sqi_copies_deinit(h);
+	assert_int_equal(fcntl(h->file.fd, F_OFD_SETLK, &all), 0);
+	sqi_detach(&h->file);
+	sqi_copies_deinit(&h->copies);
 	free(h->buffer);
 	free(h);
 }
@@ -241,12 +241,12 @@ void fx_get_large(struct sq *h, size_t len, unsigned seed)
 
 uint64_t fx_word(const struct sq *h, uint64_t pos)
 {
-	return sqi_look(&sqi_cell(h, pos)->word);
+	return sqi_load_seq(&sqi_cell(&h->ring, pos)->word);
 }
 
 void fx_set(const struct sq *h, uint64_t pos, uint64_t w)
 {
-	sqi_swap(&sqi_cell(h, pos)->word, w);
+	sqi_store_seq(&sqi_cell(&h->ring, pos)->word, w);
 }
 
 enum sqi_state fx_state(const struct sq *h, uint64_t pos)
@@ -256,17 +256,17 @@ enum sqi_state fx_state(const struct sq *h, uint64_t pos)
 
 void fx_start_at(struct sq *h, uint64_t position)
 {
-	for (uint64_t i = 0; i <= h->mask; i++)
-		fx_set(h, position + i, sqi_word(SQI_FREE, 0, 0, (position + i) >> h->shift));
-	sqi_swap(&h->head->tail, position);
-	sqi_swap(&h->head->head, position);
-	h->tail = position;
-	h->front = position;
+	for (uint64_t i = 0; i <= h->ring.mask; i++)
+		fx_set(h, position + i, sqi_word(SQI_FREE, 0, 0, (position + i) >> h->ring.shift));
+	sqi_store_seq(&h->ring.head->tail, position);
+	sqi_store_seq(&h->ring.head->head, position);
+	h->ring.tail = position;
+	h->ring.front = position;
 }
 
 void fx_overdue(const struct sq *h, uint64_t pos)
 {
-	sqi_swap(sqi_deadline(h, pos), 1 << 1);
+	sqi_store_seq(sqi_deadline(&h->ring, pos), 1 << 1);
 }
 
 struct sq_stat fx_stat(struct sq *h)

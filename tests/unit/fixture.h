@@ -17,7 +17,35 @@
 
 #include <cmocka.h>
 
-#include "handle.h"
+#include "base/clock.h"
+#include "base/event.h"
+#include "member/count.h"
+#include "member/grace.h"
+#include "member/join.h"
+#include "member/lap.h"
+#include "member/reclaim.h"
+#include "member/removal.h"
+#include "member/upkeep.h"
+#include "ops/get.h"
+#include "ops/handle.h"
+#include "ops/lease.h"
+#include "ops/put.h"
+#include "ops/select.h"
+#include "ops/wait.h"
+#include "ring/attempts.h"
+#include "ring/block.h"
+#include "ring/cell.h"
+#include "ring/claim.h"
+#include "ring/front.h"
+#include "ring/lease_time.h"
+#include "ring/payload.h"
+#include "ring/position.h"
+#include "ring/returned.h"
+#include "ring/revoke.h"
+#include "segment/closed.h"
+#include "segment/file.h"
+#include "segment/map.h"
+#include "segment/name.h"
 
 #define MS ((int64_t)1000000)
 

@@ -18,16 +18,16 @@ static void test_classes(void **state)
 	} want[] = {{49, 0}, {256, 0}, {257, 8}, {1024, 8}, {1025, 16}, {4096, 16}};
 	struct sq *h = fx_make("a", &few);
 
-	assert_int_equal(h->g.blocks, 24);
+	assert_int_equal(h->ring.g.blocks, 24);
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		struct sqi_ref ref;
 		uint64_t cap;
 
-		assert_int_equal(sqi_block_get(h, want[i].len, &ref), 0);
+		assert_int_equal(sqi_block_get(&h->ring, want[i].len, &ref), 0);
 		assert_in_range(ref.index, want[i].first, want[i].first + 7);
-		assert_non_null(sqi_block_data(h, ref.index, &cap));
+		assert_non_null(sqi_block_data(&h->ring, ref.index, &cap));
 		assert_true(cap >= want[i].len);
-		sqi_block_free(h, &ref);
+		sqi_block_free(&h->ring, &ref);
 	}
 }
 
@@ -40,24 +40,24 @@ static void test_blocks_do_not_overlap(void **state)
 	for (unsigned i = 0; i < 24; i++) {
 		unsigned char *at;
 
-		assert_int_equal(sqi_block_get(h, 256, &refs[i]), 0);
-		at = sqi_block_data(h, refs[i].index, &cap);
+		assert_int_equal(sqi_block_get(&h->ring, 256, &refs[i]), 0);
+		at = sqi_block_data(&h->ring, refs[i].index, &cap);
 
-		assert_true(at >= h->base && at + cap <= h->base + h->g.total);
+		assert_true(at >= h->ring.base && at + cap <= h->ring.base + h->ring.g.total);
 		assert_int_equal((uintptr_t)at % SQI_LINE, 0);
 		fx_fill(at, cap, i);
 	}
 	for (unsigned i = 0; i < 24; i++) {
-		const void *at = sqi_block_data(h, refs[i].index, &cap);
+		const void *at = sqi_block_data(&h->ring, refs[i].index, &cap);
 
 		fx_check(at, cap, i);
 	}
 	/* Small ones took the larger classes when their own had run out; now there is nothing. */
-	assert_int_equal(sqi_block_get(h, 49, &refs[0]), -EAGAIN);
-	assert_int_equal(sqi_block_get(h, 4096, &refs[0]), -EAGAIN);
+	assert_int_equal(sqi_block_get(&h->ring, 49, &refs[0]), -EAGAIN);
+	assert_int_equal(sqi_block_get(&h->ring, 4096, &refs[0]), -EAGAIN);
 	assert_int_equal(fx_stat(h).blocks_free, 0);
 	for (int i = 0; i < 24; i++)
-		sqi_block_free(h, &refs[i]);
+		sqi_block_free(&h->ring, &refs[i]);
 	assert_int_equal(fx_stat(h).blocks_free, 24);
 }
 
@@ -100,21 +100,21 @@ static void test_stale_reference(void **state)
 	struct sqi_ref old, new;
 	uint64_t w;
 
-	assert_int_equal(sqi_block_get(h, 4096, &old), 0);
-	assert_true(sqi_block_valid(h, &old));
-	sqi_block_free(h, &old);
-	assert_false(sqi_block_valid(h, &old));
-	w = sqi_block(h, old.index)->word;
-	sqi_block_free(h, &old);
-	assert_int_equal(sqi_block(h, old.index)->word, w);
+	assert_int_equal(sqi_block_get(&h->ring, 4096, &old), 0);
+	assert_true(sqi_block_valid(&h->ring, &old));
+	sqi_block_free(&h->ring, &old);
+	assert_false(sqi_block_valid(&h->ring, &old));
+	w = sqi_block(&h->ring, old.index)->word;
+	sqi_block_free(&h->ring, &old);
+	assert_int_equal(sqi_block(&h->ring, old.index)->word, w);
 	do
-		assert_int_equal(sqi_block_get(h, 4096, &new), 0);
+		assert_int_equal(sqi_block_get(&h->ring, 4096, &new), 0);
 	while (new.index != old.index);
 	assert_int_not_equal(new.gen, old.gen);
 	/* Freed again by someone slow: the next holder keeps it. */
-	sqi_block_free(h, &old);
-	assert_true(sqi_block_valid(h, &new));
-	assert_false(sqi_block_valid(h, &old));
+	sqi_block_free(&h->ring, &old);
+	assert_true(sqi_block_valid(&h->ring, &new));
+	assert_false(sqi_block_valid(&h->ring, &old));
 }
 
 static void test_generation_wraps(void **state)
@@ -122,12 +122,12 @@ static void test_generation_wraps(void **state)
 	struct sq *h = fx_make("a", &few);
 	struct sqi_ref ref;
 
-	for (uint64_t i = 0; i < h->g.blocks; i++)
-		sqi_block(h, i)->word = ~(uint64_t)0xffff;
+	for (uint64_t i = 0; i < h->ring.g.blocks; i++)
+		sqi_block(&h->ring, i)->word = ~(uint64_t)0xffff;
 	for (int i = 0; i < 100; i++) {
-		assert_int_equal(sqi_block_get(h, 300, &ref), 0);
-		assert_true(sqi_block_valid(h, &ref));
-		sqi_block_free(h, &ref);
+		assert_int_equal(sqi_block_get(&h->ring, 300, &ref), 0);
+		assert_true(sqi_block_valid(&h->ring, &ref));
+		sqi_block_free(&h->ring, &ref);
 		fx_put_large(h, 300, (unsigned)i);
 		fx_get_large(h, 300, (unsigned)i);
 	}
@@ -139,25 +139,25 @@ static void test_damaged_references(void **state)
 	struct sq *h = fx_make("a", &few);
 	struct sqi_ref ref, bad;
 
-	assert_int_equal(sqi_block_get(h, 256, &ref), 0);
+	assert_int_equal(sqi_block_get(&h->ring, 256, &ref), 0);
 	ref.len = 256;
-	assert_true(sqi_block_valid(h, &ref));
+	assert_true(sqi_block_valid(&h->ring, &ref));
 	bad = ref;
 	bad.len = 257;
-	assert_false(sqi_block_valid(h, &bad));
+	assert_false(sqi_block_valid(&h->ring, &bad));
 	bad = ref;
 	bad.gen++;
-	assert_false(sqi_block_valid(h, &bad));
+	assert_false(sqi_block_valid(&h->ring, &bad));
 	bad = ref;
 	/* The word behind the last block's is another thing's, and may look like one in use. */
-	bad = (struct sqi_ref){.index = h->g.blocks};
-	sqi_swap(&sqi_block(h, bad.index)->word, 1);
-	assert_false(sqi_block_valid(h, &bad));
-	sqi_swap(&sqi_block(h, bad.index)->word, 0);
+	bad = (struct sqi_ref){.index = h->ring.g.blocks};
+	sqi_store_seq(&sqi_block(&h->ring, bad.index)->word, 1);
+	assert_false(sqi_block_valid(&h->ring, &bad));
+	sqi_store_seq(&sqi_block(&h->ring, bad.index)->word, 0);
 	bad.index = UINT32_MAX;
-	assert_false(sqi_block_valid(h, &bad));
+	assert_false(sqi_block_valid(&h->ring, &bad));
 	bad.index = UINT64_MAX;
-	assert_false(sqi_block_valid(h, &bad));
+	assert_false(sqi_block_valid(&h->ring, &bad));
 }
 
 static void test_reclaim(void **state)
@@ -165,9 +165,8 @@ static void test_reclaim(void **state)
 	struct sq *a = fx_make("a", &few), *b = fx_open("a");
 	struct sqi_ref held, others;
 	struct sq_lease taken;
-	unsigned owner = b->owner;
-	struct sqi_slot *slot = b->slot;
-	uint64_t id = b->id;
+	const struct sqi_dead dead = {.id = b->member.id, .number = b->ring.owner - 1};
+	const struct sqi_dead someone_else = {.id = b->member.id + 1, .number = b->ring.owner - 1};
 
 	fx_put_large(b, 300, 1); /* taken, in the end */
 	fx_put_large(b, 300, 2); /* back */
@@ -180,17 +179,17 @@ static void test_reclaim(void **state)
 		assert_int_equal(sq_lease(a, &back, SQ_NOWAIT), 0);
 		assert_int_equal(sq_nack(a, &back), 0);
 	}
-	assert_int_equal(sqi_block_get(b, 300, &held), 0);
-	assert_int_equal(sqi_block_get(a, 300, &others), 0);
+	assert_int_equal(sqi_block_get(&b->ring, 300, &held), 0);
+	assert_int_equal(sqi_block_get(&a->ring, 300, &others), 0);
 	fx_die(b);
 	/* Of someone else: not touched. */
-	for (uint64_t i = 0; i < a->g.blocks; i++)
-		(void)sqi_block_reclaim(a, i, owner, slot, id + 1);
-	assert_true(sqi_block_valid(a, &held));
-	for (uint64_t i = 0; i < a->g.blocks; i++)
-		assert_true(sqi_block_reclaim(a, i, owner, slot, id));
-	assert_false(sqi_block_valid(a, &held));
-	assert_true(sqi_block_valid(a, &others));
+	for (uint64_t i = 0; i < a->ring.g.blocks; i++)
+		(void)sqi_reclaim_block(&a->ring, i, &someone_else);
+	assert_true(sqi_block_valid(&a->ring, &held));
+	for (uint64_t i = 0; i < a->ring.g.blocks; i++)
+		assert_true(sqi_reclaim_block(&a->ring, i, &dead));
+	assert_false(sqi_block_valid(&a->ring, &held));
+	assert_true(sqi_block_valid(&a->ring, &others));
 	assert_int_equal(fx_stat(a).blocks_free, 24 - 5);
 	/* Messages that the dead had put are all there. */
 	fx_check(taken.data, 300, 1);
@@ -209,16 +208,16 @@ static void test_spoken_for_by_the_wrong_cell(void **state)
 	struct sqi_ref ref;
 
 	fx_put_large(a, 300, 1);
-	assert_int_equal(sqi_block_get(b, 300, &ref), 0);
-	sqi_block(b, ref.index)->home = 0;
+	assert_int_equal(sqi_block_get(&b->ring, 300, &ref), 0);
+	sqi_block(&b->ring, ref.index)->home = 0;
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
-	assert_false(sqi_block_valid(a, &ref));
+	assert_false(sqi_block_valid(&a->ring, &ref));
 	fx_get_large(a, 300, 1);
 	/* Garbage in `home` is only a number. */
 	b = fx_open("a");
-	assert_int_equal(sqi_block_get(b, 300, &ref), 0);
-	sqi_block(b, ref.index)->home = 0xdeadbeefdeadbeef;
+	assert_int_equal(sqi_block_get(&b->ring, 300, &ref), 0);
+	sqi_block(&b->ring, ref.index)->home = 0xdeadbeefdeadbeef;
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
 	assert_int_equal(fx_stat(a).blocks_free, 24);

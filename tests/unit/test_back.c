@@ -31,7 +31,7 @@ static struct sq *with_some_back(void)
 /* The flags of a word, without its count. */
 static uint64_t bits(const struct sq *h, int i)
 {
-	return sqi_bitmap(h)[i] & UINT32_MAX;
+	return sqi_bitmap(&h->ring)[i] & UINT32_MAX;
 }
 
 static void test_bits(void **state)
@@ -55,11 +55,11 @@ static void test_lost_bits_are_found(void **state)
 	uint64_t pos, w;
 
 	for (int i = 0; i < 8; i++)
-		sqi_bitmap(h)[i] = 0;
-	assert_false(sqi_back_find(h, true, &pos, &w));
-	assert_false(sqi_back_find(other, true, &pos, &w));
+		sqi_bitmap(&h->ring)[i] = 0;
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_returned_find(&other->ring, true, &pos, &w));
 	fx_empty(h);
-	sqi_back_sweep(other, 0, other->mask + 1);
+	sqi_returned_announce_all(&other->ring, 0, other->ring.mask + 1);
 	/* The sweep is news for those who have looked in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
@@ -75,9 +75,9 @@ static bool got_one(void *arg)
 	uint64_t v;
 
 	/* Whatever a busy machine did to the pace of looking. */
-	sqi_swap(&h->head->rescue_ms, 0);
-	sqi_swap(&h->head->asked_ms, 0);
-	sqi_rescue_now_and_then(h);
+	sqi_store_seq(&h->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&h->ring.head->find_dead_ms, 0);
+	sqi_upkeep(&h->member);
 	return sq_get(h, &v, 8, SQ_NOWAIT) == 8;
 }
 
@@ -86,8 +86,8 @@ static void test_lost_bits_are_found_in_time(void **state)
 	struct sq *h = with_some_back();
 
 	for (int i = 0; i < 8; i++)
-		sqi_bitmap(h)[i] = 0;
-	h->back_seen = h->head->back_seq;
+		sqi_bitmap(&h->ring)[i] = 0;
+	h->ring.returned_seen = h->ring.head->back_seq;
 	assert_true(fx_soon(got_one, h, FX_SOON));
 }
 
@@ -97,9 +97,9 @@ static void test_stale_bits_are_cleared(void **state)
 	uint64_t pos, w;
 
 	for (int i = 0; i < 8; i++)
-		sqi_bitmap(h)[i] = ~(uint64_t)0;
+		sqi_bitmap(&h->ring)[i] = ~(uint64_t)0;
 	fx_put(h, 7);
-	assert_false(sqi_back_find(h, true, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(bits(h, i), 0);
 	fx_get(h, 7);
@@ -112,8 +112,8 @@ static void test_bits_beyond_the_ring(void **state)
 	struct sq *h = fx_make("a", &(struct sq_config){.capacity = 4, .max_message = 48});
 	uint64_t pos, w;
 
-	sqi_bitmap(h)[0] = ~(uint64_t)0;
-	assert_false(sqi_back_find(h, true, &pos, &w));
+	sqi_bitmap(&h->ring)[0] = ~(uint64_t)0;
+	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
 	fx_put(h, 1);
 	fx_get(h, 1);
 }
@@ -141,16 +141,16 @@ static void test_limit(void **state)
 		}
 	}
 	/* The first has three attempts, the second one. */
-	assert_true(sqi_back_find(h, true, &pos, &w));
+	assert_true(sqi_returned_find(&h->ring, true, &pos, &w));
 	assert_int_equal(pos, 0);
-	assert_true(sqi_back_find(h, false, &pos, &w));
+	assert_true(sqi_returned_find(&h->ring, false, &pos, &w));
 	assert_int_equal(pos, 1);
 	assert_int_equal(w, fx_word(h, 1));
 	for (int i = 0; i < 2; i++) {
 		other = fx_lease(h, 2);
 		assert_int_equal(sq_nack(h, &other), 0);
 	}
-	assert_false(sqi_back_find(h, false, &pos, &w));
+	assert_false(sqi_returned_find(&h->ring, false, &pos, &w));
 	/* What the limit passes over keeps its bit. */
 	assert_int_equal(bits(h, 0), 3);
 }
@@ -163,11 +163,11 @@ static void test_deferred(void **state)
 	fx_put(h, 1);
 	lease = fx_lease(h, 1);
 	fx_empty(h);
-	assert_int_equal(sqi_give_back(h, &lease, true), 0);
+	assert_int_equal(sqi_lease_give_back(h, &lease, true), 0);
 	/* Nobody is told, but the bit is there for whoever looks. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
-	sqi_back_sweep(h, 0, h->mask + 1);
+	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
 	fx_get(h, 1);
 }
 
@@ -185,11 +185,11 @@ static void test_a_late_clearing_hides_nothing(void **state)
 	fx_put(h, 1);
 	lease = fx_lease(h, 1);
 	assert_int_equal(sq_nack(h, &lease), 0);
-	old = sqi_look(&sqi_bitmap(h)[0]);
+	old = sqi_load_seq(&sqi_bitmap(&h->ring)[0]);
 	lease = fx_lease(h, 1);
-	sqi_swap(&sqi_bitmap(h)[0], old); /* the bit stands, and the cell is taken */
+	sqi_store_seq(&sqi_bitmap(&h->ring)[0], old); /* the bit stands, and the cell is taken */
 	assert_int_equal(sq_nack(h, &lease), 0);
-	assert_false(sqi_cas(&sqi_bitmap(h)[0], old, old & ~(uint64_t)1));
+	assert_false(sqi_cas(&sqi_bitmap(&h->ring)[0], old, old & ~(uint64_t)1));
 	fx_get(h, 1);
 }
 
@@ -284,11 +284,13 @@ static void test_number_in_somebodys_hand(void **state)
 		assert_int_equal(lease.attempts, i);
 		assert_int_equal(sq_nack(a, &lease), 0);
 	}
-	sqi_ending(b, sqi_word(SQI_TAKEN, a->owner, 140, sqi_word_turn(fx_word(a, 0))));
+	sqi_announce_end(
+		&b->ring, sqi_word(SQI_TAKEN, a->ring.owner, 140, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 141);
 	assert_int_equal(sq_nack(a, &lease), 0);
-	sqi_ending(b, sqi_word(SQI_TAKEN, b->owner, 142, sqi_word_turn(fx_word(a, 0))));
+	sqi_announce_end(
+		&b->ring, sqi_word(SQI_TAKEN, b->ring.owner, 142, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 142);
 	assert_int_equal(sq_ack(a, &lease), 0);

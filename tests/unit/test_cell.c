@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "cell.h"
+#include "ring/cell.h"
 
 #include "fixture.h"
 
@@ -36,9 +36,9 @@ static void test_nothing_leaks_into_the_padding(void **state)
 {
 	struct sq *h = fx_make("a", &ring_of_4);
 
-	sqi_cell(h, 0)->data[0] = ~(uint64_t)0;
+	sqi_cell(&h->ring, 0)->data[0] = ~(uint64_t)0;
 	assert_int_equal(sq_put(h, "x", 1, SQ_NOWAIT), 0);
-	assert_int_equal(sqi_cell(h, 0)->data[0], 'x');
+	assert_int_equal(sqi_cell(&h->ring, 0)->data[0], 'x');
 }
 
 static void test_id(void **state)
@@ -55,25 +55,25 @@ static void test_id(void **state)
 static void test_view(void **state)
 {
 	struct sq *h = fx_make("a", &ring_of_4);
-	struct sqi_cell *c = sqi_cell(h, 0);
+	struct sqi_cell *c = sqi_cell(&h->ring, 0);
 	const void *data = NULL;
 	size_t len = 77;
 
 	for (uint64_t n = 0; n <= 48; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_cell_view(h, c, &data, &len), 0);
+		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), 0);
 		assert_ptr_equal(data, &c->data[0]);
 		assert_int_equal(len, n);
 	}
 	for (uint64_t n = 49; n <= 0xffff; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_cell_view(h, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), -EBADMSG);
 	}
 	c->meta = SQI_META_BLOCK;
 	c->data[0] = 0;
-	for (uint64_t index = 0; index < h->g.blocks + 3; index++) {
+	for (uint64_t index = 0; index < h->ring.g.blocks + 3; index++) {
 		c->data[1] = index << 32 | 100;
-		assert_int_equal(sqi_cell_view(h, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), -EBADMSG);
 	}
 	assert_int_equal(len, 48);
 }
@@ -84,16 +84,18 @@ static void test_release_only_this_word(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		struct sq *h = fx_make("a", &ring_of_4);
+		struct sq_lease lease;
 		uint64_t w;
 
 		fx_put_large(h, sizes[i], 1);
+		assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
 		w = fx_word(h, 0);
-		assert_false(sqi_cell_release(h, 0, w + SQI_TURN_ONE));
-		assert_false(sqi_cell_release(h, 0, w | 1 << SQI_OWNER_SHIFT));
+		assert_false(sqi_cell_release(&h->ring, 0, w + SQI_TURN_ONE));
+		assert_false(sqi_cell_release(&h->ring, 0, w ^ 1 << SQI_OWNER_SHIFT));
 		assert_int_equal(fx_word(h, 0), w);
-		assert_true(sqi_cell_release(h, 0, w));
-		assert_int_equal(fx_word(h, 0), sqi_word_free(w, 1));
-		assert_false(sqi_cell_release(h, 0, w));
+		assert_true(sqi_cell_release(&h->ring, 0, w));
+		assert_int_equal(fx_word(h, 0), sqi_word_free(w, 0));
+		assert_false(sqi_cell_release(&h->ring, 0, w));
 		assert_int_equal(fx_stat(h).blocks, fx_stat(h).blocks_free);
 		fx_end(NULL);
 	}
@@ -106,8 +108,8 @@ static void test_damaged_once(void **state)
 
 	fx_put(h, 1);
 	w = fx_word(h, 0);
-	assert_int_equal(sqi_cell_damaged(h, 0, w), -EBADMSG);
-	assert_int_equal(sqi_cell_damaged(h, 0, w), 0);
+	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), -EBADMSG);
+	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), 0);
 	assert_int_equal(fx_word(h, 0), sqi_word_free(w, 1));
 	assert_int_equal(fx_stat(h).damaged, 1);
 }
@@ -123,11 +125,12 @@ static void test_cell_sizes(void **state)
 						    .block_memory = 1});
 
 		for (unsigned n = 0; n < 6; n++) {
-			size_t len = h->small + n - 3;
+			size_t len = h->ring.small + n - 3;
 
 			fx_put_large(h, len, n);
 			assert_int_equal(
-				!(sqi_cell(h, h->tail - 1)->meta & SQI_META_BLOCK), n <= 3);
+				!(sqi_cell(&h->ring, h->ring.tail - 1)->meta & SQI_META_BLOCK),
+				n <= 3);
 			fx_get_large(h, len, n);
 		}
 		fx_end(NULL);

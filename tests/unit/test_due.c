@@ -32,7 +32,7 @@ static const struct sq_config once = {.capacity = 4,
 static void expire(struct sq *h, uint64_t pos)
 {
 	fx_overdue(h, pos);
-	sqi_due_sweep(h, 0, h->mask + 1);
+	sqi_lease_time_expire(&h->ring, 0, h->ring.mask + 1);
 }
 
 static void stale(struct sq *h, const struct sq_lease *lease)
@@ -59,7 +59,7 @@ static void test_delivered_again(void **state)
 		from = sqi_now_ns();
 		x = fx_lease(a, 7);
 		while (fx_stat(a).overdue == 0)
-			sqi_due_sweep(b, 0, b->mask + 1);
+			sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 		/* Later as the machine likes, but never earlier. */
 		assert_true(sqi_now_ns() - from >= times[i]);
 		y = fx_lease(b, 7);
@@ -92,8 +92,8 @@ struct poll {
 static bool polled(struct poll *p)
 {
 	/* Whatever a busy machine did to the pace of looking. */
-	sqi_swap(&p->h->head->rescue_ms, 0);
-	sqi_swap(&p->h->head->asked_ms, 0);
+	sqi_store_seq(&p->h->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&p->h->ring.head->find_dead_ms, 0);
 	return sq_get(p->h, &p->v, 8, SQ_NOWAIT) == 8;
 }
 
@@ -126,8 +126,8 @@ static void test_ended_though_nobody_waits(void **state)
 		assert_in_range(times, 0, POLLS);
 		fx_put(b, 8);
 		assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), 8);
-		sqi_swap(&b->head->rescue_ms, 0);
-		sqi_swap(&b->head->asked_ms, 0);
+		sqi_store_seq(&b->ring.head->upkeep_ms, 0);
+		sqi_store_seq(&b->ring.head->find_dead_ms, 0);
 		fx_nap(MS);
 	}
 }
@@ -143,8 +143,8 @@ static void test_touch_gives_more_time(void **state)
 	fx_overdue(a, 0);
 	before = (uint64_t)sqi_now_ns() + (uint64_t)slow.lease_time;
 	assert_int_equal(sq_touch(a, &x), 0);
-	assert_true(sqi_look(sqi_deadline(a, 0)) >> 1 >= before);
-	sqi_due_sweep(a, 0, a->mask + 1);
+	assert_true(sqi_load_seq(sqi_deadline(&a->ring, 0)) >> 1 >= before);
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 	assert_int_equal(fx_stat(a).overdue, 0);
 	assert_int_equal(sq_ack(a, &x), 0);
 }
@@ -157,7 +157,7 @@ static void test_touch_against_the_end(void **state)
 
 	fx_put(a, 7);
 	x = fx_lease(a, 7);
-	sqi_swap(sqi_deadline(a, 0), sqi_look(sqi_deadline(a, 0)) | ENDED);
+	sqi_store_seq(sqi_deadline(&a->ring, 0), sqi_load_seq(sqi_deadline(&a->ring, 0)) | ENDED);
 	assert_int_equal(sq_touch(a, &x), -ESTALE);
 	assert_int_equal(sq_touch(a, &x), -ESTALE);
 	stale(a, &x);
@@ -255,7 +255,7 @@ static void test_overdue_at_any_turn(void **state)
 		struct sq *a = fx_make("a", &slow), *b;
 		struct sq_lease x;
 
-		fx_start_at(a, turns[i] << a->shift);
+		fx_start_at(a, turns[i] << a->ring.shift);
 		fx_put(a, 7);
 		x = fx_lease(a, 7);
 		expire(a, 0);
@@ -276,14 +276,14 @@ static void test_an_end_is_of_one_lease(void **state)
 
 	fx_put(a, 7);
 	x = fx_lease(a, 7);
-	sqi_swap(sqi_deadline(a, 0), sqi_look(sqi_deadline(a, 0)) | ENDED);
+	sqi_store_seq(sqi_deadline(&a->ring, 0), sqi_load_seq(sqi_deadline(&a->ring, 0)) | ENDED);
 	assert_int_equal(sq_ack(a, &x), 0);
 	fx_put(a, 8);
 	fx_get(a, 8);
 	fx_put(a, 9);
 	x = fx_lease(a, 9);
 	assert_int_equal(x.id, 2);
-	sqi_due_sweep(a, 0, a->mask + 1);
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 	assert_int_equal(sq_touch(a, &x), 0);
 	assert_int_equal(sq_ack(a, &x), 0);
 	assert_int_equal(fx_stat(a).overdue, 0);
@@ -296,8 +296,8 @@ static void test_sweeper_killed_after_deciding(void **state)
 
 	fx_put(a, 7);
 	(void)fx_lease(a, 7);
-	sqi_swap(sqi_deadline(a, 0), sqi_look(sqi_deadline(a, 0)) | ENDED);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_store_seq(sqi_deadline(&a->ring, 0), sqi_load_seq(sqi_deadline(&a->ring, 0)) | ENDED);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 	assert_int_equal(fx_state(a, 0), SQI_BACK);
 	assert_int_equal(fx_stat(a).overdue, 1);
 }
@@ -312,10 +312,10 @@ static void test_deadline_far_ahead(void **state)
 		struct sq *a = fx_make("a", &slow);
 		struct sq_lease x;
 
-		sqi_swap(sqi_deadline(a, 0), values[i]);
+		sqi_store_seq(sqi_deadline(&a->ring, 0), values[i]);
 		fx_put(a, 7);
 		x = fx_lease(a, 7);
-		sqi_due_sweep(a, 0, a->mask + 1);
+		sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 		assert_int_equal(sq_touch(a, &x), 0);
 		assert_int_equal(sq_ack(a, &x), 0);
 		fx_end(NULL);

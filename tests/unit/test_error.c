@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 /* Words for results. */
 
@@ -33,7 +34,16 @@ static void test_others(void **state)
 
 static void test_version(void **state)
 {
+	char text[32];
+
 	assert_string_equal(sq_version(), SQ_VERSION);
+	(void)snprintf(text, sizeof(text), "%d.%d.%d", SQ_VERSION_MAJOR, SQ_VERSION_MINOR,
+		SQ_VERSION_PATCH);
+	assert_string_equal(SQ_VERSION, text);
+	assert_string_equal(SQ_VERSION, BUILD_VERSION); /* what libsq.pc and libsq.so.N say */
+	assert_int_equal(SQ_VERSION_NUMBER / 1000000, SQ_VERSION_MAJOR);
+	assert_int_equal(SQ_VERSION_NUMBER / 1000 % 1000, SQ_VERSION_MINOR);
+	assert_int_equal(SQ_VERSION_NUMBER % 1000, SQ_VERSION_PATCH);
 }
 
 static const struct CMUnitTest tests[] = {TEST(test_ours), TEST(test_others), TEST(test_version)};

@@ -11,9 +11,9 @@ static uint64_t claim(struct sq *h)
 {
 	uint64_t p;
 
-	assert_int_equal(sqi_tail(h, &p), 0);
+	assert_int_equal(sqi_tail(&h->ring, &p), 0);
 	assert_int_equal(sqi_word_state(fx_word(h, p)), SQI_FREE);
-	fx_set(h, p, sqi_word(SQI_WRITING, h->owner, 0, p >> h->shift));
+	fx_set(h, p, sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift));
 	return p;
 }
 
@@ -28,9 +28,10 @@ static void test_late_writer_with_nothing_behind(void **state)
 	assert_int_equal(fx_word(a, p), w);
 	assert_int_equal(fx_stat(a).revoked, 0);
 	/* And commits. */
-	sqi_cell(a, p)->meta = p >> a->shift << SQI_TURN_SHIFT | 8;
-	sqi_cell(a, p)->data[0] = 77;
-	assert_true(sqi_cas(&sqi_cell(a, p)->word, w, sqi_word(SQI_FULL, 0, 0, p >> a->shift)));
+	sqi_cell(&a->ring, p)->meta = p >> a->ring.shift << SQI_TURN_SHIFT | 8;
+	sqi_cell(&a->ring, p)->data[0] = 77;
+	assert_true(sqi_cas(
+		&sqi_cell(&a->ring, p)->word, w, sqi_word(SQI_FULL, 0, 0, p >> a->ring.shift)));
 	fx_get(a, 77);
 }
 
@@ -45,12 +46,12 @@ static void test_late_writer_with_a_message_behind(void **state)
 		fx_get(i % 2 ? a : c, i);
 		v = fx_word(a, p);
 		assert_int_equal(sqi_word_state(v), SQI_VOID);
-		assert_int_equal(sqi_word_owner(v), b->owner);
-		assert_int_equal(sqi_word_ahead(v, p >> a->shift), 1);
+		assert_int_equal(sqi_word_owner(v), b->ring.owner);
+		assert_int_equal(sqi_word_ahead(v, p >> a->ring.shift), 1);
 		assert_int_equal(fx_stat(a).revoked, i + 1);
 		/* Its commit fails. */
-		assert_false(
-			sqi_cas(&sqi_cell(a, p)->word, w, sqi_word(SQI_FULL, 0, 0, p >> a->shift)));
+		assert_false(sqi_cas(&sqi_cell(&a->ring, p)->word, w,
+			sqi_word(SQI_FULL, 0, 0, p >> a->ring.shift)));
 		fx_empty(a);
 		fx_set(a, p, sqi_word_free(v, 0));
 	}
@@ -170,10 +171,10 @@ static void test_seal(void **state)
 	assert_int_equal(fx_state(a, 1), SQI_SEALED);
 	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EPIPE);
 	/* A producer that had looked before the queue was closed finds the seal. */
-	sqi_swap(&a->head->closed, 0);
+	sqi_store_seq(&a->ring.head->closed, 0);
 	assert_int_equal(sq_put(b, &v, 8, SQ_NOWAIT), -EPIPE);
 	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EPIPE);
-	sqi_swap(&a->head->closed, 1);
+	sqi_store_seq(&a->ring.head->closed, 1);
 }
 
 /* Where the front is held by a stopped writer's void cell, the seal is set behind it. */
@@ -293,11 +294,11 @@ static void test_hint_of_the_front(void **state)
 		fx_get(a, i);
 	}
 	/* A lower bound, and not a bad one. */
-	assert_in_range(sqi_peek(&a->head->head), 960, 1000);
-	assert_in_range(sqi_peek(&a->head->tail), 960, 1000);
+	assert_in_range(sqi_load_relaxed(&a->ring.head->head), 960, 1000);
+	assert_in_range(sqi_load_relaxed(&a->ring.head->tail), 960, 1000);
 	fx_put(a, 1);
 	fx_get(b, 1);
-	assert_int_equal(b->front, 1001);
+	assert_int_equal(b->ring.front, 1001);
 }
 
 static const struct CMUnitTest tests[] = {

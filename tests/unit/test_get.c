@@ -122,7 +122,7 @@ static void damaged_once(void (*damage)(struct sq *h, struct sqi_cell *c), size_
 	fx_put_large(h, len, 1);
 	fx_put_large(h, len, 2);
 	fx_put(h, 3);
-	damage(h, sqi_cell(h, 0));
+	damage(h, sqi_cell(&h->ring, 0));
 	assert_int_equal(sq_get(h, buf, sizeof(buf), SQ_NOWAIT), -EBADMSG);
 	fx_get_large(h, len, 2);
 	fx_get(h, 3);
@@ -152,7 +152,7 @@ static void says_block(struct sq *h, struct sqi_cell *c)
 
 static void block_out_of_range(struct sq *h, struct sqi_cell *c)
 {
-	c->data[1] = h->g.blocks << 32 | 300;
+	c->data[1] = h->ring.g.blocks << 32 | 300;
 }
 
 static void block_huge(struct sq *h, struct sqi_cell *c)
@@ -172,7 +172,7 @@ static void block_of_another_time(struct sq *h, struct sqi_cell *c)
 
 static void block_free(struct sq *h, struct sqi_cell *c)
 {
-	sqi_block(h, c->data[1] >> 32)->word &= ~(uint64_t)1;
+	sqi_block(&h->ring, c->data[1] >> 32)->word &= ~(uint64_t)1;
 }
 
 static void test_damage(void **state)

@@ -5,9 +5,8 @@
  * nothing of before; and a recoverer beside whom somebody comes, between any two of its steps.
  */
 
+#include "fixture.h"
 #include "steps.h"
-
-#include "recover.c"
 
 #define KEY  77
 #define HOUR (3600 * 1000 * MS)
@@ -37,10 +36,10 @@ static struct sqi_slot *kept_slot(void)
 {
 	struct sqi_slot *found = NULL;
 
-	for (unsigned n = 0; n < a->g.in.participants; n++) {
-		struct sqi_slot *slot = sqi_slot(a, n);
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++) {
+		struct sqi_slot *slot = sqi_slot(&a->ring, n);
 
-		if (sqi_look(&slot->id) != 0 && sqi_is_kept(slot, sqi_look(&slot->id)))
+		if (sqi_load_seq(&slot->id) != 0 && sqi_is_kept(slot, sqi_load_seq(&slot->id)))
 			found = slot;
 	}
 	return found;
@@ -52,7 +51,7 @@ static void pass(int64_t ns)
 	struct sqi_slot *slot = kept_slot();
 
 	assert_non_null(slot);
-	sqi_swap(&slot->grace, sqi_look(&slot->grace) - (uint64_t)ns);
+	sqi_store_seq(&slot->grace, sqi_load_seq(&slot->grace) - (uint64_t)ns);
 }
 
 static void retire(struct sq *h)
@@ -122,8 +121,9 @@ static void test_too_late(void **state)
 	assert_int_equal(sq_recover(a), 0);
 	given_back();
 	/* Its place is anybody's. */
-	for (unsigned n = 0; n < a->g.in.participants; n++)
-		assert_true(sqi_slot(a, n) == a->slot || sqi_look(&sqi_slot(a, n)->id) == 0);
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++)
+		assert_true(sqi_slot(&a->ring, n) == a->ring.slot ||
+			    sqi_load_seq(&sqi_slot(&a->ring, n)->id) == 0);
 	d = durable(KEY, HOUR);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	assert_int_not_equal(run_of(d), number);
@@ -144,9 +144,9 @@ static void test_too_late_and_the_first_to_come(void **state)
 		pass(HOUR);
 		slot = kept_slot();
 		if (k > 0)
-			sqi_swap(&slot->id, sqi_look(&slot->id) | SQI_CONDEMNED);
+			sqi_store_seq(&slot->id, sqi_load_seq(&slot->id) | SQI_CONDEMNED);
 		if (k > 1)
-			sqi_swap(&slot->durable, 0);
+			sqi_store_seq(&slot->durable, 0);
 		d = durable(KEY, HOUR);
 		assert_int_equal(sq_held(d, NULL, 0), 0);
 		assert_int_not_equal(run_of(d), number);
@@ -187,17 +187,17 @@ static void test_noted_once(void **state)
 	before = (uint64_t)sqi_now_ns();
 	(void)one_dies(HOUR);
 	slot = kept_slot();
-	died = sqi_look(&slot->died);
+	died = sqi_load_seq(&slot->died);
 	assert_in_range(died, before, (uint64_t)sqi_now_ns());
 	fx_nap(2 * MS);
 	assert_int_equal(sq_recover(a), 0);
-	assert_int_equal(sqi_look(&slot->died), died);
+	assert_int_equal(sqi_load_seq(&slot->died), died);
 	d = durable(KEY, HOUR);
 	fx_nap(2 * MS);
 	before = (uint64_t)sqi_now_ns();
 	fx_die(d);
 	assert_int_equal(sq_recover(a), 1);
-	assert_in_range(sqi_look(&slot->died), before, (uint64_t)sqi_now_ns());
+	assert_in_range(sqi_load_seq(&slot->died), before, (uint64_t)sqi_now_ns());
 	d = durable(KEY, HOUR);
 	retire(d);
 }
@@ -210,9 +210,9 @@ static void test_a_moment_to_come(void **state)
 
 	a = fx_make("a", &eight);
 	(void)one_dies(1000 * MS);
-	sqi_swap(&kept_slot()->died, (uint64_t)(sqi_now_ns() + HOUR));
+	sqi_store_seq(&kept_slot()->died, (uint64_t)(sqi_now_ns() + HOUR));
 	assert_int_equal(sq_recover(a), 0);
-	sqi_swap(&kept_slot()->died, UINT64_MAX);
+	sqi_store_seq(&kept_slot()->died, UINT64_MAX);
 	assert_int_equal(sq_recover(a), 0);
 	assert_in_range(fx_stat(a).grace_left, 1, 1000 * MS);
 	d = durable(KEY, SQ_FOREVER);
@@ -275,13 +275,13 @@ static void test_for_ever(void **state)
 	(void)one_dies(SQ_FOREVER);
 	assert_int_equal(fx_stat(a).away, 1);
 	assert_int_equal(fx_stat(a).grace_left, SQ_FOREVER);
-	sqi_swap(&kept_slot()->died, 0);
+	sqi_store_seq(&kept_slot()->died, 0);
 	assert_int_equal(sq_recover(a), 0);
 	/* For as good as ever. */
 	d = durable(KEY, INT64_MAX);
 	fx_die(d);
 	assert_int_equal(sq_recover(a), 1);
-	sqi_swap(&kept_slot()->died, 0);
+	sqi_store_seq(&kept_slot()->died, 0);
 	assert_int_equal(sq_recover(a), 0);
 	assert_true(fx_stat(a).grace_left > INT64_MAX / 2);
 	d = durable(KEY, HOUR);
@@ -364,9 +364,9 @@ static void test_places(void **state)
 		fx_die(d);
 	}
 	assert_int_equal(sq_open(&other, "a"), -EUSERS);
-	for (unsigned n = 0; n < a->g.in.participants; n++)
-		if (sqi_slot(a, n) != a->slot)
-			sqi_slot(a, n)->grace -= (uint64_t)HOUR;
+	for (unsigned n = 0; n < a->ring.g.in.participants; n++)
+		if (sqi_slot(&a->ring, n) != a->ring.slot)
+			sqi_slot(&a->ring, n)->grace -= (uint64_t)HOUR;
 	other = fx_open("a");
 	fx_put(other, 5);
 	fx_get(a, 5);
@@ -426,7 +426,7 @@ static void somebody_comes(void)
 	struct sqi_slot *slot = kept_slot();
 
 	if (slot)
-		sqi_swap(&slot->grace, (uint64_t)HOUR);
+		sqi_store_seq(&slot->grace, (uint64_t)HOUR);
 	came = durable(KEY, HOUR);
 }
 
@@ -453,7 +453,7 @@ static bool comes_at_step(long k, void (*event)(void), bool *ret_adopted)
 	came = NULL;
 	countdown = k;
 	then = event;
-	(void)sqi_rescue(a);
+	(void)sqi_reclaim_dead(&a->member);
 	more = countdown == 0;
 	countdown = 0;
 	if (!came)
@@ -522,11 +522,11 @@ static void test_died_again_at_every_step(void **state)
 		came = NULL;
 		countdown = k;
 		then = comes_and_dies;
-		(void)sqi_rescue(a);
+		(void)sqi_reclaim_dead(&a->member);
 		more = countdown == 0;
 		countdown = 0;
 		(void)sq_recover(a);
-		assert_in_range(sqi_look(&kept_slot()->died), before, (uint64_t)sqi_now_ns());
+		assert_in_range(sqi_load_seq(&kept_slot()->died), before, (uint64_t)sqi_now_ns());
 		if (came)
 			pass(HOUR);
 		assert_int_equal(sq_recover(a), 0);

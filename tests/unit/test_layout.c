@@ -53,25 +53,25 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, returns), 272);
 	assert_int_equal(offsetof(struct sqi_head, tail), 320);
 	assert_int_equal(offsetof(struct sqi_head, head), 384);
-	assert_int_equal(offsetof(struct sqi_head, came), 448);
-	assert_int_equal(offsetof(struct sqi_head, came_watch), 456);
-	assert_int_equal(offsetof(struct sqi_head, went), 512);
-	assert_int_equal(offsetof(struct sqi_head, freed), 516);
-	assert_int_equal(offsetof(struct sqi_head, went_watch), 520);
-	assert_int_equal(offsetof(struct sqi_head, freed_watch), 528);
+	assert_int_equal(offsetof(struct sqi_head, message_event), 448);
+	assert_int_equal(offsetof(struct sqi_head, message_watch), 456);
+	assert_int_equal(offsetof(struct sqi_head, room_event), 512);
+	assert_int_equal(offsetof(struct sqi_head, block_event), 516);
+	assert_int_equal(offsetof(struct sqi_head, room_watch), 520);
+	assert_int_equal(offsetof(struct sqi_head, block_watch), 528);
 	assert_int_equal(offsetof(struct sqi_head, next_id), 576);
-	assert_int_equal(offsetof(struct sqi_head, rescue_ms), 584);
+	assert_int_equal(offsetof(struct sqi_head, upkeep_ms), 584);
 	assert_int_equal(offsetof(struct sqi_head, joins), 592);
 	assert_int_equal(offsetof(struct sqi_head, created_s), 600);
-	assert_int_equal(offsetof(struct sqi_head, swept_ms), 608);
+	assert_int_equal(offsetof(struct sqi_head, announce_ms), 608);
 	assert_int_equal(offsetof(struct sqi_head, wanted), 616);
-	assert_int_equal(offsetof(struct sqi_head, going), 624);
-	assert_int_equal(offsetof(struct sqi_head, asked_ms), 632);
+	assert_int_equal(offsetof(struct sqi_head, removal), 624);
+	assert_int_equal(offsetof(struct sqi_head, find_dead_ms), 632);
 	assert_int_equal(offsetof(struct sqi_head, lap_at), 640);
 	assert_int_equal(offsetof(struct sqi_head, lap_ms), 648);
-	assert_int_equal(offsetof(struct sqi_head, ask_at), 656);
-	assert_int_equal(offsetof(struct sqi_head, due_at), 664);
-	assert_int_equal(offsetof(struct sqi_head, sweep_at), 672);
+	assert_int_equal(offsetof(struct sqi_head, find_dead_at), 656);
+	assert_int_equal(offsetof(struct sqi_head, expire_at), 664);
+	assert_int_equal(offsetof(struct sqi_head, announce_at), 672);
 	assert_int_equal(offsetof(struct sqi_head, overdue), 704);
 	assert_int_equal(offsetof(struct sqi_head, reclaimed), 712);
 	assert_int_equal(offsetof(struct sqi_head, revoked), 720);
@@ -94,7 +94,7 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, run), 144);
 	assert_int_equal(offsetof(struct sqi_slot, returned), 152);
 	assert_int_equal(sizeof(struct sqi_slot), 192);
-	assert_int_equal(sizeof(struct sqi_entry), 32);
+	assert_int_equal(sizeof(struct sqi_count_entry), 32);
 	assert_int_equal(offsetof(struct sqi_block, home), 8);
 	assert_int_equal(offsetof(struct sqi_cell, meta), 8);
 	assert_int_equal(offsetof(struct sqi_cell, data), 16);
@@ -296,7 +296,7 @@ static void test_parts_never_overlap(void **state)
 		parts[n++] = (struct part){
 			g.slots, g.in.participants * sizeof(struct sqi_slot), SQI_LINE};
 		parts[n++] = (struct part){
-			g.journal, g.in.participants * sizeof(struct sqi_entry), SQI_LINE};
+			g.journal, g.in.participants * sizeof(struct sqi_count_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
 		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
 		if (g.in.max_attempts)

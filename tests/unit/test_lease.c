@@ -29,7 +29,7 @@ static void test_read_in_place(void **state)
 		assert_int_equal(lease.id, i);
 		assert_int_equal((uintptr_t)lease.data % 8, 0);
 		at = lease.data;
-		assert_true(at >= h->base && at + lease.len <= h->base + h->g.total);
+		assert_true(at >= h->ring.base && at + lease.len <= h->ring.base + h->ring.g.total);
 		fx_check(lease.data, lease.len, i);
 		assert_int_equal(sq_touch(h, &lease), 0);
 		assert_int_equal(sq_ack(h, &lease), 0);
@@ -277,7 +277,7 @@ static void test_at_the_wrap(void **state)
 {
 	struct sq *h = fx_make("a", &ring_of_4);
 
-	fx_start_at(h, (((uint64_t)1 << SQI_TURN_BITS) - 2) << h->shift);
+	fx_start_at(h, (((uint64_t)1 << SQI_TURN_BITS) - 2) << h->ring.shift);
 	for (uint64_t i = 0; i < 40; i++) {
 		struct sq_lease lease;
 
@@ -299,13 +299,13 @@ static void test_damaged(void **state)
 
 	fx_put(h, 1);
 	fx_put(h, 2);
-	sqi_cell(h, 0)->meta |= 0xffff;
+	sqi_cell(&h->ring, 0)->meta |= 0xffff;
 	assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), -EBADMSG);
 	assert_int_equal(lease.len, 55);
 	assert_int_equal(fx_stat(h).damaged, 1);
 	lease = fx_lease(h, 2);
 	/* Damaged under the lease: it is not acked as another's. */
-	sqi_cell(h, 1)->meta += (uint64_t)5 << SQI_TURN_SHIFT;
+	sqi_cell(&h->ring, 1)->meta += (uint64_t)5 << SQI_TURN_SHIFT;
 	stale(h, &lease);
 }
 

@@ -41,8 +41,8 @@ static void test_shared(void **state)
 {
 	struct sq *a = fx_make("a", &tiny), *b = fx_open("a"), *c = fx_make("c", &tiny);
 
-	assert_ptr_equal(a->base, b->base);
-	assert_ptr_not_equal(a->base, c->base);
+	assert_ptr_equal(a->ring.base, b->ring.base);
+	assert_ptr_not_equal(a->ring.base, c->ring.base);
 	assert_int_equal(mappings(), 2);
 	/* The first may go first. */
 	fx_close(a);
@@ -63,7 +63,7 @@ static void test_made_again(void **state)
 	fx_put(a, 1);
 	assert_int_equal(sq_unlink("a"), 0);
 	b = fx_make("a", &tiny);
-	assert_ptr_not_equal(a->base, b->base);
+	assert_ptr_not_equal(a->ring.base, b->ring.base);
 	fx_empty(b);
 	fx_put(b, 2);
 	fx_get(a, 1);
@@ -97,7 +97,7 @@ static void test_not_in_the_child(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		CHILD_CHECK(a->fd == -1);
+		CHILD_CHECK(a->file.fd == -1);
 		CHILD_CHECK(mappings() == 0);
 		_exit(0);
 	}

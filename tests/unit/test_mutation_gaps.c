@@ -7,25 +7,16 @@
  * accesses to shared memory.
  */
 
-static void step(void);
-
-#define SQ_STEP() step()
-
 #include "fixture.h"
+#include "steps.h"
 
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "party.c"
-#include "put.c"
-
-static long countdown;
-
-static void step(void)
+static void raise_sigkill(void)
 {
-	if (countdown > 0 && --countdown == 0)
-		(void)raise(SIGKILL);
+	(void)raise(SIGKILL);
 }
 
 static const struct sq_config ring_of_8 = {.capacity = 8, .participants = 4};
@@ -41,7 +32,7 @@ static void test_hint_of_the_end_lies_near(void **state)
 		struct sq *a = fx_make("a", &ring_of_8), *b = fx_open("a");
 
 		fx_put(a, 1);
-		sqi_swap(&a->head->tail, lie);
+		sqi_store_seq(&a->ring.head->tail, lie);
 		fx_put(b, 2);
 		fx_put(a, 3);
 		for (uint64_t v = 1; v <= 3; v++)
@@ -64,7 +55,8 @@ static void test_hint_of_the_front_lies_near(void **state)
 			for (uint64_t v = 1; v <= 5; v++)
 				fx_put(a, v);
 			fx_get(a, 1);
-			sqi_swap(end ? &a->head->tail : &a->head->head, end ? lie + 8 : lie);
+			sqi_store_seq(end ? &a->ring.head->tail : &a->ring.head->head,
+				end ? lie + 8 : lie);
 			for (uint64_t v = 2; v <= 5; v++)
 				fx_get(b, v);
 			fx_empty(a);
@@ -78,7 +70,7 @@ static void test_memory_is_taken_at_once(void **state)
 	struct sq *h = fx_make("a", NULL);
 	struct stat st;
 
-	assert_int_equal(fstat(h->fd, &st), 0);
+	assert_int_equal(fstat(h->file.fd, &st), 0);
 	assert_true(st.st_size > 1 << 20);
 	assert_true(st.st_blocks * 512 >= st.st_size);
 }
@@ -93,6 +85,7 @@ static bool killed_at(long in_open, long in_put)
 		struct sq *h;
 		uint64_t v = 7;
 
+		then = raise_sigkill;
 		countdown = in_open;
 		CHILD_CHECK(sq_open(&h, "a") == 0);
 		countdown = in_put;
@@ -115,15 +108,15 @@ static void test_killed_in_open_where_a_put_was_killed(void **state)
 	for (long first = 1; in_put; first++) {
 		bool in_open = true;
 
-		for (long then = 1; in_open; then++) {
+		for (long second = 1; in_open; second++) {
 			struct sq *a = fx_make("a", &two);
-			const struct sqi_slot *slot = sqi_slot(a, 1);
+			const struct sqi_slot *slot = sqi_slot(&a->ring, 1);
 			uint64_t v, got = 0;
 
 			in_put = killed_at(0, first);
 			(void)sq_recover(a);
-			if (sqi_peek(&slot->intent_base) == sqi_peek(&slot->puts)) {
-				in_open = killed_at(then, 0);
+			if (sqi_load_relaxed(&slot->intent_base) == sqi_load_relaxed(&slot->puts)) {
+				in_open = killed_at(second, 0);
 				(void)sq_recover(a);
 				seen++;
 			} else {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "segment/name.h"
 
 /* Which names are names, and what file they stand for. */
 

@@ -16,15 +16,15 @@ static const struct sq_config four = {
 static void test_ids_are_never_reused(void **state)
 {
 	struct sq *h = fx_make("a", &four);
-	uint64_t last = h->id;
+	uint64_t last = h->member.id;
 
 	for (int i = 0; i < 50; i++) {
 		struct sq *other = fx_open("a");
 
-		assert_true(other->id > last);
-		assert_int_equal(other->owner, 2);
-		assert_ptr_equal(other->slot, sqi_slot(h, 1));
-		last = other->id;
+		assert_true(other->member.id > last);
+		assert_int_equal(other->ring.owner, 2);
+		assert_ptr_equal(other->ring.slot, sqi_slot(&h->ring, 1));
+		last = other->member.id;
 		fx_close(other);
 	}
 }
@@ -38,7 +38,7 @@ static void test_full_house(void **state)
 	assert_int_equal(fx_stat(h).participants, 4);
 	for (int i = 0; i < 3; i++)
 		for (int k = 0; k < i; k++)
-			assert_int_not_equal(others[i]->owner, others[k]->owner);
+			assert_int_not_equal(others[i]->ring.owner, others[k]->ring.owner);
 	assert_int_equal(sq_open(&more, "a"), -EUSERS);
 	assert_ptr_equal(more, h);
 	/* One that left, and one that died, make room. */
@@ -173,7 +173,7 @@ static void test_exec(void **state)
 	pid_t pid;
 	char c;
 
-	assert_int_equal(fcntl(h->fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(fcntl(h->file.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	fx_put(h, 1);
 	assert_int_equal(pipe(ready), 0);
 	pid = fork();
@@ -213,7 +213,7 @@ static void test_forked_handle_says_so(void **state)
 		uint64_t v;
 		void *at;
 
-		CHILD_CHECK(h->forked);
+		CHILD_CHECK(h->file.forked);
 		CHILD_CHECK(sq_put(h, &v, 8, SQ_NOWAIT) == -EBADF);
 		CHILD_CHECK(sq_get(h, &v, 8, SQ_NOWAIT) == -EBADF);
 		CHILD_CHECK(sq_put_many(h, &iov, 1, SQ_NOWAIT) == -EBADF);
@@ -264,7 +264,7 @@ static void child_leases(struct sq *h, void *arg)
 static void test_descriptor_of_another_file(void **state)
 {
 	struct sq *h = fx_make("a", &four);
-	int found[2], status, fd = h->fd;
+	int found[2], status, fd = h->file.fd;
 	pid_t pid, child;
 	struct sq_stat st;
 
@@ -306,18 +306,18 @@ static void test_damaged_counter_of_ids(void **state)
 {
 	struct sq *h = fx_make("a", &four), *other = NULL;
 
-	sqi_swap(&h->head->next_id, UINT64_MAX - 5);
+	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX - 5);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	assert_null(other);
 	/* The one before 0, which is nobody's. */
-	sqi_swap(&h->head->next_id, UINT64_MAX);
+	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
-	sqi_swap(&h->head->next_id, (uint64_t)1 << 60);
+	sqi_store_seq(&h->ring.head->next_id, (uint64_t)1 << 60);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	/* Set back: the ids of those who live are not given twice. */
-	sqi_swap(&h->head->next_id, 0);
+	sqi_store_seq(&h->ring.head->next_id, 0);
 	other = fx_open("a");
-	assert_int_not_equal(other->id, h->id);
+	assert_int_not_equal(other->member.id, h->member.id);
 	fx_put(h, 1);
 	fx_get(other, 1);
 }
@@ -327,9 +327,9 @@ static void test_damaged_slots(void **state)
 	struct sq *h = fx_make("a", &four), *other;
 
 	/* Nobody can have these ids; and whoever seems to is dead. */
-	sqi_swap(&sqi_slot(h, 1)->id, UINT64_MAX);
-	sqi_swap(&sqi_slot(h, 2)->id, (uint64_t)1 << 61);
-	sqi_swap(&sqi_slot(h, 3)->id, 0x7777777);
+	sqi_store_seq(&sqi_slot(&h->ring, 1)->id, UINT64_MAX);
+	sqi_store_seq(&sqi_slot(&h->ring, 2)->id, (uint64_t)1 << 61);
+	sqi_store_seq(&sqi_slot(&h->ring, 3)->id, 0x7777777);
 	assert_int_equal(fx_stat(h).participants, 1);
 	assert_int_equal(sq_recover(h), 3);
 	other = fx_open("a");

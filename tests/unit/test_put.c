@@ -115,8 +115,8 @@ static void test_turn_wraps(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
 
-	fx_start_at(a, (((uint64_t)1 << SQI_TURN_BITS) - 2) << a->shift);
-	b->tail = b->front = a->tail;
+	fx_start_at(a, (((uint64_t)1 << SQI_TURN_BITS) - 2) << a->ring.shift);
+	b->ring.tail = b->ring.front = a->ring.tail;
 	laps(a, b, 20);
 	assert_true(sqi_word_turn(fx_word(a, 0)) < 100);
 }
@@ -126,9 +126,9 @@ static void test_position_wraps(void **state)
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
 
 	fx_start_at(a, (uint64_t)-6);
-	b->tail = b->front = a->tail;
+	b->ring.tail = b->ring.front = a->ring.tail;
 	laps(a, b, 20);
-	assert_true(a->tail < 100);
+	assert_true(a->ring.tail < 100);
 }
 
 /*
@@ -142,7 +142,7 @@ static void test_newcomer_after_many_turns(void **state)
 	for (size_t i = 0; i < 5; i++) {
 		struct sq *a = fx_make("a", &ring_of_4), *b;
 
-		fx_start_at(a, turns[i] << a->shift);
+		fx_start_at(a, turns[i] << a->ring.shift);
 		fx_put(a, 1);
 		b = fx_open("a");
 		fx_get(b, 1);
@@ -166,14 +166,14 @@ static void test_own_position_of_long_ago(void **state)
 		fx_put(a, n);
 		fx_get(a, n);
 	}
-	long_ago = a->tail + ((((uint64_t)1 << (SQI_TURN_BITS - 2)) + 5) << a->shift);
-	b->tail = b->front = long_ago;
+	long_ago = a->ring.tail + ((((uint64_t)1 << (SQI_TURN_BITS - 2)) + 5) << a->ring.shift);
+	b->ring.tail = b->ring.front = long_ago;
 	fx_put(b, 1);
 	fx_put(a, 2);
 	fx_get(b, 1);
 	fx_get(b, 2);
 	/* Nor does it take for old what is put later. */
-	c->tail = long_ago;
+	c->ring.tail = long_ago;
 	assert_int_equal(sq_mark(c, &mark), 0);
 	fx_put(a, 3);
 	assert_int_equal(sq_passed(c, mark), 1);
@@ -194,8 +194,8 @@ static void test_hints_may_lie(void **state)
 			fx_get(a, n);
 		}
 		fx_put(a, 50);
-		sqi_swap(&a->head->tail, lies[i]);
-		sqi_swap(&a->head->head, lies[i]);
+		sqi_store_seq(&a->ring.head->tail, lies[i]);
+		sqi_store_seq(&a->ring.head->head, lies[i]);
 		b = fx_open("a");
 		fx_put(b, 51);
 		fx_get(b, 50);
@@ -287,8 +287,8 @@ static void test_claim_is_not_taken_in_vain(void **state)
 		fx_put(a, i);
 	for (uint64_t i = 0; i < 3; i++)
 		leases[i] = fx_lease(a, i);
-	assert_int_equal(sqi_tail(b, &p), 0);
-	w = sqi_word(SQI_WRITING, b->owner, 0, p >> b->shift);
+	assert_int_equal(sqi_tail(&b->ring, &p), 0);
+	w = sqi_word(SQI_WRITING, b->ring.owner, 0, p >> b->ring.shift);
 	assert_int_equal(sqi_word_state(fx_word(b, p)), SQI_FREE);
 	fx_set(b, p, w);
 	for (int i = 0; i < 10; i++)
@@ -311,10 +311,10 @@ static void test_given_up_place_is_skipped(void **state)
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
 
 	for (uint64_t n = 0; n < 30; n++) {
-		uint64_t p = a->tail > b->tail ? a->tail : b->tail;
+		uint64_t p = a->ring.tail > b->ring.tail ? a->ring.tail : b->ring.tail;
 
 		/* b claimed and was late: its cell stays VOID for a while. */
-		fx_set(a, p, sqi_word(SQI_VOID, b->owner, 0, (p >> a->shift) + 1));
+		fx_set(a, p, sqi_word(SQI_VOID, b->ring.owner, 0, (p >> a->ring.shift) + 1));
 		for (uint64_t i = 0; i < 12; i++) {
 			fx_put(a, n + i);
 			fx_get(a, n + i);
@@ -334,7 +334,7 @@ static void test_unknown_states(void **state)
 	uint64_t v;
 
 	for (unsigned s = SQI_SEALED + 1; s < 16; s++) {
-		uint64_t p = h->tail, w = fx_word(h, p);
+		uint64_t p = h->ring.tail, w = fx_word(h, p);
 
 		fx_set(h, p, sqi_word_to(w, (enum sqi_state)s, 3));
 		assert_int_equal(sq_put(h, &v, 8, SQ_NOWAIT), -EBADMSG);

@@ -225,7 +225,7 @@ static void test_get_many_reports_damage(void **state)
 	fx_put(h, 1);
 	fx_put(h, 2);
 	fx_put(h, 3);
-	sqi_cell(h, 1)->meta |= 0xffff;
+	sqi_cell(&h->ring, 1)->meta |= 0xffff;
 	assert_int_equal(sq_get_many(h, buf, sizeof(buf), got, 8, SQ_NOWAIT), 1);
 	assert_int_equal(sq_get_many(h, buf, sizeof(buf), got, 8, SQ_NOWAIT), -EBADMSG);
 	assert_int_equal(sq_get_many(h, buf, sizeof(buf), got, 8, SQ_NOWAIT), 1);
@@ -307,13 +307,13 @@ static void test_closed_word_damaged(void **state)
 	struct sq *a = fx_make("a", &ring_of_4);
 	uint64_t v = 1;
 
-	sqi_swap(&a->head->closed, 0xffffffffffffffff);
+	sqi_store_seq(&a->ring.head->closed, 0xffffffffffffffff);
 	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EPIPE);
-	sqi_swap(&a->head->closed, 0xfffffffffffffffc);
+	sqi_store_seq(&a->ring.head->closed, 0xfffffffffffffffc);
 	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EIDRM);
 	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EIDRM);
-	sqi_swap(&a->head->closed, 0xfffffffffffffffb);
+	sqi_store_seq(&a->ring.head->closed, 0xfffffffffffffffb);
 	assert_int_equal(sq_get(a, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(sq_put(a, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(sq_shutdown(a, true), 0);

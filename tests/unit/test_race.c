@@ -6,25 +6,10 @@
  * step of it, either somebody else does a lot just there, or the caller dies there.
  */
 
+#include "fixture.h"
 #include "steps.h"
 
-#include "cell.h"
-
-/* Names that are private to several files. */
-#define end due_end
-#include "due.c"
-#undef end
-#define catch_up put_catch_up
-#include "put.c"
-#undef catch_up
-#include "arena.c"
-#include "back.c"
-#include "cell.c"
-#include "front.c"
-#include "get.c"
-#include "journal.c"
-#include "lease.c"
-#include "recover.c"
+#include <setjmp.h>
 
 static const struct sq_config ring_of_4 = {.capacity = 4,
 	.participants = 4,
@@ -38,10 +23,10 @@ static struct sq_lease lease_of_a;
 static int result;
 static size_t size;
 
-/* The caller, a, dies at the k-th step of f. False: it has none. */
-static bool dies_at_step(long k, void (*f)(void))
+/* The same, and the caller, a, dies there. */
+static bool a_dies_at_step(long k, void (*f)(void))
 {
-	if (!cut_at_step(k, kill_here, f))
+	if (!dies_at_step(k, f))
 		return false;
 	fx_die(a);
 	return true;
@@ -143,11 +128,11 @@ static void b_takes_it(void)
 {
 	unsigned count[8];
 
-	deadline_at_event = sqi_look(sqi_deadline(b, 0));
+	deadline_at_event = sqi_load_seq(sqi_deadline(&b->ring, 0));
 	/* By now the lease is overdue, and b gets what that gives. */
 	if (!(deadline_at_event & 1))
 		fx_overdue(b, 0);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 	drain(count);
 	for (int i = 0; i < 8; i++)
 		seen[i] += count[i];
@@ -176,8 +161,8 @@ static void meet(void (*f)(void), void (*event)(void), bool put_first, bool leas
 				assert_int_equal(sq_lease(a, &lease_of_a, SQ_NOWAIT), 0);
 			/* A second later, so that a touch can be seen. */
 			if (lease_first)
-				*sqi_deadline(a, 0) -= (uint64_t)(1000 * MS) << 1;
-			deadline_at_first = sqi_look(sqi_deadline(a, 0));
+				*sqi_deadline(&a->ring, 0) -= (uint64_t)(1000 * MS) << 1;
+			deadline_at_first = sqi_load_seq(sqi_deadline(&a->ring, 0));
 			more = at_step(k, event, f);
 			drain(count);
 			for (int i = 0; i < 8; i++)
@@ -218,16 +203,16 @@ static void b_waits_for_the_end(void)
 	for (uint64_t p = 0; p < 4; p++) {
 		uint64_t w = fx_word(b, p);
 
-		has_claim |= sqi_word_state(w) == SQI_WRITING && sqi_word_owner(w) == a->owner;
+		has_claim |= sqi_word_state(w) == SQI_WRITING && sqi_word_owner(w) == a->ring.owner;
 		if (sqi_word_state(w) == SQI_FREE && sqi_word_turn(w) == 0)
-			fx_set(b, p, sqi_word(SQI_WRITING, c->owner, 0, 0));
+			fx_set(b, p, sqi_word(SQI_WRITING, c->ring.owner, 0, 0));
 	}
 	assert_int_equal(sq_shutdown(b, false), 0);
 	do
 		r = sq_get(b, buf, sizeof(buf), SQ_NOWAIT);
 	while (r >= 0);
 	has_claim &= r == -EAGAIN;
-	armed = sqi_arm(&b->head->came);
+	armed = sqi_event_arm(&b->ring.head->message_event);
 }
 
 /* Who lets go of his cell wakes those who wait for the end, though his put came to nothing. */
@@ -244,7 +229,7 @@ static void test_end_met_by_a_late_writer(void **state)
 		has_claim = false;
 		more = at_step(k, b_waits_for_the_end, put_one);
 		if (more && has_claim && result == -EPIPE) {
-			assert_true(sqi_look32(&b->head->came) != armed);
+			assert_true(sqi_load_seq32(&b->ring.head->message_event) != armed);
 			assert_int_equal(sq_get(b, buf, sizeof(buf), SQ_NOWAIT), -EPIPE);
 			told++;
 		}
@@ -327,7 +312,7 @@ static void killed_in(void (*f)(void), bool put_first, bool lease_first, void (*
 				fx_put_large(b, size, 1);
 			if (lease_first)
 				assert_int_equal(sq_lease(a, &lease_of_a, SQ_NOWAIT), 0);
-			if (!dies_at_step(k, f))
+			if (!a_dies_at_step(k, f))
 				break;
 			assert_int_equal(sq_recover(b), 1);
 			drain(seen);
@@ -362,10 +347,15 @@ static void revoked_then_killed(void)
 
 static bool dies_after_revocation(long first)
 {
-	if (!cut_at_step(first, revoked_then_killed, put_one))
-		return false;
-	fx_die(a);
-	return true;
+	countdown = first;
+	then = revoked_then_killed;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	put_one();
+	countdown = 0;
+	return false;
 }
 
 static void test_revoked_and_killed_in_put(void **state)
@@ -438,25 +428,25 @@ static void die_with_hands_full(void)
 	void *at;
 
 	dead = fx_open("a");
-	dead_number = dead->owner - 1;
-	dead_id = dead->id;
+	dead_number = dead->ring.owner - 1;
+	dead_id = dead->member.id;
 	assert_int_equal(sq_bind(dead, 5, &count), 0);
 	fx_put_large(dead, 300, 1);
 	fx_put_large(dead, 300, 2);
 	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
-	fx_set(dead, 0, sqi_word_to(fx_word(dead, 0), SQI_RELEASING, dead->owner));
+	fx_set(dead, 0, sqi_word_to(fx_word(dead, 0), SQI_RELEASING, dead->ring.owner));
 	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
 	assert_int_equal(sq_reserve(dead, 1000, &at), 0);
-	assert_int_equal(sqi_tail(dead, &p), 0);
-	fx_set(dead, p, sqi_word(SQI_WRITING, dead->owner, 0, p >> dead->shift));
-	sqi_post(sqi_intent(dead->slot, dead->puts), p);
-	sqi_post(&dead->slot->intent_base, dead->puts);
+	assert_int_equal(sqi_tail(&dead->ring, &p), 0);
+	fx_set(dead, p, sqi_word(SQI_WRITING, dead->ring.owner, 0, p >> dead->ring.shift));
+	sqi_store_release(sqi_intent(dead->ring.slot, dead->member.puts), p);
+	sqi_store_release(&dead->ring.slot->intent_base, dead->member.puts);
 	fx_die(dead);
 }
 
 static void reap_it(void)
 {
-	sqi_reap(a, dead_number, dead_id);
+	sqi_reclaim_slot(&a->member, dead_number, dead_id);
 }
 
 static struct sq *tenant;
@@ -470,7 +460,7 @@ static void new_tenant_moves_in(void)
 
 	(void)sq_recover(b);
 	tenant = fx_open("a");
-	assert_int_equal(tenant->owner, dead_number + 1);
+	assert_int_equal(tenant->ring.owner, dead_number + 1);
 	assert_int_equal(sq_bind(tenant, 5, &count), 0);
 	assert_int_equal(count, 2);
 	assert_int_equal(sq_lease(tenant, &leased, SQ_NOWAIT), 0);
@@ -514,11 +504,11 @@ static unsigned others_put;
 
 static void others_use_the_cells(void)
 {
-	struct sqi_slot *slot = sqi_slot(b, dead_number);
+	const struct sqi_dead dead_one = {.id = dead_id, .number = dead_number};
 	unsigned char buf[300];
 
 	for (uint64_t i = 0; i < 4; i++)
-		(void)reap_cell(b, i, dead_number + 1, slot, dead_id, false);
+		(void)sqi_reclaim_cell(&b->ring, i, &dead_one);
 	for (unsigned i = 0; i < 10; i++) {
 		drain(seen);
 		fx_put_large(b, 300, 3);
@@ -560,7 +550,7 @@ static void test_killed_in_recovery(void **state)
 
 		begin();
 		die_with_hands_full();
-		if (!dies_at_step(k, reap_it))
+		if (!a_dies_at_step(k, reap_it))
 			break;
 		assert_in_range(sq_recover(b), 1, 2);
 		assert_int_equal(sq_bound(b, 5, &count), 0);
@@ -585,14 +575,14 @@ static void put_and_die(uint64_t value)
 	assert_int_equal(sq_bind(h, 5, &count), 0);
 	fx_put(h, value);
 	assert_int_equal(sq_last_put(h, &last_id), 0);
-	dead_number = h->owner - 1;
-	dead_id = h->id;
+	dead_number = h->ring.owner - 1;
+	dead_id = h->member.id;
 	fx_die(h);
 }
 
 static void fold_it(void)
 {
-	sqi_journal_fold(a, sqi_slot(a, dead_number), dead_id);
+	sqi_count_fold(&a->ring, sqi_slot(&a->ring, dead_number), dead_id);
 }
 
 /* Another recoverer folds and is held up; the key's next tenant has come and gone meanwhile. */
@@ -601,9 +591,9 @@ static void next_tenant_dies(void)
 	unsigned number = dead_number;
 	uint64_t id = dead_id;
 
-	sqi_journal_fold(b, sqi_slot(b, number), id);
+	sqi_count_fold(&b->ring, sqi_slot(&b->ring, number), id);
 	put_and_die(2);
-	sqi_reap(b, dead_number, dead_id);
+	sqi_reclaim_slot(&b->member, dead_number, dead_id);
 	dead_number = number;
 	dead_id = id;
 }

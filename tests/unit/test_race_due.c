@@ -6,22 +6,12 @@
  * each access to shared memory.
  */
 
+#include "fixture.h"
 #include "steps.h"
 
-#include "cell.h"
+#include <setjmp.h>
 
-/* Names that are private to several files. */
-#define end due_end
-#include "due.c"
-#undef end
-#include "back.c"
-#include "cell.c"
-#include "front.c"
-#include "get.c"
-#include "lease.c"
-#include "next.c"
-#include "recover.c"
-#include "stat.c"
+#define ROUNDS_MAX 1000
 
 static const struct sq_config timed = {.capacity = 4,
 	.participants = 8,
@@ -35,7 +25,7 @@ static struct sq *a, *b, *c, *x;
 /* Nobody looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
-	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&b->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static void all_free(void)
@@ -54,14 +44,14 @@ static void turn_the_ring(uint64_t v)
 
 static void a_sweeps(void)
 {
-	sqi_due_sweep(a, 0, a->mask + 1);
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 }
 
 /* And finds what a has ended, and not yet told anybody. */
 static void b_sweeps(void)
 {
-	sqi_due_sweep(b, 0, b->mask + 1);
-	sqi_back_sweep(b, 0, b->mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
+	sqi_returned_announce_all(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void given_on_and_settled(void)
@@ -117,10 +107,16 @@ static struct sq_lease lease_of_x;
 /* True: a came to that step, and died there. */
 static bool killed_in_sweep(long k)
 {
-	if (!cut_at_step(k, kill_here, a_sweeps))
-		return false;
-	fx_die(a);
-	return true;
+	assert_in_range(k, 1, ROUNDS_MAX);
+	countdown = k;
+	then = kill_here;
+	if (setjmp(killed)) {
+		fx_die(a);
+		return true;
+	}
+	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
+	countdown = 0;
+	return false;
 }
 
 /* A sweeper that is killed leaves nothing behind: the holder settles, or the next sweeper goes on. */
@@ -258,7 +254,7 @@ static void a_leases(void)
 static void its_time_is_up(void)
 {
 	fx_overdue(b, 0);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 }
 
 /*
@@ -372,7 +368,7 @@ static void test_search_met_by_a_nack(void **state)
 			fx_put(c, 7);
 			lease_of_c = fx_lease(c, 7);
 			/* A stale bit: of an earlier redelivery, and not yet cleared. */
-			sqi_back_announce(c, 0);
+			sqi_returned_announce(&c->ring, 0);
 			gots = 0;
 			(void)at_step(first, c_nacks_and_b_gets, a_gets);
 			if (fx_state(b, 0) == SQI_BACK)
@@ -389,7 +385,7 @@ static void its_lease_time_goes_by(void)
 {
 	was_taken = fx_state(b, 0) == SQI_TAKEN;
 	fx_nap(3 * MS);
-	sqi_due_sweep(b, 0, b->mask + 1);
+	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void a_gets_large(void)

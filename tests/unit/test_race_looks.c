@@ -6,14 +6,10 @@
  * those looks out and changing those orders (tests/mutations): nothing else noticed.
  */
 
+#include "fixture.h"
 #include "steps.h"
 
-#include "back.c"
-#include "cell.c"
-#include "front.c"
-#include "get.c"
-#include "journal.c"
-#include "next.c"
+#include <setjmp.h>
 
 #define GUARDED 2048
 #define LEN     300
@@ -25,10 +21,10 @@ static const struct sq_config ring_of_4 = {
 /* a makes the call, b does what happens meanwhile, or sees what is left. */
 static struct sq *a, *b;
 
-/* The caller, a, dies at the k-th step of f. False: it has none. */
-static bool dies_at_step(long k, void (*f)(void))
+/* The same, and the caller, a, dies there. */
+static bool a_dies_at_step(long k, void (*f)(void))
 {
-	if (!cut_at_step(k, kill_here, f))
+	if (!dies_at_step(k, f))
 		return false;
 	fx_die(a);
 	return true;
@@ -39,7 +35,7 @@ static void begin(void)
 	a = fx_make("a", &ring_of_4);
 	b = fx_open("a");
 	/* No sweep sets right what went wrong. */
-	sqi_swap(&a->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&a->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static unsigned char got[GUARDED];
@@ -82,7 +78,7 @@ static void test_search_met_by_a_nack(void **state)
 
 static void b_lengthens(void)
 {
-	struct sqi_cell *c = sqi_cell(b, 0);
+	struct sqi_cell *c = sqi_cell(&b->ring, 0);
 
 	c->data[1] = (c->data[1] & ~(uint64_t)UINT32_MAX) | LONGER;
 }
@@ -203,7 +199,7 @@ static void test_killed_in_bind(void **state)
 		fx_put(a, 2);
 		fx_close(a);
 		a = fx_open("a");
-		if (!dies_at_step(k, a_binds)) {
+		if (!a_dies_at_step(k, a_binds)) {
 			fx_end(NULL);
 			break;
 		}

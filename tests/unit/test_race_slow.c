@@ -6,14 +6,12 @@
  * taking their second looks out (tests/mutations): nothing else noticed.
  */
 
+#include "fixture.h"
 #include "steps.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <unistd.h>
-
-#include "journal.c"
-#include "put.c"
-#include "recover.c"
 
 #define DECISION_MAX 30 /* steps in which a recoverer has looked at the slots and decided */
 
@@ -27,7 +25,7 @@ static struct sq *a, *b;
 
 static void nobody_looks(void)
 {
-	sqi_swap(&b->head->rescue_ms, sqi_rescue_at(sqi_now_ms(), 50000));
+	sqi_store_seq(&b->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
 }
 
 static void begin(const struct sq_config *config)
@@ -39,10 +37,10 @@ static void begin(const struct sq_config *config)
 
 static void a_recovers(void)
 {
-	(void)sqi_rescue(a);
+	(void)sqi_reclaim_dead(&a->member);
 }
 
-static void killed(void)
+static void raise_sigkill(void)
 {
 	(void)raise(SIGKILL);
 }
@@ -59,7 +57,7 @@ static bool killed_in_put(long k)
 
 		CHILD_CHECK(sq_open(&h, "a") == 0);
 		countdown = k;
-		then = killed;
+		then = raise_sigkill;
 		CHILD_CHECK(sq_put(h, &v, sizeof(v), SQ_NOWAIT) == 0);
 		_exit(0);
 	}
@@ -79,16 +77,16 @@ static void b_recovers_until(long k)
 	if (setjmp(out) == 0) {
 		countdown = k;
 		then = leave_it;
-		(void)sqi_rescue(b);
+		(void)sqi_reclaim_dead(&b->member);
 		fail_msg("it has no step %ld", k);
 	}
 }
 
 static bool in_doubt(void)
 {
-	const struct sqi_slot *slot = sqi_slot(b, 2);
+	const struct sqi_slot *slot = sqi_slot(&b->ring, 2);
 
-	return sqi_peek(&slot->intent_base) == sqi_peek(&slot->puts);
+	return sqi_load_relaxed(&slot->intent_base) == sqi_load_relaxed(&slot->puts);
 }
 
 /* The step of a put that is the first after its commit. */
@@ -155,7 +153,8 @@ static long after_decision(long last)
 		begin(&three);
 		assert_true(killed_in_put(last));
 		b_recovers_until(k);
-		found = (sqi_peek(&sqi_slot(b, 2)->decision) & DECIDED) && in_doubt();
+		found = (sqi_load_relaxed(&sqi_slot(&b->ring, 2)->decision) & SQI_DECIDED) &&
+			in_doubt();
 		fx_end(NULL);
 		if (found)
 			return k;

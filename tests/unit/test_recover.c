@@ -34,8 +34,8 @@ static uint64_t claim(struct sq *h)
 {
 	uint64_t p;
 
-	assert_int_equal(sqi_tail(h, &p), 0);
-	fx_set(h, p, sqi_word(SQI_WRITING, h->owner, 0, p >> h->shift));
+	assert_int_equal(sqi_tail(&h->ring, &p), 0);
+	fx_set(h, p, sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift));
 	return p;
 }
 
@@ -98,10 +98,10 @@ static void test_releasing(void **state)
 
 		fx_put_large(a, 300, 1);
 		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
-		fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->owner));
-		assert_true(sqi_cell_block(a, sqi_cell(a, 0), &ref));
+		fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->ring.owner));
+		assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
 		if (freed)
-			sqi_block_free(b, &ref);
+			sqi_block_free(&b->ring, &ref);
 		fx_die(b);
 		assert_int_equal(sq_recover(a), 1);
 		/* Acked is acked: it does not come again. */
@@ -120,14 +120,14 @@ static void test_releasing_and_used_again(void **state)
 
 	fx_put_large(a, 300, 1);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
-	fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->owner));
-	assert_true(sqi_cell_block(a, sqi_cell(a, 0), &ref));
-	sqi_block_free(b, &ref);
+	fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->ring.owner));
+	assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
+	sqi_block_free(&b->ring, &ref);
 	for (int i = 0; i < 8; i++)
-		assert_int_equal(sqi_block_get(a, 300, &other), 0);
+		assert_int_equal(sqi_block_get(&a->ring, 300, &other), 0);
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
-	assert_true(sqi_block_valid(a, &other));
+	assert_true(sqi_block_valid(&a->ring, &other));
 	assert_int_equal(fx_stat(a).blocks_free, 24 - 8);
 }
 
@@ -138,7 +138,7 @@ static void test_blocks_not_yet_in_a_cell(void **state)
 	void *at;
 
 	assert_int_equal(sq_reserve(b, 4096, &at), 0);
-	assert_int_equal(sqi_block_get(b, 300, &ref), 0);
+	assert_int_equal(sqi_block_get(&b->ring, 300, &ref), 0);
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
 	clean(a);
@@ -160,16 +160,16 @@ enum step {
 static void put_up_to(struct sq *b, enum step step, struct sq *a)
 {
 	uint64_t p = claim(b), w = fx_word(b, p);
-	struct sqi_cell *c = sqi_cell(b, p);
+	struct sqi_cell *c = sqi_cell(&b->ring, p);
 
-	c->meta = p >> b->shift << SQI_TURN_SHIFT | 8;
+	c->meta = p >> b->ring.shift << SQI_TURN_SHIFT | 8;
 	c->data[0] = 5;
 	if (step == CLAIMED)
 		return;
-	sqi_post(sqi_intent(b->slot, b->puts), p);
+	sqi_store_release(sqi_intent(b->ring.slot, b->member.puts), p);
 	if (step == INTENT_POS)
 		return;
-	sqi_post(&b->slot->intent_base, b->puts);
+	sqi_store_release(&b->ring.slot->intent_base, b->member.puts);
 	if (step == INTENT)
 		return;
 	if (step == REVOKED || step == GIVEN_UP) {
@@ -177,12 +177,12 @@ static void put_up_to(struct sq *b, enum step step, struct sq *a)
 		fx_get(a, 6);
 		assert_int_equal(fx_state(a, p), SQI_VOID);
 		if (step == GIVEN_UP)
-			sqi_post(&b->slot->intent_base, ~(uint64_t)0);
+			sqi_store_release(&b->ring.slot->intent_base, ~(uint64_t)0);
 		return;
 	}
-	assert_true(sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> b->shift)));
+	assert_true(sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> b->ring.shift)));
 	if (step == COUNTED)
-		sqi_post(&b->slot->puts, ++b->puts);
+		sqi_store_release(&b->ring.slot->puts, ++b->member.puts);
 	if (step == GOT || step == GOT_AND_REUSED)
 		fx_get(a, 5);
 	for (uint64_t i = 0; step == GOT_AND_REUSED && i < 10; i++) {
@@ -211,7 +211,7 @@ static void test_put_in_doubt(void **state)
 				fx_get(a, n);
 			}
 			put_up_to(b, want[i].step, a);
-			mine = a->puts;
+			mine = a->member.puts;
 			fx_die(b);
 			assert_int_equal(sq_recover(a), 1);
 			assert_int_equal(fx_stat(a).put - mine, before + want[i].put);
@@ -249,7 +249,7 @@ static void test_put_in_doubt_and_the_next_writer(void **state)
 	assert_int_equal(fx_stat(a).put, 3 + 1);
 	/* The other keeps its place. */
 	assert_int_equal(fx_state(a, p), SQI_WRITING);
-	assert_int_equal(sqi_word_owner(fx_word(a, p)), c->owner);
+	assert_int_equal(sqi_word_owner(fx_word(a, p)), c->ring.owner);
 	fx_die(c);
 	assert_int_equal(sq_recover(a), 1);
 	clean(a);
@@ -262,9 +262,9 @@ static void test_put_in_doubt_and_the_next_writer(void **state)
 static void test_recovered_twice(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	struct sqi_slot *slot = b->slot;
-	unsigned number = b->owner - 1;
-	uint64_t id = b->id, count;
+	struct sqi_slot *slot = b->ring.slot;
+	unsigned number = b->ring.owner - 1;
+	uint64_t id = b->member.id, count;
 	struct sq_lease lease;
 
 	assert_int_equal(sq_bind(b, 7, &count), 0);
@@ -273,16 +273,16 @@ static void test_recovered_twice(void **state)
 	put_up_to(b, COMMITTED, a);
 	fx_die(b);
 	for (int i = 0; i < 3; i++) {
-		sqi_reap(a, number, id);
+		sqi_reclaim_slot(&a->member, number, id);
 		assert_int_equal(slot->id, 0);
 		assert_int_equal(fx_stat(a).put, 2);
 		assert_int_equal(sq_bound(a, 7, &count), 0);
 		assert_int_equal(count, 1);
 		assert_int_equal(fx_stat(a).reclaimed, 1);
 		/* As if it had died before the last step. */
-		sqi_swap(&slot->id, id);
+		sqi_store_seq(&slot->id, id);
 	}
-	sqi_swap(&slot->id, 0);
+	sqi_store_seq(&slot->id, 0);
 	lease = fx_lease(a, 1);
 	assert_int_equal(lease.attempts, 2);
 	assert_int_equal(sq_ack(a, &lease), 0);
@@ -294,15 +294,15 @@ static void test_recovered_twice(void **state)
 static void test_next_tenant_is_not_robbed(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c;
-	uint64_t id = b->id, p, count;
-	unsigned number = b->owner - 1;
+	uint64_t id = b->member.id, p, count;
+	unsigned number = b->ring.owner - 1;
 	struct sq_lease small, large;
 	void *at;
 
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
 	c = fx_open("a");
-	assert_int_equal(c->owner, number + 1);
+	assert_int_equal(c->ring.owner, number + 1);
 	assert_int_equal(sq_bind(c, 3, &count), 0);
 	fx_put(c, 1);
 	fx_put_large(c, 300, 2);
@@ -311,17 +311,18 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_reserve(c, 300, &at), 0);
 	fx_fill(at, 300, 3);
 	p = claim(c);
-	sqi_post(sqi_intent(c->slot, c->puts), p);
-	sqi_post(&c->slot->intent_base, c->puts);
+	sqi_store_release(sqi_intent(c->ring.slot, c->member.puts), p);
+	sqi_store_release(&c->ring.slot->intent_base, c->member.puts);
 	for (int i = 0; i < 3; i++)
-		sqi_reap(a, number, id);
-	assert_int_equal(c->slot->id, c->id);
-	assert_int_equal(fx_word(a, p), sqi_word(SQI_WRITING, c->owner, 0, p >> c->shift));
-	assert_int_equal(c->slot->puts, 2);
+		sqi_reclaim_slot(&a->member, number, id);
+	assert_int_equal(c->ring.slot->id, c->member.id);
+	assert_int_equal(
+		fx_word(a, p), sqi_word(SQI_WRITING, c->ring.owner, 0, p >> c->ring.shift));
+	assert_int_equal(c->ring.slot->puts, 2);
 	assert_int_equal(sq_bound(a, 3, &count), 0);
 	assert_int_equal(count, 2);
-	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->shift) + 1));
-	sqi_post(&c->slot->intent_base, ~(uint64_t)0);
+	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->ring.shift) + 1));
+	sqi_store_release(&c->ring.slot->intent_base, ~(uint64_t)0);
 	assert_int_equal(sq_ack(c, &small), 0);
 	fx_check(large.data, 300, 2);
 	assert_int_equal(sq_ack(c, &large), 0);
@@ -396,9 +397,9 @@ static void test_found_by_those_who_never_wait(void **state)
 		uint64_t v = 2;
 
 		/* However long it is since the last look. */
-		sqi_swap(&a->head->rescue_ms, 0);
-		sqi_swap(&a->head->asked_ms, 0);
-		a->looked_ms = 0;
+		sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+		sqi_store_seq(&a->ring.head->find_dead_ms, 0);
+		a->member.looked_ms = 0;
 
 		assert_int_equal(sq_put(a, &v, sizeof(v), SQ_NOWAIT), 0);
 		assert_int_equal(sq_get(a, &v, sizeof(v), SQ_NOWAIT), sizeof(v));
@@ -418,14 +419,14 @@ static void test_asked_at_its_own_pace(void **state)
 	fx_put(a, 1);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	sqi_swap(&a->head->rescue_ms, 0);
-	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms(), 50000));
-	sqi_rescue_now_and_then(a);
+	sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&a->ring.head->find_dead_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
+	sqi_upkeep(&a->member);
 	fx_empty(a);
 	/* Further ahead than it can be: of another clock. */
-	sqi_swap(&a->head->rescue_ms, 0);
-	sqi_swap(&a->head->asked_ms, sqi_rescue_at(sqi_now_ms() + 50000, 100));
-	sqi_rescue_now_and_then(a);
+	sqi_store_seq(&a->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&a->ring.head->find_dead_ms, sqi_upkeep_at(sqi_now_ms() + 50000, 100));
+	sqi_upkeep(&a->member);
 	fx_get(a, 1);
 }
 
@@ -437,10 +438,10 @@ static const struct sq_config large = {
 
 static void look_in_passing(struct sq *h)
 {
-	sqi_swap(&h->head->rescue_ms, 0);
-	sqi_swap(&h->head->asked_ms, 0);
-	h->lap.next_ms = 0;
-	sqi_rescue_now_and_then(h);
+	sqi_store_seq(&h->ring.head->upkeep_ms, 0);
+	sqi_store_seq(&h->ring.head->find_dead_ms, 0);
+	h->member.lap.next_ms = 0;
+	sqi_upkeep(&h->member);
 }
 
 /*
@@ -450,29 +451,29 @@ static void look_in_passing(struct sq *h)
 static void test_in_slices(void **state)
 {
 	struct sq *a = fx_make("a", &large), *b = fx_open("a");
-	struct sqi_slot *slot = b->slot;
-	uint64_t id = b->id, chance = 88172645463325252;
+	struct sqi_slot *slot = b->ring.slot;
+	uint64_t id = b->member.id, chance = 88172645463325252;
 	int calls = 0;
 
 	fx_put(a, 1);
 	fx_put(a, 2);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	sqi_swap(&a->head->lap_at, 1000); /* it comes to the leased cell last */
+	sqi_store_seq(&a->ring.head->lap_at, 1000); /* it comes to the leased cell last */
 	look_in_passing(a);
-	assert_int_equal(a->lap.count, 1);
+	assert_int_equal(a->member.lap.count, 1);
 	for (; slot->id == id; calls++) {
 		assert_true(calls < CALLS_FOR_A_LAP);
-		sqi_swap(&a->head->lap_at, rng_shift(&chance));
-		sqi_swap(&a->head->ask_at, chance);
-		sqi_swap(&a->head->due_at, chance);
-		sqi_swap(&a->head->sweep_at, chance);
-		sqi_swap(&a->head->lap_ms, chance);
+		sqi_store_seq(&a->ring.head->lap_at, rng_shift(&chance));
+		sqi_store_seq(&a->ring.head->find_dead_at, chance);
+		sqi_store_seq(&a->ring.head->expire_at, chance);
+		sqi_store_seq(&a->ring.head->announce_at, chance);
+		sqi_store_seq(&a->ring.head->lap_ms, chance);
 		look_in_passing(a);
 	}
 	assert_true(calls > 1);
 	assert_int_equal(fx_state(a, 0), SQI_BACK);
-	assert_int_equal(a->lap.count, 0);
+	assert_int_equal(a->member.lap.count, 0);
 	fx_get(a, 1);
 	fx_get(a, 2);
 }
@@ -486,21 +487,21 @@ static void test_one_lap_at_a_time(void **state)
 	(void)fx_lease(b, 1);
 	fx_die(b);
 	look_in_passing(a);
-	assert_int_equal(a->lap.count, 1);
-	assert_int_not_equal(a->head->lap_ms, 0);
+	assert_int_equal(a->member.lap.count, 1);
+	assert_int_not_equal(a->ring.head->lap_ms, 0);
 	look_in_passing(c);
-	assert_int_equal(c->lap.count, 0);
+	assert_int_equal(c->member.lap.count, 0);
 	/* Who leaves in the middle says so. */
 	fx_close(a);
-	assert_int_equal(c->head->lap_ms, 0);
-	sqi_swap(&c->head->lap_ms, sqi_rescue_at(sqi_now_ms() - 2000, 1000));
+	assert_int_equal(c->ring.head->lap_ms, 0);
+	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms() - 2000, 1000));
 	look_in_passing(c);
-	assert_int_equal(c->lap.count, 1);
+	assert_int_equal(c->member.lap.count, 1);
 	fx_close(c);
 	c = fx_open("a");
-	sqi_swap(&c->head->lap_ms, sqi_rescue_at(sqi_now_ms(), 60000));
+	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms(), 60000));
 	look_in_passing(c);
-	assert_int_equal(c->lap.count, 1);
+	assert_int_equal(c->member.lap.count, 1);
 }
 
 /* Cause: whoever closed a handle on a large ring went over all of it, for a second. */
@@ -510,7 +511,7 @@ static void test_leaving_a_large_ring(void **state)
 		.capacity = 1 << 15, .participants = 8, .max_message = 4096, .block_memory = 1};
 	struct sq *a = fx_make("a", &config), *b = fx_open("a");
 	uint64_t free = fx_stat(a).blocks_free;
-	struct sqi_slot *slot = b->slot;
+	struct sqi_slot *slot = b->ring.slot;
 	struct sq_lease lease, second;
 	void *at;
 
@@ -529,14 +530,14 @@ static void test_leaving_a_large_ring(void **state)
 
 	/* Who has settled all does not look: this one is nobody's, as far as it can know. */
 	b = fx_open("a");
-	slot = b->slot;
+	slot = b->ring.slot;
 	fx_put(a, 4);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 	assert_int_equal(sq_nack(b, &lease), 0);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 	assert_int_equal(sq_ack(b, &lease), 0);
 	assert_int_equal(sq_reserve(b, 4000, &at), 0);
-	fx_set(a, 100, sqi_word(SQI_TAKEN, b->owner, 1, 1));
+	fx_set(a, 100, sqi_word(SQI_TAKEN, b->ring.owner, 1, 1));
 	fx_close(b);
 	assert_int_equal(slot->id, 0);
 	assert_int_equal(fx_state(a, 100), SQI_TAKEN);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "segment.h"
+#include "segment/file.h"
 
 #include "fixture.h"
 
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "segment/name.h"
 
 /* The file behind a queue: there whole or not at all, looked at before it is believed. */
 
@@ -186,16 +186,16 @@ static void test_no_limit(void **state)
 static void test_name_of_another_file(void **state)
 {
 	struct sq *h = fx_make("a", &tiny);
-	uint64_t dev = h->dev, ino = h->ino;
+	uint64_t dev = h->file.dev, ino = h->file.ino;
 
-	assert_true(sqi_segment_is("a", dev, ino));
-	assert_false(sqi_segment_is("a", dev, ino + 1));
-	assert_false(sqi_segment_is("a", dev + 1, ino));
-	assert_false(sqi_segment_is("b", dev, ino));
+	assert_true(sqi_file_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino + 1));
+	assert_false(sqi_file_is("a", dev + 1, ino));
+	assert_false(sqi_file_is("b", dev, ino));
 	assert_int_equal(sq_unlink("a"), 0);
-	assert_false(sqi_segment_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino));
 	(void)fx_make("a", &tiny);
-	assert_false(sqi_segment_is("a", dev, ino));
+	assert_false(sqi_file_is("a", dev, ino));
 }
 
 static void test_unlink_while_open(void **state)
@@ -267,12 +267,12 @@ static void test_every_byte_of_the_description(void **state)
 	unsigned char head[SQI_PAGE];
 	struct sq *h = fx_make("a", &tiny);
 
-	memcpy(head, h->base, sizeof(head));
-	assert_null(sqi_head_check(&g, head, h->g.total));
+	memcpy(head, h->ring.base, sizeof(head));
+	assert_null(sqi_head_check(&g, head, h->ring.g.total));
 	for (size_t i = 0; i < offsetof(struct sqi_head, in) + sizeof(struct sqi_inputs); i++)
 		for (int bit = 0; bit < 8; bit++) {
 			head[i] ^= (unsigned char)(1 << bit);
-			assert_non_null(sqi_head_check(&g, head, h->g.total));
+			assert_non_null(sqi_head_check(&g, head, h->ring.g.total));
 			head[i] ^= (unsigned char)(1 << bit);
 		}
 }
@@ -423,7 +423,7 @@ static void test_damaged_head_while_open(void **state)
 	struct sq *h = fx_make("a", &tiny), *other;
 
 	/* The description is not looked at again: whoever is in goes on, and nobody comes in. */
-	memset(h->base, 0xff, offsetof(struct sqi_head, closed));
+	memset(h->ring.base, 0xff, offsetof(struct sqi_head, closed));
 	for (uint64_t i = 0; i < 20; i++) {
 		fx_put(h, i);
 		fx_get(h, i);

@@ -5,11 +5,10 @@
  * again; and that nothing of it reaches the next message.
  */
 
+#include "fixture.h"
 #include "steps.h"
 
 #include <stdlib.h>
-
-#include "tries.c"
 
 #define MANY 700 /* leases of a message: their numbers have come round more than once */
 
@@ -134,14 +133,14 @@ static void test_dead_for_good(void **state)
 	for (int i = 0; i < MANY; i++) {
 		fx_empty(a);
 		if (i % 50 == 0)
-			sqi_back_sweep(a, 0, 4);
+			sqi_returned_announce_all(&a->ring, 0, 4);
 		assert_int_equal(fx_stat(a).undelivered, 1);
 	}
 	looks_as_told();
 	assert_int_equal(fx_stat(a).depth, 0);
 	assert_int_equal(sq_join(a, SQ_NOWAIT), 0);
 	fx_get(dead, 8);
-	sqi_back_sweep(a, 0, 4);
+	sqi_returned_announce_all(&a->ring, 0, 4);
 	fx_empty(a);
 	fx_get(dead, 9);
 	fx_get(dead, 7);
@@ -221,7 +220,7 @@ static void test_held(void **state)
 	assert_int_equal(sq_held(d, &lease, 1), 1);
 	assert_int_equal(lease.attempts, 2);
 	/* It was about to return it when it died: then it does not count, whatever comes. */
-	assert_true(sqi_tries_return(d, lease.id, fx_word(a, lease.id)));
+	assert_true(sqi_attempts_return(&d->ring, lease.id, fx_word(a, lease.id)));
 	fx_die(d);
 	assert_int_equal(sq_open_durable(&d, "a", 5, SQ_FOREVER), 0);
 	assert_int_equal(sq_held(d, &lease, 1), 1);
@@ -289,8 +288,8 @@ static void late_at_every_step(void (*event)(void))
 		told = 0;
 		countdown = k;
 		then = event;
-		/* Through this file's sqi_tries_return(), as sq_return() does it. */
-		r = sqi_tries_return(a, late.id, fx_word(a, late.id));
+		/* Through this file's sqi_attempts_return(), as sq_return() does it. */
+		r = sqi_attempts_return(&a->ring, late.id, fx_word(a, late.id));
 		more = countdown == 0;
 		countdown = 0;
 		if (!told)
@@ -323,7 +322,7 @@ static void test_distance(void **state)
 		unsigned to = from;
 
 		for (unsigned n = 0; n < 128; n++, to = sqi_attempts_next(to))
-			assert_int_equal(distance(from, to), n);
+			assert_int_equal(sqi_attempts_distance(from, to), n);
 	}
 }
 

@@ -106,7 +106,7 @@ static void test_nowait_does_not_wait(void **state)
 	/* A thousand ticks would be ten seconds at the least, each time. */
 	assert_true(soonest < 10000 * MS);
 	/* Nor does it make others call the kernel. */
-	assert_int_equal(h->head->came & 1, 0);
+	assert_int_equal(h->ring.head->message_event & 1, 0);
 }
 
 struct echo {
@@ -290,7 +290,7 @@ static void *sleep_in_put(void *arg)
 
 static bool armed(void *arg)
 {
-	return sqi_look32(arg) & 1;
+	return sqi_load_seq32(arg) & 1;
 }
 
 /* The waker is killed after its commit: no wake-up ever comes, only the tick. */
@@ -301,16 +301,16 @@ static void test_waker_killed(void **state)
 	int64_t soonest = INT64_MAX;
 
 	for (uint64_t i = 0; i < 3; i++) {
-		uint64_t p = i, t = p >> h->shift;
+		uint64_t p = i, t = p >> h->ring.shift;
 		pthread_t thread;
 		int64_t from;
 
 		assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-		assert_true(fx_soon(armed, &h->head->came, FX_SOON));
+		assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
 		fx_nap(5 *
 			MS); /* so that it most likely sleeps; either way it must get the message */
-		sqi_cell(h, p)->meta = t << SQI_TURN_SHIFT | 8;
-		sqi_cell(h, p)->data[0] = 40 + i;
+		sqi_cell(&h->ring, p)->meta = t << SQI_TURN_SHIFT | 8;
+		sqi_cell(&h->ring, p)->data[0] = 40 + i;
 		from = sqi_now_ns();
 		fx_set(h, p, sqi_word(SQI_FULL, 0, 0, t));
 		assert_int_equal(pthread_join(thread, NULL), 0);
@@ -340,8 +340,8 @@ static void test_shutdown_ends_for_ever(void **state)
 			assert_int_equal(
 				pthread_create(&threads[2 + i], NULL, sleep_in_put, &put[i]), 0);
 		}
-		assert_true(fx_soon(armed, &h->head->came, FX_SOON));
-		assert_true(fx_soon(armed, &other->head->went, FX_SOON));
+		assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
+		assert_true(fx_soon(armed, &other->ring.head->room_event, FX_SOON));
 		assert_int_equal(sq_shutdown(h, immediate), 0);
 		assert_int_equal(sq_shutdown(other, immediate), 0);
 		for (int i = 0; i < 4; i++)
@@ -363,7 +363,7 @@ static void test_what_wakes(void **state)
 		struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER, .v = 7};
 		struct sq_lease lease;
 		pthread_t thread;
-		sqi_u32 *event = how < 2 ? &h->head->went : &h->head->came;
+		sqi_u32 *event = how < 2 ? &h->ring.head->room_event : &h->ring.head->message_event;
 
 		fx_put(h, 1);
 		if (how < 2)
@@ -470,7 +470,7 @@ static unsigned take_blocks(struct sq *h, struct sqi_ref refs[static 64])
 {
 	unsigned n = 0;
 
-	while (sqi_block_get(h, 300, &refs[n]) == 0)
+	while (sqi_block_get(&h->ring, 300, &refs[n]) == 0)
 		assert_in_range(++n, 1, 63);
 	return n;
 }
@@ -500,7 +500,7 @@ static bool cell_and_block(void)
 		/* There is a cell now, and it still waits for a block. */
 		fx_get(h, 2);
 		from = sqi_now_ns();
-		sqi_block_free(h, &refs[0]);
+		sqi_block_free(&h->ring, &refs[0]);
 		block[i] = joined(&large, from);
 		assert_int_equal(large.r, 0);
 		fx_end(NULL);
@@ -584,7 +584,7 @@ static void test_signals_do_not_end_it(void **state)
 
 	assert_int_equal(sigaction(SIGUSR1, &act, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, sleep_in_get, &s), 0);
-	assert_true(fx_soon(armed, &h->head->came, FX_SOON));
+	assert_true(fx_soon(armed, &h->ring.head->message_event, FX_SOON));
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(pthread_kill(thread, SIGUSR1), 0);
 		fx_nap(MS / 10);
@@ -640,14 +640,14 @@ static bool is_watched(void *arg)
 {
 	struct sq *h = arg;
 
-	return sqi_look(&h->head->came_watch) != 0;
+	return sqi_load_seq(&h->ring.head->message_watch) != 0;
 }
 
 static bool watches(void *arg)
 {
 	struct idler *s = arg;
 
-	return sqi_look(&s->h->head->came_watch) == s->h->id;
+	return sqi_load_seq(&s->h->ring.head->message_watch) == s->h->member.id;
 }
 
 /* Of those who sleep one looks after the dead many times a second, and the others hardly ever. */
@@ -689,7 +689,7 @@ static void test_dead_watch_is_taken_over(void **state)
 	struct sq *h = fx_make("a", &pair), *dead = fx_open("a");
 	struct idler s;
 
-	sqi_post(&h->head->came_watch, dead->id);
+	sqi_store_release(&h->ring.head->message_watch, dead->member.id);
 	fx_die(dead);
 	begin_idling(&s);
 	assert_true(fx_soon(watches, &s, 60000 * MS));
@@ -700,19 +700,19 @@ static void test_dead_watch_is_taken_over(void **state)
 static void test_event_words(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
-	sqi_u32 *event = &h->head->came;
+	sqi_u32 *event = &h->ring.head->message_event;
 
 	/* Nobody there: the bit goes, so that the next one makes no system call. */
 	atomic_store(event, 1);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 2);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 2);
 	atomic_store(event, UINT32_MAX);
-	sqi_wake(event);
+	sqi_event_wake(event);
 	assert_int_equal(*event, 0);
 	atomic_store(event, UINT32_MAX);
-	sqi_wake_all(event);
+	sqi_event_wake_all(event);
 	assert_int_equal(*event, 0);
 }
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
+#include <errno.h>
+
+#include "member/count.h"
+#include "member/join.h"
+#include "member/lap.h"
+#include "ops/handle.h"
+
+/* Durable counts of puts: the public calls. */
+
+int sq_bind(struct sq *h, uint64_t key, uint64_t *ret)
+{
+	uint64_t i, seq;
+	int r;
+
+	if (!h || !key || !ret)
+		return -EINVAL;
+	if (h->file.forked)
+		return -EBADF;
+	if (sqi_load_seq(&h->ring.slot->journal) != 0)
+		return -EBUSY;
+	r = sqi_count_claim(&h->member, key, &i);
+	if (r < 0)
+		return r;
+	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->seq);
+	h->member.last = sqi_load_seq(&sqi_count_entry(&h->ring, i)->last);
+	sqi_store_release(&h->ring.slot->journal_seq, seq);
+	sqi_store_release(&h->ring.slot->journal_puts, h->member.puts);
+	sqi_store_release(&h->ring.slot->journal, i + 1);
+	*ret = seq;
+	return 0;
+}
+
+int sq_last_put(struct sq *h, uint64_t *ret)
+{
+	if (!h || !ret)
+		return -EINVAL;
+	if (h->file.forked)
+		return -EBADF;
+	if (!h->member.last)
+		return -ENOENT;
+	*ret = h->member.last - 1;
+	return 0;
+}
+
+int sq_bound(struct sq *h, uint64_t key, uint64_t *ret)
+{
+	struct sqi_count_entry *e;
+	uint64_t i;
+
+	if (!h || !key || !ret)
+		return -EINVAL;
+	if (h->file.forked)
+		return -EBADF;
+	e = sqi_count_find(&h->ring, key, false, &i);
+	if (!e)
+		return -ENOENT;
+	for (;;) {
+		uint64_t seq = sqi_load_seq(&e->seq), who = sqi_load_seq(&e->who), count = seq;
+
+		if (who != 0 && sqi_is_dead(&h->member, who)) {
+			if (sqi_reclaim_dead(&h->member) == 0)
+				(void)sqi_cas(&e->who, who, 0);
+			continue;
+		}
+		for (unsigned n = 0; who != 0 && n < h->ring.g.in.participants; n++) {
+			const struct sqi_slot *slot = sqi_slot(&h->ring, n);
+
+			if (sqi_load_seq(&slot->id) == who && sqi_load_seq(&slot->journal) == i + 1)
+				count = sqi_count_of(slot, sqi_load_seq(&slot->puts));
+		}
+		if (sqi_load_seq(&e->seq) != seq || sqi_load_seq(&e->who) != who)
+			continue;
+		*ret = count;
+		return 0;
+	}
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "call.h"
+#include "member/upkeep.h"
+#include "ring/attempts.h"
+#include "ring/cell.h"
+#include "ring/position.h"
+#include "segment/closed.h"
+
+/* Have the messages left that were in a queue at some moment? */
+
+#define JOIN_NAP_MIN_NS 100000
+#define JOIN_NAP_MAX_NS 10000000
+
+/* Is the message in this cell, if any, from before position `tail`? */
+static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
+{
+	const struct sqi_cell *c = sqi_cell(ring, index);
+	unsigned bits = SQI_TURN_BITS + ring->shift, unused = bits < 64 ? 64 - bits : 0;
+
+	for (;;) {
+		uint64_t w = sqi_load_seq(&c->word), id;
+
+		switch (sqi_word_state(w)) {
+		case SQI_FULL:
+		case SQI_TAKEN:
+			break;
+		case SQI_BACK:
+			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
+			if (sqi_attempts_left(ring, index, w))
+				break;
+			return false;
+		default:
+			return false;
+		}
+		id = sqi_cell_id(sqi_load_acquire(&c->meta), index, ring->mask, ring->shift);
+		if (sqi_load_seq(&c->word) == w)
+			return (int64_t)((tail - id) << unused) > 0;
+	}
+}
+
+/*
+ * A message stays in its cell until it is done, redelivered or not. So it is enough to go over the
+ * cells once, and to wait at each until what was in it at the time of the call has left.
+ */
+int sq_join(struct sq *h, int64_t timeout)
+{
+	int64_t nap = JOIN_NAP_MIN_NS, now, deadline = INT64_MAX;
+	uint64_t tail, closed;
+	int r;
+
+	if (!h || timeout < SQ_FOREVER)
+		return -EINVAL;
+	if (h->file.forked)
+		return -EBADF;
+	now = sqi_now_ns();
+	if (timeout >= 0 && timeout < INT64_MAX - now)
+		deadline = now + timeout;
+	r = sqi_tail(&h->ring, &tail);
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i <= h->ring.mask; i++) {
+		while (is_older(&h->ring, i, tail)) {
+			struct timespec ts;
+
+			/* It will not leave by itself, and nobody can take it. */
+			closed = sqi_load_seq(&h->ring.head->closed);
+			if ((closed & SQI_CLOSED_HOW) == SQI_CLOSED_NOW || closed & SQI_CLOSED_GONE)
+				return sqi_closed_error(h->ring.head);
+			if (timeout == SQ_NOWAIT)
+				return -EAGAIN;
+			now = sqi_now_ns();
+			if (now >= deadline)
+				return -ETIMEDOUT;
+			sqi_upkeep(&h->member);
+			if (nap > deadline - now)
+				nap = deadline - now;
+			ts = (struct timespec){.tv_nsec = nap};
+			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+			nap = nap * 2 < JOIN_NAP_MAX_NS ? nap * 2 : JOIN_NAP_MAX_NS;
+		}
+	}
+	return 0;
+}
+
+int sq_mark(struct sq *h, uint64_t *ret)
+{
+	int r = sqi_handle_check(h, SQ_NOWAIT);
+
+	if (r == 0 && !ret)
+		r = -EINVAL;
+	return r == 0 ? sqi_tail(&h->ring, ret) : r;
+}
+
+int sq_passed(struct sq *h, uint64_t mark)
+{
+	int r = sqi_handle_check(h, SQ_NOWAIT);
+
+	if (r < 0)
+		return r;
+	for (uint64_t i = 0; i <= h->ring.mask; i++)
+		if (is_older(&h->ring, i, mark))
+			return 0;
+	return 1;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
+#include <errno.h>
+
+#include "call.h"
+#include "ops/lease.h"
+#include "ring/cell.h"
+
+/* Where a message is, by its id. */
+
+/* The word of the cell that holds the message of this id. False: it has gone. */
+static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
+{
+	const struct sqi_cell *c = sqi_cell(ring, id);
+
+	for (;;) {
+		uint64_t w = sqi_load_seq(&c->word), meta;
+
+		switch (sqi_word_state(w)) {
+		case SQI_FULL:
+		case SQI_TAKEN:
+		case SQI_BACK:
+			break;
+		default:
+			return false;
+		}
+		meta = sqi_load_acquire(&c->meta);
+		if (sqi_load_seq(&c->word) != w)
+			continue; /* each time somebody has got on with it */
+		*ret_word = w;
+		return sqi_cell_id(meta, id, ring->mask, ring->shift) == id;
+	}
+}
+
+int sq_find(struct sq *h, uint64_t id)
+{
+	int r = sqi_handle_check(h, SQ_NOWAIT);
+	uint64_t w;
+
+	if (r < 0)
+		return r;
+	if (!find(&h->ring, id, &w))
+		return SQ_GONE;
+	return sqi_word_state(w) == SQI_TAKEN ? SQ_LEASED : SQ_WAITING;
+}
+
+int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
+{
+	struct sq_lease lease;
+	int r = sqi_handle_check(h, SQ_NOWAIT);
+	uint64_t w;
+
+	if (r == 0 && !ret)
+		r = -EINVAL;
+	while (r == 0) {
+		if (!find(&h->ring, id, &w))
+			return -ENOENT;
+		if (sqi_word_state(w) == SQI_TAKEN)
+			return -EBUSY;
+		r = sqi_lease_at(h, id, w, &lease);
+		if (r > 0) {
+			*ret = lease;
+			return 0;
+		}
+	}
+	return r;
+}

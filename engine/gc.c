@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+#include "sq.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "member/lap.h"
+#include "member/removal.h"
+#include "ops/handle.h"
+#include "segment/file.h"
+
+/* Giving back what the dead hold, and removing what nobody uses any more. */
+
+#define EPHEMERAL_GRACE_S 60
+
+static bool abandoned(const struct sqi_member *m)
+{
+	struct timespec now;
+
+	if (!(m->ring->g.in.flags & SQ_EPHEMERAL))
+		return false;
+	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
+		uint64_t id = sqi_load_seq(&sqi_slot(m->ring, n)->id);
+
+		if (id == 0 || id == m->id)
+			continue;
+		/* The durable ones will come again. */
+		if (sqi_load_seq(&sqi_slot(m->ring, n)->durable) != 0 || !sqi_is_dead(m, id))
+			return false;
+	}
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	/* Somebody has used it, not only looked; or nobody came for a good while. */
+	return sqi_load_seq(&m->ring->head->joins) > 0 ||
+	       (uint64_t)now.tv_sec > m->ring->head->created_s + EPHEMERAL_GRACE_S;
+}
+
+int sq_gc(const char *name)
+{
+	struct sq *h;
+	int r = sq_open(&h, name);
+
+	if (r == -EUSERS)
+		return 0; /* all of them live, so there is nothing to give back */
+	if (r < 0)
+		return r;
+	(void)sqi_reclaim_dead(&h->member);
+	if (abandoned(&h->member) && sqi_file_is(name, h->file.dev, h->file.ino) &&
+		sqi_remove_if(&h->member, abandoned)) {
+		r = sqi_finish_removal(&h->member, name);
+		if (r == 0)
+			r = 1;
+	}
+	sq_close(h);
+	return r;
+}

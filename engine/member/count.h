@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_COUNT_H
+#define SQI_COUNT_H
+
+/* Durable counts of puts. See count.c. */
+
+#include "ring/ring.h"
+
+uint64_t sqi_count_of(const struct sqi_slot *slot, uint64_t puts);
+void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead);
+struct sqi_count_entry *sqi_count_find(
+	struct sqi_ring *ring, uint64_t key, bool make, uint64_t *ret_index);
+
+#endif

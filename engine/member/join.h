@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_JOIN_H
+#define SQI_JOIN_H
+
+/* Becoming a participant, and leaving. See join.c. */
+
+#include "member/member.h"
+
+int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index);
+int sqi_join(struct sqi_member *m, uint64_t key, int64_t grace);
+void sqi_leave(struct sqi_member *m);
+
+#endif

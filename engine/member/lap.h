@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_LAP_H
+#define SQI_LAP_H
+
+/* Reclaiming what death leaves behind. See lap.c. */
+
+#include "member/member.h"
+
+#ifndef SQI_SMALL_RING       /* the explorer has another */
+#define SQI_SMALL_RING 16384 /* cells and blocks, that are gone over at one go */
+#endif
+
+int sqi_reclaim_dead(struct sqi_member *m);
+void sqi_reclaim_slot(struct sqi_member *m, unsigned number, uint64_t dead);
+bool sqi_leaves_at_once(const struct sqi_member *m);
+void sqi_reclaim_own(struct sqi_member *m);
+
+/* The same in slices, for upkeep.c. */
+uint64_t sqi_find_dead(
+	struct sqi_member *m, struct sqi_lap *lap, uint64_t at, uint64_t count, int64_t until_ns);
+bool sqi_lap_slice(struct sqi_member *m, struct sqi_lap *lap, int64_t until_ns);
+void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_RECLAIM_H
+#define SQI_RECLAIM_H
+
+/* What a dead participant has left in one place. See reclaim.c. */
+
+#include "member/member.h"
+
+void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d);
+bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead *d);
+bool sqi_reclaim_block(struct sqi_ring *ring, uint64_t index, const struct sqi_dead *d);
+
+#endif

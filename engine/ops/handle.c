@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+#include "ops/handle.h"
+
+#include "member/join.h"
+#include "ring/position.h"
+
+/* From a geometry and a mapping: where everything is, and a participant. */
+int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
+{
+	h->member.ring = &h->ring;
+	h->member.file = &h->file;
+	h->ring.head = (struct sqi_head *)h->ring.base;
+	h->ring.cells = h->ring.base + h->ring.g.cells;
+	h->ring.mask = h->ring.g.capacity - 1;
+	h->ring.shift = h->ring.g.in.capacity_log2;
+	h->ring.cell_size = h->ring.g.cell_size;
+	h->ring.small = h->ring.g.in.small;
+	h->member.ops_to_upkeep = 1; /* the first use counts us in */
+	h->ring.returned_seen = ~(uint64_t)0;
+	h->ring.tail = sqi_end_anew(&h->ring, SQI_TAIL);
+	h->ring.front = sqi_end_anew(&h->ring, SQI_FRONT);
+	return sqi_join(&h->member, key, grace);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_PUT_H
+#define SQI_PUT_H
+
+/* Appending a message. See put.c. */
+
+#include "ops/handle.h"
+
+/* A message on its way in: bytes to copy to a cell, or a block already filled. */
+struct sqi_message {
+	const void *data; /* NULL: in the block */
+	size_t len;
+	struct sqi_ref block;
+};
+
+int sqi_put_try(struct sq *h, const struct sqi_message *m);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+#include "ring/block.h"
+
+#include <errno.h>
+
+#include "base/event.h"
+
+/*
+ * Blocks: memory for the messages that do not fit in a cell. Called by those who put large
+ * messages (allocate), cell.c and member/reclaim.c (free).
+ *
+ *	FREE@g --allocate--> HELD@g(o) --free--> FREE@g+1
+ *
+ * Each step is one CAS of the block's word. The generation never goes down, so a reference {index,
+ * generation} of an earlier message frees nothing. Who allocated it stays the block's owner on
+ * record while a cell refers to it; when that participant is dead, the block is reclaimed unless
+ * the cell at `home` still speaks for it.
+ */
+
+#define HELD        1
+#define GEN_SHIFT   16
+#define GEN_ONE     ((uint64_t)1 << GEN_SHIFT)
+#define GEN_MASK    (~(uint64_t)0 << GEN_SHIFT)
+#define SWEEP_EVERY 64 /* allocations; then from the first block again: few, and warm in cache */
+
+unsigned sqi_block_owner(uint64_t w)
+{
+	return w >> 4 & 0xfff;
+}
+
+uint64_t sqi_block_generation(uint64_t w)
+{
+	return w >> GEN_SHIFT;
+}
+
+/* Does this word of a block say that nobody has it? */
+bool sqi_block_is_free(uint64_t w)
+{
+	return !(w & HELD);
+}
+
+static const struct sqi_class *class_of(const struct sqi_ring *ring, uint64_t index)
+{
+	const struct sqi_class *k = ring->g.class;
+
+	while (index >= k->first + k->count)
+		k++;
+	return k;
+}
+
+/* Where the bytes of this block are. The index has been checked. */
+void *sqi_block_data(const struct sqi_ring *ring, uint64_t index, uint64_t *ret_cap)
+{
+	const struct sqi_class *k = class_of(ring, index);
+
+	*ret_cap = k->size;
+	return ring->base + k->data + (index - k->first) * k->size;
+}
+
+/* Is this a block in use, of that generation, and large enough for what it is said to hold? */
+bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref)
+{
+	uint64_t w;
+
+	if (ref->index >= ring->g.blocks || ref->len > class_of(ring, ref->index)->size)
+		return false;
+	w = sqi_load_seq(&sqi_block(ring, ref->index)->word);
+	return (w & HELD) && w >> GEN_SHIFT == ref->gen;
+}
+
+static bool get_from(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
+{
+	const struct sqi_class *k = &ring->g.class[n];
+
+	for (uint64_t i = 0; i < k->count; i++) {
+		uint64_t at = ring->cursor[n], index = k->first + at;
+		struct sqi_block *b = sqi_block(ring, index);
+		uint64_t w = sqi_load_seq(&b->word);
+
+		ring->cursor[n] = at + 1 < k->count ? at + 1 : 0;
+		/* A1. Acquires from whoever freed it. */
+		if ((w & HELD) ||
+			!sqi_cas(&b->word, w, (w & GEN_MASK) | (uint64_t)ring->owner << 4 | HELD))
+			continue;
+		ret->index = index;
+		ret->gen = w >> GEN_SHIFT;
+		ret->len = 0;
+		return true;
+	}
+	return false;
+}
+
+/* A block for len bytes, or the next larger one there is. -EAGAIN: none is free. */
+int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret)
+{
+	if (ring->cursor_left-- == 0) {
+		ring->cursor_left = SWEEP_EVERY;
+		for (uint32_t n = 0; n < ring->g.classes; n++)
+			ring->cursor[n] = 0;
+	}
+	for (uint32_t n = 0; n < ring->g.classes; n++)
+		if (ring->g.class[n].size >= len && get_from(ring, n, ret))
+			return 0;
+	return -EAGAIN;
+}
+
+/* Free what the reference means, unless that was done already. */
+void sqi_block_free(struct sqi_ring *ring, const struct sqi_ref *ref)
+{
+	sqi_u64 *word = &sqi_block(ring, ref->index)->word;
+	uint64_t w = sqi_load_seq(word);
+
+	/* F2. Releases what was read of the block; A1 acquires it. Failing means freed. */
+	if ((w & HELD) && w >> GEN_SHIFT == ref->gen && sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
+		sqi_event_wake_all(
+			&ring->head->block_event); /* all: not every one fits every sleeper */
+}

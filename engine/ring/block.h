@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_BLOCK_H
+#define SQI_BLOCK_H
+
+/* Blocks: memory for the messages that do not fit in a cell. See block.c. */
+
+#include "ring/ring.h"
+
+/* A block in the hands of this handle. */
+struct sqi_ref {
+	uint64_t index; /* among all classes */
+	uint64_t gen;
+	uint64_t len; /* of the message in it */
+};
+
+int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret);
+void sqi_block_free(struct sqi_ring *ring, const struct sqi_ref *ref);
+bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref);
+void *sqi_block_data(const struct sqi_ring *ring, uint64_t index, uint64_t *ret_cap);
+
+/* What the word of a block says. */
+bool sqi_block_is_free(uint64_t w);
+unsigned sqi_block_owner(uint64_t w);
+uint64_t sqi_block_generation(uint64_t w);
+
+#endif

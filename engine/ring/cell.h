@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_CELL_H
+#define SQI_CELL_H
+
+/* What the bytes of a cell mean, and letting a cell go. See cell.c. */
+
+#include "ring/block.h"
+#include "ring/ring.h"
+
+int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
+	size_t *ret_len);
+bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret);
+bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+
+/* The id of the message put at this position: of its turn 40 bits. */
+static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
+{
+	return shift + SQI_TURN_BITS < 64
+		       ? position & (((uint64_t)1 << (shift + SQI_TURN_BITS)) - 1)
+		       : position;
+}
+
+/* The same from the cell. */
+static inline uint64_t sqi_cell_id(uint64_t meta, uint64_t position, uint64_t mask, unsigned shift)
+{
+	return meta >> SQI_TURN_SHIFT << shift | (position & mask);
+}
+
+#endif
