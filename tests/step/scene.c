@@ -4,11 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "child.h"
 #include "crew.h"
 #include "member/grace.h"
 #include "member/upkeep.h"
@@ -150,13 +150,6 @@ bool scene_state(const struct scene *s, enum sqi_state state)
 	return false;
 }
 
-/* In a child: end with one's parent, who may have ended already. */
-void scene_end_with(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(1);
-}
-
 /* Somebody who lives, with a handle of his own, as life() says, and dies. */
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 {
@@ -166,7 +159,7 @@ void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 	if (pid < 0)
 		crew_die("fork: %s", strerror(errno));
 	if (pid == 0) {
-		scene_end_with(parent);
+		child_of(parent);
 		life(s, crew_open(s->name));
 		(void)raise(SIGKILL);
 	}

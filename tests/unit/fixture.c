@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define HANDLES_MAX  64
 #define NAMES_MAX    8
@@ -278,9 +279,7 @@ struct sq_stat fx_stat(struct sq *h)
 
 void fx_nap(int64_t ns)
 {
-	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-
-	(void)nanosleep(&ts, NULL);
+	sleep_ns(ns);
 }
 
 bool fx_soon(bool (*f)(void *arg), void *arg, int64_t ns)

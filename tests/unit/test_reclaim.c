@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
+#include "rng.h"
 
 /*
  * What death leaves behind, in each state that a participant can be killed in. The states are made
@@ -463,10 +464,7 @@ static void test_in_slices(void **state)
 	assert_int_equal(a->member.lap.count, 1);
 	for (; slot->id == id; calls++) {
 		assert_true(calls < CALLS_FOR_A_LAP);
-		chance ^= chance << 13;
-		chance ^= chance >> 7;
-		chance ^= chance << 17;
-		sqi_store_seq(&a->ring.head->lap_at, chance);
+		sqi_store_seq(&a->ring.head->lap_at, rng_shift(&chance));
 		sqi_store_seq(&a->ring.head->find_dead_at, chance);
 		sqi_store_seq(&a->ring.head->expire_at, chance);
 		sqi_store_seq(&a->ring.head->announce_at, chance);
