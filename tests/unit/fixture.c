@@ -293,3 +293,18 @@ bool fx_soon(bool (*f)(void *arg), void *arg, int64_t ns)
 	}
 	return true;
 }
+
+uint64_t fx_claim(struct sq *h)
+{
+	uint64_t pos, w;
+
+	assert_int_equal(sqi_claim(&h->ring, &pos, &w), 0);
+	assert_true(fx_word(h, pos) == w);
+	return pos;
+}
+
+void fx_begin_release(struct sq *h, uint64_t pos)
+{
+	assert_true(
+		sqi_cell_begin_release(sqi_cell(&h->ring, pos), fx_word(h, pos), h->ring.owner));
+}
