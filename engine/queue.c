@@ -50,18 +50,20 @@ static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grac
 	h->ring.base = h->file.base;
 	r = sqi_handle_init(h, key, grace);
 	if (r < 0)
-		goto unmap;
-	r = sqi_check_present(&h->member);
-	if (r < 0)
 		goto leave;
+	r = sqi_check_present(&h->member);
+	if (r < 0) {
+		(void)sqi_finish_removal(
+			&h->member, name); /* it has no name any more, in any case */
+		goto leave;
+	}
 	sqi_upkeep(&h->member);
 	*ret = h;
 	return 0;
 
 leave:
-	sqi_finish_removal(&h->member, name);
-	sqi_leave(&h->member);
-unmap:
+	sqi_leave(
+		&h->member); /* also without a slot: the lock on the id may outlive the descriptor */
 	sqi_detach(&h->file);
 free_handle:
 	free(h);

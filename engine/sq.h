@@ -703,8 +703,8 @@ void sq_abort(struct sq *);
  *	           and what it gives back can be taken. (While all that is left is leased by others,
  *	           the call waits: it may come back)
  *	-EIDRM     the same of a queue that was removed
- *	-ENOMEM    for the copy, in a queue with a lease time. The message stays in the queue, but
- *	           counts as leased once more
+ *	-ENOMEM    for the copy, in a queue with a lease time. The message stays in the queue, as
+ *	           if it had been returned (sq_return())
  *	-EBADMSG   a message was damaged, and is dropped: go on. Or the ring is
  */
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);

@@ -129,13 +129,16 @@ static int lost_lease(struct sq *h, uint64_t pos, uint32_t copy)
 	return 0;
 }
 
-/* What was found cannot be leased, for want of memory: others may. */
+/*
+ * There is no memory for the copy: give the message back, for others. The lease does not count as an
+ * attempt, for nobody has seen the message.
+ */
 static int put_back(struct sq *h, uint64_t pos, uint64_t taken)
 {
 	for (;;) {
 		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, pos)->word);
 
-		if (!sqi_same_lease(w, taken))
+		if (!sqi_same_lease(w, taken) || !sqi_attempts_return(&h->ring, pos, taken))
 			return -ENOMEM;
 		if (sqi_returned_add(&h->ring, pos, w)) {
 			h->member.held--;
