@@ -2,12 +2,15 @@
 #include "sq.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "member/lap.h"
 #include "member/removal.h"
 #include "ops/handle.h"
 #include "segment/file.h"
+#include "segment/name.h"
 
 /* Giving back what the dead hold, and removing what nobody uses any more. */
 
@@ -34,6 +37,20 @@ static bool abandoned(const struct sqi_member *m)
 	       (uint64_t)now.tv_sec > m->ring->head->created_s + EPHEMERAL_GRACE_S;
 }
 
+/*
+ * May we remove its file? Decide nothing that we cannot carry out: once it is decided that the queue
+ * goes nobody can open it, and as long as its name stands nobody can make another.
+ */
+static bool may_remove(const struct sqi_attachment *file)
+{
+	struct stat dir, st;
+
+	if (stat(SQI_DIR, &dir) < 0 || fstat(file->fd, &st) < 0 || access(SQI_DIR, W_OK) < 0)
+		return false;
+	return !(dir.st_mode & S_ISVTX) || geteuid() == 0 || geteuid() == st.st_uid ||
+	       geteuid() == dir.st_uid;
+}
+
 int sq_gc(const char *name)
 {
 	struct sq *h;
@@ -44,7 +61,8 @@ int sq_gc(const char *name)
 	if (r < 0)
 		return r;
 	(void)sqi_reclaim_dead(&h->member);
-	if (abandoned(&h->member) && sqi_file_is(name, h->file.dev, h->file.ino) &&
+	if (abandoned(&h->member) && may_remove(&h->file) &&
+		sqi_file_is(name, h->file.dev, h->file.ino) &&
 		sqi_remove_if(&h->member, abandoned)) {
 		r = sqi_finish_removal(&h->member, name);
 		if (r == 0)
