@@ -73,8 +73,8 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
  */
 #ifdef SQI_TSAN
 /*
- * The user, or memcpy(), writes to a block with plain stores. To ThreadSanitizer that is a race, and
- * by the rules of C it is one; the caller's check makes it harmless.
+ * The user, or memcpy(), writes to a block with plain stores. To ThreadSanitizer that is a race,
+ * and by the rules of C it is one; the caller's check makes it harmless.
  */
 __attribute__((no_sanitize("thread")))
 #endif

@@ -117,9 +117,7 @@ int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos)
 	return r;
 }
 
-/*
- * Remembers that all positions before this one are claimed, and now and then publishes it as a hint.
- */
+/* Notes that all positions before this one are claimed, and now and then publishes it as a hint. */
 void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
 {
 	ring->tail = pos;
@@ -128,7 +126,7 @@ void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
 }
 
 /*
- * Remembers that all positions before this one are consumed, and now and then publishes it as a hint.
+ * Notes that all positions before this one are consumed, and now and then publishes it as a hint.
  */
 void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
 {
