@@ -69,7 +69,8 @@ static ssize_t get_small(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 
 	sqi_cell_read(c, buf, len);
-	if (!sqi_cell_remove(c, w)) /* F1 */
+	/* F1. */
+	if (!sqi_cell_remove(c, w))
 		return 0;
 	h->ring_turn = sqi_word_state(w) == SQI_BACK;
 	if (h->ring_turn) {

@@ -69,11 +69,12 @@ static int let_go(struct sq *h, uint64_t pos)
 	 * put happened. Release: recovery reads it after a death (D1).
 	 */
 	sqi_store_release(&h->ring.slot->intent_base, ~(uint64_t)0);
+	/* V2. It fails only if the cell was skipped. */
 	do {
 		w = sqi_load_seq(&c->word);
 		if (sqi_word_state(w) != SQI_VOID || sqi_word_owner(w) != h->ring.owner)
 			return -EBADMSG;
-	} while (!sqi_cell_free(c, w)); /* V2. Fails only if the cell was skipped */
+	} while (!sqi_cell_free(c, w));
 	/* The cell is free, for a put or for the seal of a queue that was shut down. */
 	sqi_message_left(h->ring.head);
 	return 0;
@@ -98,10 +99,12 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			return r;
 		write_message(h, pos, m);
 		begin_doubt(h, pos);
-		if (sqi_cell_commit(sqi_cell(&h->ring, pos), w)) { /* W2 */
+		/* W2. */
+		if (sqi_cell_commit(sqi_cell(&h->ring, pos), w)) {
 			/* Ends the doubt. Release: recovery reads it after a death (D1). */
 			sqi_store_release(&h->ring.slot->puts, ++h->member.puts);
 			h->member.last = sqi_position_id(pos, h->ring.shift) + 1;
+			/* E1. */
 			sqi_event_wake(&h->ring.head->message_event);
 			return 0;
 		}

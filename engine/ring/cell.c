@@ -73,10 +73,11 @@ static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 
 	if (sqi_cell_block(ring, c, &ref))
 		sqi_block_free(ring, &ref);
+	/* F1. It fails only if the cell was skipped. */
 	do
 		w = sqi_load_seq(&c->word);
 	while (sqi_word_state(w) == SQI_RELEASING && sqi_word_owner(w) == ring->owner &&
-		!sqi_cell_free(c, w)); /* F1. Fails only if the cell was skipped */
+		!sqi_cell_free(c, w));
 }
 
 /*
@@ -88,8 +89,10 @@ bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
 	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
-		return sqi_cell_remove(c, w);           /* F1 */
-	if (!sqi_cell_begin_release(c, w, ring->owner)) /* L1 */
+		/* F1. */
+		return sqi_cell_remove(c, w);
+	/* L1. */
+	if (!sqi_cell_begin_release(c, w, ring->owner))
 		return false;
 	release_block(ring, c);
 	return true;
