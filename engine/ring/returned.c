@@ -52,11 +52,10 @@ static void set_bit(struct sqi_ring *ring, uint64_t index)
 /*
  * B1. From this very word, TAKEN, to BACK. Returns false if the word has changed.
  *
- * The number is written before the CAS, so that a message that can be found has one. It is released
- * by the CAS; the store is also release, and pairs with the acquire loads below, because it may be
- * read beside a word of an earlier return. If the CAS fails, or the caller stops before it, a
- * message may have a number that is too high or too low: then it waits longer or shorter, nothing
- * else.
+ * The message gets the number of its return before the CAS, so that a message that can be found has
+ * one. The store is release, and pairs with the acquire loads in search() and sqi_returned_find().
+ * If the CAS fails, or the caller is stopped before it, the message in the cell may have a number
+ * that is too high or too low: then it waits longer or shorter, nothing else.
  */
 bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
