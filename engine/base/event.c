@@ -68,7 +68,7 @@ uint32_t sqi_event_arm(sqi_u32 *event)
 	for (;;) {
 		uint32_t v = sqi_load_seq32(event);
 
-		/* E2. If the bit is set already, the load that sees it takes the place of the CAS. */
+		/* E2. If the bit is set already, the load that sees it does for the CAS. */
 		if ((v & 1) || sqi_cas32(event, v, v | 1))
 			return v | 1;
 	}
