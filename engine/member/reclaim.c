@@ -137,10 +137,9 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 static bool cell_refers_to(const struct sqi_ring *ring, uint64_t index, uint64_t w)
 {
 	/*
-	 * Relaxed: the store to home came before the commit (W2) or the death (D1). Of a commit the
-	 * caller has seen a later value of the word; of the death, the lock dropped. Any other
-	 * value is that of a later home, whose owner holds the block under another generation or
-	 * id.
+	 * Relaxed: what the block's owner stored is visible, for the caller has seen it dead (D1),
+	 * or a successor's id in its slot. A later value is of a holder of another generation; then
+	 * the generations below differ.
 	 */
 	const struct sqi_cell *c = sqi_cell(ring, sqi_load_relaxed(&sqi_block(ring, index)->home));
 	struct sqi_ref ref;
