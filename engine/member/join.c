@@ -15,13 +15,14 @@
  * sq_count_bind(); by any number of participants at once.
  *
  * A slot is taken by a CAS of its id, so it has one tenant. The steps G0 and G3 are those of
- * docs/MEMORY_MODEL.md, "Graces"; step 1 is the opener's there under "The end of a queue".
+ * docs/MEMORY_MODEL.md, "Graces"; opener's step 1 is that of "The end of a queue" there.
  */
 
 /*
- * Makes the slot the caller's; it bears the caller's id already. All stores release: recovery reads
- * these words if the caller dies, and must not see the former tenant's intent as the caller's. So
- * `decision`, which says that there may be a put to decide about, comes after intent_base.
+ * Makes the slot the caller's; it bears the caller's id already. If the caller dies recovery reads
+ * these words, and must not take the former tenant's put in hand for the caller's. So `decision`,
+ * which says that there may be a put to decide about, comes after intent_base: each store releases
+ * those before it to sqi_decide(), which loads `decision` first.
  */
 static void move_in(struct sqi_member *m, unsigned number)
 {
@@ -44,7 +45,7 @@ static bool take_slot(struct sqi_member *m)
 	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
 		struct sqi_slot *slot = sqi_slot(m->ring, n);
 
-		/* Opener's step 1, of a queue that may be removed: the id, whose byte is locked. */
+		/* Opener's step 1: the id's byte has been locked by sqi_new_id(). */
 		if (sqi_load_seq(&slot->id) == 0 && sqi_cas(&slot->id, 0, m->id)) {
 			move_in(m, n);
 			return true;
@@ -130,7 +131,7 @@ int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 	return 0;
 }
 
-/* sqi_join() with a key. The grace is as in the slot. */
+/* sqi_join() with a key. The grace is in nanoseconds, or SQI_GRACE_FOREVER. */
 static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
 {
 	uint64_t index;
@@ -140,13 +141,17 @@ static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
 	if (r < 0)
 		return r;
 	if (take_kept_slot(m, index)) {
+		/* Until this store the grace is the former tenant's. Pairs with sqi_grace_left(). */
 		sqi_store_release(&m->ring->slot->grace, grace);
 		return 0;
 	}
 	r = take_slot_or_reclaim(m);
 	if (r < 0)
 		return r;
-	/* G0. `durable` comes last: until then recovery frees the slot as an ordinary one. */
+	/*
+	 * G0. `durable` comes last: until then recovery frees the slot as an ordinary one. It
+	 * releases the other two to whatever sees it.
+	 */
 	sqi_store_release(&m->ring->slot->grace, grace);
 	sqi_store_release(&m->ring->slot->run, m->id);
 	sqi_store_release(&m->ring->slot->durable, m->id << 16 | SQI_DURABLE_NEW | (index + 1));

@@ -110,6 +110,7 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 		}
 		if (!is_reclaimed(w, d))
 			return true;
+		/* Since L1 the block was to be freed before the cell; it may have been. */
 		block = sqi_word_state(w) == SQI_RELEASING && sqi_cell_block(ring, c, &ref);
 		/*
 		 * The second look. If another recoverer has freed the cell meanwhile, the reference
