@@ -141,7 +141,7 @@ static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
 	if (r < 0)
 		return r;
 	if (take_kept_slot(m, index)) {
-		/* Until this store the grace is the former tenant's. Pairs with sqi_grace_left(). */
+		/* Until then the grace is the former tenant's. Pairs with sqi_grace_left(). */
 		sqi_store_release(&m->ring->slot->grace, grace);
 		return 0;
 	}
