@@ -42,15 +42,12 @@ static void move_in(struct sqi_member *m, unsigned number)
 /* Takes the first free slot. False: none is free. */
 static bool take_slot(struct sqi_member *m)
 {
-	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
-		struct sqi_slot *slot = sqi_slot(m->ring, n);
-
+	for (struct sqi_slots s = {0}; sqi_slots_next(m->ring, &s);)
 		/* Opener's step 1: the id's byte has been locked by sqi_new_id(). */
-		if (sqi_load_seq(&slot->id) == 0 && sqi_cas(&slot->id, 0, m->id)) {
-			move_in(m, n);
+		if (s.id == 0 && sqi_cas(&s.slot->id, 0, m->id)) {
+			move_in(m, s.number);
 			return true;
 		}
-	}
 	return false;
 }
 
@@ -81,14 +78,11 @@ static bool adopt(struct sqi_member *m, unsigned number, uint64_t id)
  */
 static bool take_kept_slot(struct sqi_member *m, uint64_t index)
 {
-	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
-		const struct sqi_slot *slot = sqi_slot(m->ring, n);
-		uint64_t id = sqi_load_seq(&slot->id);
-
-		if (id == 0 || (sqi_load_seq(&slot->durable) & SQI_DURABLE_INDEX) != index + 1)
+	for (struct sqi_slots s = {0}; sqi_slots_next(m->ring, &s);) {
+		if (s.id == 0 || (sqi_load_seq(&s.slot->durable) & SQI_DURABLE_INDEX) != index + 1)
 			continue;
-		if (adopt(m, n, id)) {
-			move_in(m, n);
+		if (adopt(m, s.number, s.id)) {
+			move_in(m, s.number);
 			return true;
 		}
 	}

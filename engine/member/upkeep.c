@@ -66,11 +66,10 @@ static void put_off(sqi_u64 *word, uint64_t next, uint64_t now, uint64_t took_us
  */
 static bool is_idle(const struct sqi_ring *ring)
 {
-	if (sqi_load_seq32(&ring->head->block_event) & 1)
+	if (ring->mask >= IDLE_CELLS_MAX || (sqi_load_seq32(&ring->head->block_event) & 1))
 		return false;
-	for (uint64_t i = 0; i <= ring->mask; i++)
-		if (i == IDLE_CELLS_MAX ||
-			sqi_word_owner(sqi_load_seq(&sqi_cell(ring, i)->word)) != 0)
+	for (struct sqi_scan s = sqi_scan_all(ring); sqi_scan_next(ring, &s);)
+		if (sqi_word_owner(s.word) != 0)
 			return false;
 	return true;
 }
