@@ -40,13 +40,13 @@ void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 		/* Not bound: it died between claiming the entry and binding to it. */
 		if (sqi_load_seq(&slot->journal) != i + 1)
 			count = seq;
-		/* A later put that did not happen has noted its position in the other element. */
+		/* A put in hand that did not happen has its position in the other element. */
 		last = sqi_position_id(sqi_load_seq(sqi_intent(slot, puts - 1)), ring->shift) + 1;
 		now = sqi_load_seq(&e->last);
 		if (sqi_load_seq(&slot->id) != dead)
 			return;
 		if (count != seq) {
-			/* After `last` was read: so `now` is not a later holder's. */
+			/* After e->last was read: so `now` is not a later holder's. */
 			if (sqi_load_seq(&e->who) != dead)
 				continue;
 			(void)sqi_cas(&e->last, now, last);

@@ -114,6 +114,10 @@ void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
 		/* The grace is over: the slot's next tenant is not durable. */
 		if (d->durable && sqi_load_seq(&slot->id) == d->id)
 			(void)sqi_cas(&slot->durable, d->durable, 0);
+		/*
+		 * Freed cells are room; and if the queue was shut down, a cell that was WRITING may
+		 * have kept its end from the consumers.
+		 */
 		if (sqi_cas(&slot->id, d->id, 0)) {
 			sqi_event_wake_all(&m->ring->head->message_event);
 			sqi_event_wake_all(&m->ring->head->room_event);

@@ -105,8 +105,8 @@ static void do_lap_slice(struct sqi_member *m, uint64_t now)
 			(void)sqi_cas(&m->ring->head->lap_ms, claim, 0);
 		return;
 	}
+	/* Relaxed: a hint where the next lap begins; it may begin anywhere. */
 	if (lap->done <= m->ring->mask)
-		/* Relaxed: a hint where the next lap begins; it may begin anywhere. */
 		sqi_store_relaxed(&m->ring->head->lap_at, lap->from + lap->done);
 	/* The whole lap takes at most one part in UPKEEP_SHARE of the caller's time. */
 	lap->next_ms = now + (sqi_thread_us() - began) * UPKEEP_SHARE / 1000;

@@ -3,9 +3,9 @@
 #define SQI_CLOSED_H
 
 /*
- * The word `closed` in the head of a segment, which says how the queue ended (SQI_CLOSED_...): bits
- * are set in it and never cleared. Called by the public calls and by whatever puts, takes or
- * removes; by any number of participants at once, and by sq_unlink(), which is none.
+ * The word `closed` in the head of a segment, which says how the queue ended (SQI_CLOSED_...). Its
+ * value only ever rises. Called by the public calls and by whatever puts, takes or removes; by any
+ * number of participants at once, and by sq_unlink(), which is none.
  */
 
 #include "base/event.h"
