@@ -25,20 +25,20 @@ int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 		return -EINVAL;
 	if (h->file.forked)
 		return -EBADF;
-	if (sqi_load_seq(&h->ring.slot->journal) != 0)
+	if (sqi_load_seq(&h->ring.slot->count_entry) != 0)
 		return -EBUSY;
 	r = sqi_count_claim(&h->member, key, &i);
 	if (r < 0)
 		return r;
-	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->seq);
+	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->count);
 	h->member.last = sqi_load_seq(&sqi_count_entry(&h->ring, i)->last);
 	/*
-	 * Release, `journal` last: recovery reads these after a death (D1), and counts the slot's
-	 * puts under the key only once `journal` names the entry.
+	 * Release, `count_entry` last: recovery reads these after a death (D1), and counts the slot's
+	 * puts under the key only once `count_entry` names the entry.
 	 */
-	sqi_store_release(&h->ring.slot->journal_seq, seq);
-	sqi_store_release(&h->ring.slot->journal_puts, h->member.puts);
-	sqi_store_release(&h->ring.slot->journal, i + 1);
+	sqi_store_release(&h->ring.slot->count_before, seq);
+	sqi_store_release(&h->ring.slot->puts_before, h->member.puts);
+	sqi_store_release(&h->ring.slot->count_entry, i + 1);
 	*ret = seq;
 	return 0;
 }
@@ -72,17 +72,17 @@ int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 	 * the same. If its holder is dead, recovery adds that one's puts to the entry first.
 	 */
 	for (;;) {
-		uint64_t seq = sqi_load_seq(&e->seq), who = sqi_load_seq(&e->who), count = seq;
+		uint64_t seq = sqi_load_seq(&e->count), who = sqi_load_seq(&e->holder), count = seq;
 
 		if (who != 0 && sqi_is_dead(&h->member, who)) {
 			if (sqi_reclaim_dead(&h->member) == 0)
-				(void)sqi_cas(&e->who, who, 0);
+				(void)sqi_cas(&e->holder, who, 0);
 			continue;
 		}
 		for (struct sqi_slots s = {0}; who != 0 && sqi_slots_next(&h->ring, &s);)
-			if (s.id == who && sqi_load_seq(&s.slot->journal) == i + 1)
+			if (s.id == who && sqi_load_seq(&s.slot->count_entry) == i + 1)
 				count = sqi_count_of(s.slot, sqi_load_seq(&s.slot->puts));
-		if (sqi_load_seq(&e->seq) != seq || sqi_load_seq(&e->who) != who)
+		if (sqi_load_seq(&e->count) != seq || sqi_load_seq(&e->holder) != who)
 			continue;
 		*ret = count;
 		return 0;

@@ -186,7 +186,8 @@ static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, 
 static void each_cell(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_cell *c = element;
-	uint64_t w = sqi_load_seq(&c->word), record, at = l->g.tries + l->cell++ * sizeof(record);
+	uint64_t w = sqi_load_seq(&c->word), record,
+		 at = l->g.attempts + l->cell++ * sizeof(record);
 	bool left = true;
 
 	(void)k;

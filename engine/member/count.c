@@ -16,7 +16,7 @@
 /* The count under the key that this slot's tenant is bound to, when the slot's `puts` is this. */
 uint64_t sqi_count_of(const struct sqi_slot *slot, uint64_t puts)
 {
-	return sqi_load_seq(&slot->journal_seq) + (puts - sqi_load_seq(&slot->journal_puts));
+	return sqi_load_seq(&slot->count_before) + (puts - sqi_load_seq(&slot->puts_before));
 }
 
 /*
@@ -32,13 +32,13 @@ void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 
 		if (sqi_load_seq(&e->key) == 0)
 			return;
-		if (sqi_load_seq(&e->who) != dead)
+		if (sqi_load_seq(&e->holder) != dead)
 			continue;
-		seq = sqi_load_seq(&slot->journal_seq);
+		seq = sqi_load_seq(&slot->count_before);
 		puts = sqi_load_seq(&slot->puts);
 		count = sqi_count_of(slot, puts);
 		/* Not bound: it died between claiming the entry and binding to it. */
-		if (sqi_load_seq(&slot->journal) != i + 1)
+		if (sqi_load_seq(&slot->count_entry) != i + 1)
 			count = seq;
 		/* A put in hand that did not happen has its position in the other element. */
 		last = sqi_position_id(sqi_load_seq(sqi_intent(slot, puts - 1)), ring->shift) + 1;
@@ -47,12 +47,12 @@ void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 			return;
 		if (count != seq) {
 			/* After e->last was read: so `now` is not a later holder's. */
-			if (sqi_load_seq(&e->who) != dead)
+			if (sqi_load_seq(&e->holder) != dead)
 				continue;
 			(void)sqi_cas(&e->last, now, last);
-			(void)sqi_cas(&e->seq, seq, count);
+			(void)sqi_cas(&e->count, seq, count);
 		}
-		(void)sqi_cas(&e->who, dead, 0);
+		(void)sqi_cas(&e->holder, dead, 0);
 	}
 }
 

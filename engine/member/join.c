@@ -31,7 +31,7 @@ static void move_in(struct sqi_member *m, unsigned number)
 	m->ring->slot = slot;
 	m->ring->owner = number + 1;
 	sqi_store_release(&slot->intent_base, ~(uint64_t)0);
-	sqi_store_release(&slot->journal, 0);
+	sqi_store_release(&slot->count_entry, 0);
 	sqi_store_release(&slot->ending, 0);
 	sqi_store_release(&slot->decision, m->id << 2);
 	sqi_store_release(&slot->pid, (uint64_t)getpid());
@@ -108,8 +108,8 @@ int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 
 	if (!e)
 		return -ENOSPC;
-	while (!sqi_cas(&e->who, 0, m->id)) {
-		uint64_t who = sqi_load_seq(&e->who);
+	while (!sqi_cas(&e->holder, 0, m->id)) {
+		uint64_t who = sqi_load_seq(&e->holder);
 
 		if (who == 0)
 			continue;
@@ -120,7 +120,7 @@ int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 		 * Recovery does this, unless the holder has no slot: it died before it took one, or
 		 * after it released it.
 		 */
-		(void)sqi_cas(&e->who, who, 0);
+		(void)sqi_cas(&e->holder, who, 0);
 	}
 	return 0;
 }

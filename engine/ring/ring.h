@@ -78,7 +78,7 @@ static inline sqi_u64 *sqi_bitmap(const struct sqi_ring *ring)
 /* What the lease of this cell counts as, in a queue with max_attempts: see attempts.c. */
 static inline sqi_u64 *sqi_attempts_word(const struct sqi_ring *ring, uint64_t position)
 {
-	return (sqi_u64 *)(ring->base + ring->g.tries) + (position & ring->mask);
+	return (sqi_u64 *)(ring->base + ring->g.attempts) + (position & ring->mask);
 }
 
 /* When the lease of this cell ends, in a queue with a lease time: see lease_time.c. */
@@ -100,7 +100,7 @@ static inline struct sqi_block *sqi_block(const struct sqi_ring *ring, uint64_t 
 
 static inline struct sqi_count_entry *sqi_count_entry(const struct sqi_ring *ring, uint64_t index)
 {
-	return (struct sqi_count_entry *)(ring->base + ring->g.journal) + index;
+	return (struct sqi_count_entry *)(ring->base + ring->g.counts) + index;
 }
 
 /*

@@ -145,13 +145,13 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 		return -EINVAL;
 	g.slots = at;
 	at += in->participants * sizeof(struct sqi_slot);
-	g.journal = at;
+	g.counts = at;
 	at += round_up(in->participants * sizeof(struct sqi_count_entry), SQI_LINE);
 	g.bitmap = at;
 	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
 	g.returns = at;
 	at += round_up(g.capacity * 8, SQI_LINE);
-	g.tries = at;
+	g.attempts = at;
 	if (in->max_attempts)
 		at += round_up(g.capacity * 8, SQI_LINE);
 	g.deadlines = at;
@@ -193,10 +193,10 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		sizeof(struct sqi_block),
 		g->cell_size,
 		g->slots,
-		g->journal,
+		g->counts,
 		g->bitmap,
 		g->returns,
-		g->tries,
+		g->attempts,
 		g->deadlines,
 		g->block_words,
 		g->cells,

@@ -6,7 +6,7 @@
  * The bytes of a segment, all in host order, and where each part begins. Included by every part of
  * the engine that reads or writes a segment.
  *
- *	head | slots | counts (journal) | bitmap | returns | attempts (tries) | deadlines |
+ *	head | slots | counts | bitmap | returns | attempts | deadlines |
  *	block words | cells | block data
  *
  * The description in the head is written once, before the segment has a name. Opening a queue
@@ -63,7 +63,7 @@ struct sqi_geometry {
 	uint64_t capacity;
 	uint64_t cell_size;
 	/* Offsets. */
-	uint64_t slots, journal, bitmap, returns, tries, deadlines, block_words, cells;
+	uint64_t slots, counts, bitmap, returns, attempts, deadlines, block_words, cells;
 	uint64_t blocks; /* count, all classes */
 	uint64_t total;  /* bytes of the segment */
 	uint32_t classes;
@@ -147,18 +147,18 @@ struct sqi_slot {
 	sqi_u64 puts;
 	sqi_u64 intent_pos[2];
 	sqi_u64 intent_base;
-	sqi_u64 decision;    /* about the put in hand: id << 2 | SQI_DECIDED | SQI_COMMITTED */
-	sqi_u64 journal;     /* the index of the bound entry of the counts, plus one; 0: none */
-	sqi_u64 journal_seq; /* the entry's count when it was bound */
+	sqi_u64 decision;     /* about the put in hand: id << 2 | SQI_DECIDED | SQI_COMMITTED */
+	sqi_u64 count_entry;  /* the index of the bound entry of the counts, plus one; 0: none */
+	sqi_u64 count_before; /* the entry's count when it was bound */
 
 	/* Written by gets and leases. */
 	_Alignas(SQI_LINE) sqi_u64 gots;
 	sqi_u64 acks;
 	sqi_u64 nacks;
 	sqi_u64 redelivered;
-	sqi_u64 pid;          /* for a person with a debugger; the engine does not read it */
-	sqi_u64 journal_puts; /* `puts` when the entry was bound */
-	sqi_u64 ending;       /* the word of a cell whose lease the tenant is about to end, or 0 */
+	sqi_u64 pid;         /* for a person with a debugger; the engine does not read it */
+	sqi_u64 puts_before; /* `puts` when the entry was bound */
+	sqi_u64 ending;      /* the word of a cell whose lease the tenant is about to end, or 0 */
 	/*
 	 * 0 unless the participant is durable. Else the index of its key's entry plus one, and an
 	 * id << 16: with SQI_DURABLE_NEW that of the first tenant; without it, that of the last
@@ -188,10 +188,10 @@ struct sqi_slot {
 
 /* An entry of the counts: a durable count of puts under a key. See member/count.c. */
 struct sqi_count_entry {
-	sqi_u64 key;  /* 0: the entry is free; once set it stays */
-	sqi_u64 who;  /* the id of the key's holder; 0: none */
-	sqi_u64 seq;  /* the count, without what the holder has put since it was bound */
-	sqi_u64 last; /* the message id of the last put, plus one; 0: not known */
+	sqi_u64 key;    /* 0: the entry is free; once set it stays */
+	sqi_u64 holder; /* the id of the key's holder; 0: none */
+	sqi_u64 count;  /* the count, without what the holder has put since it was bound */
+	sqi_u64 last;   /* the message id of the last put, plus one; 0: not known */
 };
 
 /*

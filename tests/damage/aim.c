@@ -9,8 +9,8 @@
 #include "segment/name.h"
 #include "watch.h"
 
-const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "journal", "bitmap",
-	"returns", "tries", "deadlines", "blocks", "cells", "data", "bytes"};
+const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "counts", "bitmap",
+	"returns", "attempts", "deadlines", "blocks", "cells", "data", "bytes"};
 
 /* What a word means, and so which values are of interest. */
 enum kind {
@@ -94,9 +94,9 @@ static const struct field slot_fields[] = {
 	SLOT(intent_pos[1], A_HINT),
 	SLOT(intent_base, A_COUNT),
 	SLOT(decision, AN_ID),
-	SLOT(journal, AN_INDEX),
-	SLOT(journal_seq, A_COUNT),
-	SLOT(journal_puts, A_COUNT),
+	SLOT(count_entry, AN_INDEX),
+	SLOT(count_before, A_COUNT),
+	SLOT(puts_before, A_COUNT),
 	SLOT(gots, A_COUNT),
 	SLOT(durable, AN_INDEX),
 	SLOT(grace, A_DEADLINE),
@@ -105,10 +105,10 @@ static const struct field slot_fields[] = {
 	SLOT(ending, A_CELL_WORD),
 };
 static const struct field entry_fields[] = {
-	ENTRY(key, A_KEY), ENTRY(who, AN_ID), ENTRY(seq, A_COUNT), ENTRY(last, A_HINT)};
+	ENTRY(key, A_KEY), ENTRY(holder, AN_ID), ENTRY(count, A_COUNT), ENTRY(last, A_HINT)};
 static const struct field bitmap_fields[] = {{"bits", 0, SOME_BITS}};
 static const struct field returns_fields[] = {{"returned", 0, A_COUNT}};
-static const struct field tries_fields[] = {{"tries", 0, A_META}};
+static const struct field tries_fields[] = {{"attempts", 0, A_META}};
 static const struct field deadline_fields[] = {{"deadline", 0, A_DEADLINE}};
 static const struct field block_fields[] = {BLOCK(word, A_BLOCK_WORD), BLOCK(home, A_HOME)};
 static const struct field cell_fields[] = {
@@ -136,16 +136,16 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 	case AIM_SLOTS:
 		return (struct rows){
 			g->slots, sizeof(struct sqi_slot), g->in.participants, FIELDS(slot_fields)};
-	case AIM_JOURNAL:
-		return (struct rows){g->journal, sizeof(struct sqi_count_entry), g->in.participants,
+	case AIM_COUNTS:
+		return (struct rows){g->counts, sizeof(struct sqi_count_entry), g->in.participants,
 			FIELDS(entry_fields)};
 	case AIM_BITMAP:
 		return (struct rows){g->bitmap, 8, (g->capacity + 31) / 32, FIELDS(bitmap_fields)};
 	case AIM_RETURNS:
 		return (struct rows){g->returns, 8, g->capacity, FIELDS(returns_fields)};
-	case AIM_TRIES:
+	case AIM_ATTEMPTS:
 		return (struct rows){
-			g->tries, 8, g->in.max_attempts ? g->capacity : 0, FIELDS(tries_fields)};
+			g->attempts, 8, g->in.max_attempts ? g->capacity : 0, FIELDS(tries_fields)};
 	case AIM_DEADLINES:
 		return (struct rows){
 			g->deadlines, 8, g->in.lease_ns ? g->capacity : 0, FIELDS(deadline_fields)};
@@ -458,7 +458,7 @@ enum region aim(const struct victim *v, struct chance *c)
 {
 	/* By how much there is to go wrong. */
 	static const enum region regions[] = {AIM_DESCRIPTION, AIM_HEAD, AIM_HEAD, AIM_SLOTS,
-		AIM_SLOTS, AIM_SLOTS, AIM_JOURNAL, AIM_BITMAP, AIM_RETURNS, AIM_TRIES,
+		AIM_SLOTS, AIM_SLOTS, AIM_COUNTS, AIM_BITMAP, AIM_RETURNS, AIM_ATTEMPTS,
 		AIM_DEADLINES, AIM_DEADLINES, AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS,
 		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
 		AIM_DATA, AIM_BYTES, AIM_BYTES, AIM_BYTES};

@@ -170,7 +170,7 @@ static uint64_t check(struct sq *h, bool lease_time)
 		uint64_t n;
 
 		if (sq_count_read(h, p + 1, &n) < 0 || n != shared->worker[p].put)
-			crew_die("the journal of producer %" PRIu64 " says %" PRIu64
+			crew_die("the count of producer %" PRIu64 " says %" PRIu64
 				 ", it put %" PRIu64,
 				p, n, shared->worker[p].put);
 		total += n;

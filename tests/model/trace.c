@@ -48,9 +48,10 @@ static const struct {
 	{offsetof(struct sqi_head, dead_letters), "dead_letters"},
 };
 static const char *const slot_field[] = {"id", "puts", "intent_pos[0]", "intent_pos[1]",
-	"intent_base", "decision", "journal", "journal_seq", "gots", "acks", "nacks", "redelivered",
-	"pid", "journal_puts", "ending", "durable", "grace", "died", "run", "returned"};
-static const char *const entry_field[] = {"key", "who", "seq", "last"};
+	"intent_base", "decision", "count_entry", "count_before", "gots", "acks", "nacks",
+	"redelivered", "pid", "puts_before", "ending", "durable", "grace", "died", "run",
+	"returned"};
+static const char *const entry_field[] = {"key", "holder", "count", "last"};
 static const char *const state_name[] = {
 	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED"};
 static const char *const call_name[] = {"", "put", "put of a block", "get", "lease", "ack", "nack",
@@ -86,20 +87,20 @@ static bool print_place(const struct segment *s)
 		for (size_t i = 0; i < sizeof(head_field) / sizeof(head_field[0]); i++)
 			if (head_field[i].offset == o)
 				printf("%s", head_field[i].name);
-	} else if (o < g->journal) {
+	} else if (o < g->counts) {
 		n = o - g->slots;
 		printf("slot[%" PRIu64 "].%s", n / sizeof(struct sqi_slot),
 			slot_field[n % sizeof(struct sqi_slot) / 8]);
 	} else if (o < g->bitmap) {
-		n = o - g->journal;
-		printf("journal[%" PRIu64 "].%s", n / sizeof(struct sqi_count_entry),
+		n = o - g->counts;
+		printf("counts[%" PRIu64 "].%s", n / sizeof(struct sqi_count_entry),
 			entry_field[n % sizeof(struct sqi_count_entry) / 8]);
 	} else if (o < g->returns) {
 		printf("bitmap");
-	} else if (o < g->tries) {
+	} else if (o < g->attempts) {
 		printf("returned[%" PRIu64 "]", (o - g->returns) / 8);
 	} else if (o < g->deadlines) {
-		printf("tries[%" PRIu64 "]", (o - g->tries) / 8);
+		printf("attempts[%" PRIu64 "]", (o - g->attempts) / 8);
 	} else if (o < g->block_words) {
 		printf("deadline[%" PRIu64 "]", (o - g->deadlines) / 8);
 	} else if (o < g->cells) {
@@ -197,10 +198,10 @@ void trace_call(const struct event *e)
 {
 	if (!explorer.trace)
 		return;
-	if (e->who == AUDITOR)
+	if (e->holder == AUDITOR)
 		printf("  auditor: ");
 	else
-		printf("  %u: ", e->who);
+		printf("  %u: ", e->holder);
 	printf("%s", call_name[e->call]);
 	if (e->kind == EVENT_BEGIN) {
 		if (e->call == CALL_PUT || e->call == CALL_PUT_BLOCK)

@@ -117,7 +117,7 @@ bool world_idle(const void *address)
 		size_t at = (size_t)((const unsigned char *)address - seg->memory);
 
 		if (!seg->memory || (const unsigned char *)address < seg->memory ||
-			at >= seg->g.journal)
+			at >= seg->g.counts)
 			continue;
 		if (at < seg->g.slots)
 			return at >= offsetof(struct sqi_head, overdue);

@@ -43,7 +43,7 @@ struct look {
 	const char *name;
 	struct sq h; /* no participant: for the accessors */
 	struct seen *cell;
-	uint64_t *block, *slot, *journal;
+	uint64_t *block, *slot, *counts;
 	uint64_t totals[7], tail, head;
 	uint32_t events[3];
 	uint64_t words, changes;
@@ -91,7 +91,7 @@ static void look_open(struct look *l, const char *name)
 	l->cell = array(l->h.ring.g.capacity, sizeof(*l->cell));
 	l->block = array(l->h.ring.g.blocks, sizeof(*l->block));
 	l->slot = array(l->h.ring.g.in.participants * SLOT_COUNTERS, sizeof(*l->slot));
-	l->journal = array(l->h.ring.g.in.participants * 2, sizeof(*l->journal));
+	l->counts = array(l->h.ring.g.in.participants * 2, sizeof(*l->counts));
 }
 
 static void look_close(struct look *l)
@@ -101,7 +101,7 @@ static void look_close(struct look *l)
 	free(l->cell);
 	free(l->block);
 	free(l->slot);
-	free(l->journal);
+	free(l->counts);
 }
 
 static void cell_is_wrong(
@@ -350,10 +350,10 @@ static void look_at_slots(struct look *l)
 		const struct sqi_count_entry *e = sqi_count_entry(&l->h.ring, i);
 		uint64_t key = sqi_load_seq(&e->key);
 
-		if (l->journal[2 * i] && key != l->journal[2 * i])
-			crew_die("%s: journal entry %u has another key", l->name, i);
-		l->journal[2 * i] = key;
-		rises(l, "journal entry", i, &l->journal[2 * i + 1], sqi_load_seq(&e->seq));
+		if (l->counts[2 * i] && key != l->counts[2 * i])
+			crew_die("%s: count entry %u has another key", l->name, i);
+		l->counts[2 * i] = key;
+		rises(l, "count", i, &l->counts[2 * i + 1], sqi_load_seq(&e->count));
 	}
 	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }

@@ -129,7 +129,7 @@ static void produce(struct sq *h, unsigned seat)
 	if (bound) {
 		must_here("sq_count_bind", sq_count_bind(h, identity + 1, &number));
 		if (number < line->put || number > line->put + line->in_flight)
-			crew_die("%s: the journal of %u says %" PRIu64 ", but %" PRIu64
+			crew_die("%s: the count of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",
 				soak_names[me->queue], identity, number, line->put,
 				line->in_flight);

@@ -262,10 +262,10 @@ void check_idle(struct scene *s)
 		crew_die("%u participants are left", st.participants);
 	for (unsigned i = 0; i < s->o->ring.g.in.participants; i++) {
 		uint64_t id = sqi_load_seq(&sqi_slot(&s->o->ring, i)->id),
-			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->who);
+			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->holder);
 
 		if ((id && id != s->o->member.id) || (who && who != s->o->member.id))
-			crew_die("slot or journal entry %u is still somebody's", i);
+			crew_die("slot or count entry %u is still somebody's", i);
 	}
 }
 

@@ -160,11 +160,11 @@ static void test_died_while_binding(void **state)
 		b = fx_open("a");
 		fx_put(b, 2);
 		/* The entry is its own, and the slot does not say so yet. */
-		assert_true(sqi_cas(&sqi_count_entry(&b->ring, 0)->who, 0, b->member.id));
+		assert_true(sqi_cas(&sqi_count_entry(&b->ring, 0)->holder, 0, b->member.id));
 		if (step > 0)
-			sqi_store_release(&b->ring.slot->journal_seq, 1);
+			sqi_store_release(&b->ring.slot->count_before, 1);
 		if (step > 1)
-			sqi_store_release(&b->ring.slot->journal_puts, b->member.puts);
+			sqi_store_release(&b->ring.slot->puts_before, b->member.puts);
 		fx_die(b);
 		assert_int_equal(bound(a, 7), 1);
 		b = fx_open("a");
@@ -172,9 +172,9 @@ static void test_died_while_binding(void **state)
 		fx_close(b);
 	}
 	/* Or it died before it had a slot. */
-	sqi_store_seq(&sqi_count_entry(&a->ring, 0)->who, 0x123456);
+	sqi_store_seq(&sqi_count_entry(&a->ring, 0)->holder, 0x123456);
 	assert_int_equal(bound(a, 7), 1);
-	sqi_store_seq(&sqi_count_entry(&a->ring, 0)->who, 0x123456);
+	sqi_store_seq(&sqi_count_entry(&a->ring, 0)->holder, 0x123456);
 	assert_int_equal(bind(a, 7), 1);
 }
 
@@ -191,9 +191,9 @@ static void test_folded_twice(void **state)
 	fx_die(b);
 	for (int i = 0; i < 3; i++) {
 		sqi_count_fold(&a->ring, slot, id);
-		assert_int_equal(sqi_count_entry(&a->ring, 0)->seq, 5);
-		assert_int_equal(sqi_count_entry(&a->ring, 0)->who, 0);
-		sqi_store_seq(&sqi_count_entry(&a->ring, 0)->who, id);
+		assert_int_equal(sqi_count_entry(&a->ring, 0)->count, 5);
+		assert_int_equal(sqi_count_entry(&a->ring, 0)->holder, 0);
+		sqi_store_seq(&sqi_count_entry(&a->ring, 0)->holder, id);
 	}
 	assert_int_equal(bound(a, 7), 5);
 }

@@ -82,11 +82,11 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_slot, intent_pos), 16);
 	assert_int_equal(offsetof(struct sqi_slot, intent_base), 32);
 	assert_int_equal(offsetof(struct sqi_slot, decision), 40);
-	assert_int_equal(offsetof(struct sqi_slot, journal), 48);
-	assert_int_equal(offsetof(struct sqi_slot, journal_seq), 56);
+	assert_int_equal(offsetof(struct sqi_slot, count_entry), 48);
+	assert_int_equal(offsetof(struct sqi_slot, count_before), 56);
 	assert_int_equal(offsetof(struct sqi_slot, gots), 64);
 	assert_int_equal(offsetof(struct sqi_slot, pid), 96);
-	assert_int_equal(offsetof(struct sqi_slot, journal_puts), 104);
+	assert_int_equal(offsetof(struct sqi_slot, puts_before), 104);
 	assert_int_equal(offsetof(struct sqi_slot, ending), 112);
 	assert_int_equal(offsetof(struct sqi_slot, durable), 120);
 	assert_int_equal(offsetof(struct sqi_slot, grace), 128);
@@ -125,10 +125,10 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.in.max_attempts, 0);
 	assert_int_equal(g.in.flags, 0);
 	assert_int_equal(g.slots, 4096);
-	assert_int_equal(g.journal, 200704);
+	assert_int_equal(g.counts, 200704);
 	assert_int_equal(g.bitmap, 233472);
 	assert_int_equal(g.returns, 233728);
-	assert_int_equal(g.tries, 241920);
+	assert_int_equal(g.attempts, 241920);
 	assert_int_equal(g.deadlines, 241920);
 	assert_int_equal(g.block_words, 241920);
 	assert_int_equal(g.classes, 7);
@@ -296,11 +296,11 @@ static void test_parts_never_overlap(void **state)
 		parts[n++] = (struct part){
 			g.slots, g.in.participants * sizeof(struct sqi_slot), SQI_LINE};
 		parts[n++] = (struct part){
-			g.journal, g.in.participants * sizeof(struct sqi_count_entry), SQI_LINE};
+			g.counts, g.in.participants * sizeof(struct sqi_count_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
 		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
 		if (g.in.max_attempts)
-			parts[n++] = (struct part){g.tries, g.capacity * 8, SQI_LINE};
+			parts[n++] = (struct part){g.attempts, g.capacity * 8, SQI_LINE};
 		if (g.in.lease_ns)
 			parts[n++] = (struct part){g.deadlines, g.capacity * 8, SQI_LINE};
 		parts[n++] = (struct part){
