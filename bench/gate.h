@@ -18,7 +18,7 @@ struct gate_end {
 	_Alignas(GATE_LINE) uint64_t count;
 	uint64_t sum;
 	int64_t began_ns, ended_ns;
-	int64_t busy_ns; /* a worker's, who counts the time that he had a task */
+	int64_t busy_ns; /* a worker's: the time during which it had a task */
 };
 
 struct gate {

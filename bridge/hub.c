@@ -227,8 +227,9 @@ static void address_of(char ret[static ADDRESS_MAX], int fd)
 }
 
 /*
- * Somebody with nothing proved makes room: who waits longest without having said who he is, for who has
- * a key says so at once; or, if all have, anybody. So no crowd keeps out those who have one.
+ * Drop one unauthenticated connection to make room: the oldest that has not named an identity,
+ * because a peer with a key does so at once; if all have named one, any of them. So a crowd of
+ * connections without a key cannot keep out a peer that has one.
  */
 static void drop_one(struct hub *hub)
 {

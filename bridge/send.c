@@ -459,13 +459,13 @@ static void given_back(struct sender *s, struct item *i, int r)
 	forget(s, i);
 }
 
-/* Nobody had begun it. */
+/* Give back a message that no worker has begun: it does not count as an attempt. */
 static void return_one(struct sender *s, struct item *i)
 {
 	given_back(s, i, sq_return(s->q, &i->lease));
 }
 
-/* Somebody may have: it may be what he died of. */
+/* Give back a message that a worker may have begun, and may have died of: it counts. */
 static void give_back(struct sender *s, struct item *i)
 {
 	given_back(s, i, sq_nack(s->q, &i->lease));

@@ -18,8 +18,8 @@
  *	     any of them --anything else--> FAILED: OpenSSL is not called again
  *
  * A server makes no SSL object before a whole first record came that holds a whole ClientHello. Then
- * OpenSSL decides at once, for that message proves the key: so nobody without a key can make us keep
- * an SSL object, but by repeating a ClientHello that he has heard, and that will time out.
+ * OpenSSL decides at once, for that message proves the key: so a peer without a key can make us keep
+ * an SSL object only by repeating a ClientHello that it has overheard, and that will time out.
  */
 
 static_assert(sizeof(struct tls) <= TLS_YOUNG_BYTES, "what a connection takes at first");
@@ -367,7 +367,7 @@ static int rekey(struct tls *t, size_t records)
 	now = clock_ns();
 	if (t->records < t->rekey_records && now - t->keyed_ns < t->rekey_ns)
 		return 0;
-	/* The next write begins with it, and the peer's answer renews his key. */
+	/* The next write begins with it, and the peer's answer renews the peer's key. */
 	if (!SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED))
 		return fail_openssl(t);
 	t->records = 0;

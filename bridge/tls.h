@@ -98,9 +98,10 @@ void tls_context_free(struct tls_context *c);
 
 /*
  * tls_new(): a connection; -ENOMEM. Until a whole ClientHello came it takes TLS_YOUNG_BYTES, and
- * what the peer has sent: no object of OpenSSL's is made for somebody who only connects, or sends
- * slowly, or no TLS. That message proves the key or fails. Whoever repeats one that he has heard can
- * make a server hold some 44 KiB more, until the caller's time limit; nobody else can.
+ * what the peer has sent: no object of OpenSSL's is made for a peer that only connects, or sends
+ * slowly, or no TLS. That message proves the key or fails. A peer that repeats a ClientHello which
+ * it has overheard can make a server hold some 44 KiB more, until the caller's time limit; no other
+ * peer without a key can.
  * tls_free(): NULL is allowed.
  */
 #define TLS_YOUNG_BYTES 512

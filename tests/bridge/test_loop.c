@@ -143,7 +143,7 @@ static void test_tiny_rings(void **state)
 	ENDS_UNTIL(servers[99]->ended && servers[0]->ended);
 }
 
-/* He who does not take holds up the sender, and no more than the window is ever held. */
+/* A receiver that does not take holds up the sender, and no more than the window is ever held. */
 static void back_pressure(unsigned mask)
 {
 	struct loop_config config = {.mask = mask};
@@ -276,7 +276,7 @@ static void test_few_buffers(void **state)
 	assert_int_equal(sizeof(text), write(clients[2], text, sizeof(text)));
 	ends_idle(5);
 	assert_int_equal(5 * sizeof(text), servers[2]->in_len);
-	/* He waits for one, and does not ask for it again and again. */
+	/* It waits for a buffer, and does not ask for one again and again. */
 	loop_stats(ends_the_loop, &stats);
 	assert_true(stats.no_buffers > 0);
 	before = stats.rearms;
@@ -513,7 +513,7 @@ static void test_reset(void **state)
 	free(data);
 }
 
-/* Who holds back, and whose peer is gone: the loop sleeps, though the kernel has news of him. */
+/* The receiver holds back, and its peer is gone: the loop sleeps, though the kernel has news. */
 static void test_gone_while_held(void **state)
 {
 	struct linger now = {.l_onoff = 1};
@@ -586,7 +586,7 @@ static void test_gone_but_for_a_child(void **state)
 	(void)ends_child_status(pid);
 }
 
-/* He who has sent a lot gets his window's worth a turn, and others their turn. */
+/* Of a peer that has sent a lot a window's worth is delivered a turn, and others have their turn. */
 static void test_no_more_than_a_window(void **state)
 {
 	const size_t len = 64 * 1024, window = 4 * 256;

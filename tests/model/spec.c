@@ -107,7 +107,7 @@ static bool is_full(const struct queue *q, unsigned who)
 		in += spec_present(q, v);
 		blocks += spec_present(q, v) && spec_is_block(v);
 	}
-	/* One who has found no room lets go of his block only then. */
+	/* A put that found no room frees its block only afterwards: until then the block costs room. */
 	for (unsigned i = 0; i < ACTORS; i++)
 		blocks += i != who && q->pending[i].call == CALL_PUT_BLOCK && q->pending[i].stop;
 	return in + hands + holes(q) >= rules.capacity ||

@@ -14,8 +14,8 @@ bool spec_is_durable_call(unsigned call)
 }
 
 /*
- * With the leases of the one before, if he is away; also if his grace is over, and nobody had noted
- * when he died.
+ * Opened with the leases of the participant before, if that one is away; also if its grace is over
+ * and nobody had noted when it died.
  */
 static void open_durable(const struct queue *q, unsigned who)
 {

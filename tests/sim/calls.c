@@ -166,7 +166,7 @@ int sim_held(struct sq *q, struct sq_lease *ret, int n)
 	DURING(OP_OPEN, int, sq_held(q, ret, n));
 	if (r > 0)
 		sim.host[h->bridge->host].bridge.taking_up = true;
-	/* Whoever died while he took them back had them, and we had not heard of it. */
+	/* A bridge that died while it took them back held them, and the books had not heard of it. */
 	for (int i = 0; i < r && i < n && !hubs(h) && !h->sending; i++)
 		books_held(h->leaf, known(ret[i].data, ret[i].len));
 	return r;

@@ -15,8 +15,8 @@
 /*
  * Deaths: of bridges and of workers, at any access to shared memory.
  *
- * Whoever is killed leaves his memory behind, as a process does; his descriptors' locks are dropped,
- * and what he had in shared memory stays as it was at that access.
+ * One that is killed leaves its private memory behind, as a process does; its descriptors' locks are
+ * dropped, and what it had in shared memory stays as it was at that access.
  */
 
 #define LOCKS_MAX 4096

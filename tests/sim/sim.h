@@ -215,7 +215,7 @@ void net_pump(unsigned i, unsigned side);  /* what this side has to say, and wha
 void net_flush(unsigned i, unsigned side); /* what it has to say, now */
 struct link *link_of(unsigned i, unsigned side);
 
-/* bounds.c: nobody holds more than he may; in the end nobody holds anything */
+/* bounds.c: no bridge holds more than it may; in the end none holds anything */
 void check_bounds(void);
 bool at_rest(void);
 void tell_links(void); /* for whoever debugs */

@@ -6,8 +6,8 @@
 #include "step.h"
 
 /*
- * The contract, as the others see it: while somebody is stopped or dead in the middle of an
- * operation, after his recovery, and at the end.
+ * The contract, as the others see it: while a participant is stopped or dead in the middle of an
+ * operation, after its recovery, and at the end.
  */
 
 #define LAPS       3
@@ -86,11 +86,11 @@ void check_others(struct scene *s)
 
 	scene_put_off(s->o);
 	if (s->mode == STOP || s->mode == STOP_KILL) {
-		/* He who is stopped is not dead. */
+		/* A stopped participant is not dead. */
 		int r = sq_recover(s->o);
 
 		if (dead && !(s->op->flags & DEAD))
-			crew_die("he who is stopped is found dead");
+			crew_die("a stopped participant is found dead");
 		if (r < 0 || (unsigned)r != dead || scene_dead(s))
 			crew_die("%u were dead, and %d were found", dead, r);
 	}

@@ -266,7 +266,7 @@ static void set_debris(struct scene *s)
 
 static void verify_sweep(struct scene *s, int pid)
 {
-	/* He who is stopped may hold it. */
+	/* The stopped process may hold it. */
 	if (sq_sweep() < 0)
 		crew_die("sq_sweep failed");
 	step_end_child(s, pid);

@@ -157,7 +157,7 @@ void scene_end_with(pid_t parent)
 		_exit(1);
 }
 
-/* Somebody who lives, with a handle of his own, as life() says, and dies. */
+/* A process with a handle of its own, which runs life() and then is killed. */
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 {
 	int status;

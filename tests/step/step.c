@@ -262,7 +262,7 @@ static bool bring(struct scene *s, pid_t pid, const struct trace_path *path, siz
 	return trace_advance(pid, path, path->from, k, each);
 }
 
-/* He who was stopped goes on to his end, or comes to it here. */
+/* A stopped process goes on to its end; one that was to be stopped and killed is killed here. */
 void step_end_child(struct scene *s, pid_t pid)
 {
 	if (s->mode == STOP_KILL)

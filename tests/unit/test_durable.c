@@ -212,7 +212,7 @@ static void overdue(struct sq *h)
 	(void)sq_recover(h);
 }
 
-/* The cell waits for the dead one's successor only while he might read it. */
+/* The cell is kept for the dead one's successor only until the lease is overdue. */
 static void test_overdue_and_nobody_comes(void **state)
 {
 	struct sq *a = fx_make("a", &brief), *d = durable("a", KEY);
@@ -228,7 +228,7 @@ static void test_overdue_and_nobody_comes(void **state)
 	assert_int_equal(fx_stat(a).blocks_free, fx_stat(a).blocks);
 }
 
-/* A lease that ended before its successor asked keeps him from nothing. */
+/* A lease that ended before the successor asked for it has no effect on the successor. */
 static void test_ended_before_it_was_told(void **state)
 {
 	struct sq *a = fx_make("a", &brief), *d = durable("a", KEY);

@@ -440,8 +440,9 @@ static void killed_then_another_looks(void)
 }
 
 /*
- * A recoverer has found the time up, and is stopped at its k-th step, while somebody comes. Either
- * he has it all, and it stays his; or the recoverer was faster, and he has nothing. Which?
+ * A recoverer has found the time up, and is stopped at its k-th step, while an opener comes with
+ * the key. Either the opener adopts all leases and keeps them, or the recoverer was faster and the
+ * opener has none: *ret_adopted says which.
  */
 static bool comes_at_step(long k, void (*event)(void), bool *ret_adopted)
 {

@@ -274,8 +274,8 @@ static void test_skipping_for_long(void **state)
 }
 
 /*
- * In a ring full of leases a writer keeps his claim: if it was taken from him nobody could put
- * anything for it.
+ * In a ring full of leases a writer keeps its claim: if it was revoked, no other put could have the
+ * cell.
  */
 static void test_claim_is_not_taken_in_vain(void **state)
 {

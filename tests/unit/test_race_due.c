@@ -258,8 +258,8 @@ static void its_time_is_up(void)
 }
 
 /*
- * A lease that has ended before its holder was told of it never began: he has the message by another
- * one, or nothing, and what he reads is whole.
+ * A lease that has ended before its caller was told of it never began: the caller has the message by
+ * another lease, or nothing, and what it reads is whole.
  */
 static void test_ended_before_it_began(void **state)
 {

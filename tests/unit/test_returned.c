@@ -172,9 +172,9 @@ static void test_deferred(void **state)
 }
 
 /*
- * Somebody found a bit without a message, and is stopped before he takes it down; the message comes
- * back meanwhile. (He used to take the bit down and look again after that: whoever was stopped
- * between the two hid the message from everybody.)
+ * A searcher finds a bit without a message, and is stopped before it takes the bit down; the message
+ * comes back meanwhile. (If it took the bit down unconditionally and looked again afterwards, being
+ * stopped between the two would hide the message.)
  */
 static void test_a_late_clearing_hides_nothing(void **state)
 {
