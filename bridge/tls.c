@@ -258,7 +258,7 @@ static int check_up(struct tls *t)
 		return fail(t, TLS_NO_CIPHER);
 	t->state = TLS_UP;
 	t->keyed_ns = clock_ns();
-	/* From here on there are always records: their memory stays. */
+	/* From here on there are always records, so their memory is kept. */
 	(void)SSL_clear_mode(t->ssl, SSL_MODE_RELEASE_BUFFERS);
 	return 0;
 }
@@ -351,7 +351,7 @@ ssize_t tls_read(struct tls *t, uint8_t *buf, size_t cap)
 	while (sum < cap) {
 		r = SSL_read_ex(t->ssl, buf + sum, cap - sum, &n);
 		if (r != 1) {
-			r = outcome(t, r); /* if it is the end, the next call tells again */
+			r = outcome(t, r); /* if this is the end, the next call returns it again */
 			return sum > 0 ? (ssize_t)sum : r;
 		}
 		sum += n;
@@ -409,7 +409,7 @@ ssize_t tls_write(struct tls *t, const uint8_t *data, size_t len)
 		return r;
 	r = SSL_write_ex(t->ssl, data, len, &n);
 	if (r != 1) {
-		/* There was room for all of it, so that it wants nothing. */
+		/* There was room for the whole record, so OpenSSL cannot want more. */
 		(void)outcome(t, r);
 		return t->state == TLS_FAILED ? -EPROTO : fail(t, TLS_BROKEN);
 	}

@@ -74,7 +74,7 @@ enum tls_reason {
 	TLS_DAMAGED,          /* a record that is not what was sent: damaged, forged, or replayed */
 	TLS_PEER_ALERT,       /* the peer gave up: tls_alert() */
 	TLS_PROTOCOL,         /* anything else that is not TLS 1.3 as it should be */
-	TLS_BROKEN,           /* OpenSSL or memory failed us */
+	TLS_BROKEN,           /* OpenSSL failed, or there was no memory */
 	TLS_REASONS,
 };
 
@@ -166,7 +166,7 @@ int tls_alert(const struct tls *t);
  */
 const char *tls_identity(const struct tls *t);
 
-/* For tests, and for the impatient. */
+/* For tests, and for shorter intervals between key updates. */
 void tls_set_rekey(struct tls *t, uint64_t records, int64_t ns);
 uint64_t tls_rekeys(const struct tls *t);
 
