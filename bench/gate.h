@@ -7,8 +7,7 @@
 
 /*
  * Where the processes of a run meet: all of them begin a phase together, and leave their counts
- * here. In shared memory. Whoever dies on the way leaves the others waiting, until crew_wait() ends
- * them.
+ * here, in shared memory. If one dies on the way, the others wait until crew_wait() ends them.
  */
 
 #define GATE_LINE     128 /* two lines: the neighbour's is fetched along */
@@ -24,7 +23,7 @@ struct gate_end {
 struct gate {
 	pthread_barrier_t barrier;
 	uint64_t messages;                              /* of the phase to come */
-	_Alignas(GATE_LINE) _Atomic unsigned producing; /* who have not yet put all */
+	_Alignas(GATE_LINE) _Atomic unsigned producing; /* producers that have not yet put all */
 	_Alignas(GATE_LINE) struct gate_end end[GATE_ENDS_MAX];
 };
 
