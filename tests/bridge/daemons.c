@@ -7,11 +7,11 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "child.h"
+#include "now.h"
 #include "sq.h"
 
 #define WORDS_MAX 64
@@ -22,15 +22,12 @@ char hub_prefix[32], leaf_prefix[32], hub_port[8];
 
 void nap_ms(unsigned ms)
 {
-	(void)usleep(ms * 1000);
+	sleep_ns((int64_t)ms * 1000000);
 }
 
 int64_t clock_ms(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return now_ns() / 1000000;
 }
 
 /* All of these prefixes: queues, ledgers, instances. */
@@ -80,14 +77,9 @@ int daemons_leave(void **state)
 
 static pid_t child(void)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t pid = child_fork();
 
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-	}
 	return pid;
 }
 
@@ -172,6 +164,21 @@ static void start_with(struct daemon_run *run, const char *prefix, const char *l
 	daemon_start(run, prefix, log, words);
 }
 
+long moment_of(const char *line)
+{
+	unsigned h, m, s, ms;
+	const char *at = strchr(line, 'T');
+
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "T%u:%u:%u.%uZ", &h, &m, &s, &ms), 4);
+	return ((long)h * 3600 + (long)m * 60 + (long)s) * 1000 + (long)ms;
+}
+
+long ms_between(long from, long to)
+{
+	return to < from ? to + 24 * 3600 * 1000 - from : to - from;
+}
+
 void hub_start_with(struct daemon_run *hub, const char *const *more)
 {
 	char address[32], *line;
@@ -183,6 +190,7 @@ void hub_start_with(struct daemon_run *hub, const char *const *more)
 		more);
 	line = expect_line(hub, "event=listening");
 	value_of(line, "port", hub_port, sizeof(hub_port));
+	hub->listened_ms = moment_of(line);
 	free(line);
 }
 
@@ -380,11 +388,10 @@ int dial(const char *port)
 	return fd;
 }
 
-char *ask(const char *port, const char *text)
+char *ask_at(int fd, const char *text)
 {
 	size_t len = 0, cap = 1 << 20;
 	char *all = calloc(1, cap);
-	int fd = dial(port);
 	ssize_t n;
 
 	assert_non_null(all);
@@ -393,6 +400,11 @@ char *ask(const char *port, const char *text)
 		len += (size_t)n;
 	(void)close(fd);
 	return all;
+}
+
+char *ask(const char *port, const char *text)
+{
+	return ask_at(dial(port), text);
 }
 
 char *shell(const char *command)

@@ -20,6 +20,7 @@ struct daemon_run {
 	pid_t pid;
 	const char *prefix, *log;
 	long seen;              /* of the log, by expect_line() */
+	long listened_ms;       /* when the hub began to listen: moment_of() that line */
 	int (*before)(int arg); /* in its process, before it is the daemon; 0: go on */
 	int before_arg;
 };
@@ -50,6 +51,10 @@ unsigned count_lines(const struct daemon_run *run, const char *text);
 /* The value of ` key=` in a line, to buf. */
 void value_of(const char *line, const char *key, char *buf, size_t cap);
 
+/* When it was written, in milliseconds of its day; and from one such moment to a later one. */
+long moment_of(const char *line);
+long ms_between(long from, long to);
+
 /* A queue of the hub's or the leaf's, as libsq names it; static. */
 const char *hub_queue(const char *queue);
 const char *leaf_queue(const char *queue);
@@ -64,9 +69,13 @@ pid_t producer_start(uint32_t first, uint32_t last, size_t size);
 /* Take `n` results from the hub's cq: all numbers below n, each once. */
 void collect(uint32_t n, size_t size);
 
-/* A connection to the hub's port; text that is said there, and what comes back until the end. */
+/*
+ * A connection to this port; what comes back until the end for a text that is said at a port, or by a
+ * socket, which is closed then.
+ */
 int dial(const char *port);
 char *ask(const char *port, const char *text);
+char *ask_at(int fd, const char *text);
 
 /* What a shell command prints; to be freed. */
 char *shell(const char *command);

@@ -5,8 +5,9 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 enum {
 	ENDS_MAX = 65536,
@@ -21,14 +22,6 @@ static struct end **ends;
 static size_t ends_n;
 static int descriptors;
 static void (*accept_hook)(struct end *e);
-
-int64_t ends_clock_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 int ends_descriptors(void)
 {
@@ -281,7 +274,7 @@ void ends_asleep(void)
 	ends_idle(5);
 	loop_stats(ends_the_loop, &stats);
 	before = stats.turns;
-	for (int64_t until = ends_clock_ns() + 100 * MS; ends_clock_ns() < until;)
+	for (int64_t until = now_ns() + 100 * MS; now_ns() < until;)
 		assert_int_equal(0, loop_turn(ends_the_loop, 20 * MS));
 	loop_stats(ends_the_loop, &stats);
 	assert_true(stats.turns <= before + 10);

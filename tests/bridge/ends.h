@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "loop.h"
+#include "now.h"
 
 #define MS ((int64_t)1000000)
 
@@ -82,18 +83,17 @@ void ends_pair(struct loop_listener *li, struct end **ret_client, struct end **r
 
 /* Turn until the condition holds; fails the test after half a minute. */
 #define ENDS_UNTIL(condition)                                                                      \
-	for (int64_t until_ = ends_clock_ns() + 30000 * MS;;) {                                    \
+	for (int64_t until_ = now_ns() + 30000 * MS;;) {                                           \
 		if (condition)                                                                     \
 			break;                                                                     \
 		assert_int_equal(0, loop_turn(ends_the_loop, 20 * MS));                            \
-		assert_true(ends_clock_ns() < until_);                                             \
+		assert_true(now_ns() < until_);                                                    \
 	}
 /* A few turns that do not wait: nothing is to happen. */
 void ends_idle(int turns);
 /* Nothing happens, and the loop sleeps all the while. */
 void ends_asleep(void);
 extern struct loop *ends_the_loop;
-int64_t ends_clock_ns(void);
 int ends_descriptors(void);
 
 /* A blocking socket of the test's own, connected. */

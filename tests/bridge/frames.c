@@ -3,16 +3,12 @@
 
 #include <string.h>
 
+#include "rng.h"
 #include "wire_bytes.h"
 
-/* splitmix64 */
 uint64_t frames_random(struct frames *f)
 {
-	uint64_t z = (f->state += 0x9e3779b97f4a7c15u);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return rng_split(&f->state);
 }
 
 uint64_t frames_below(struct frames *f, uint64_t n)

@@ -538,20 +538,12 @@ static char *ask_socket(const char *path, const char *text)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	struct timeval limit = {.tv_sec = WAIT_S};
-	size_t len = 0, cap = 1 << 20;
-	char *all = calloc(1, cap);
-	ssize_t n;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	assert_non_null(all);
 	(void)strncpy(to.sun_path, path, sizeof(to.sun_path) - 1);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-	while (len < cap - 1 && (n = recv(fd, all + len, cap - 1 - len, 0)) > 0)
-		len += (size_t)n;
-	(void)close(fd);
-	return all;
+	return ask_at(fd, text);
 }
 
 static void socket_serves(const char *path)

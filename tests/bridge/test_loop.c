@@ -2,12 +2,13 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "ends.h"
+#include "now.h"
 #include "loop_conn.h"
 
 /* Connections: every way to receive, send and close, on every kernel that we can pretend to have. */
@@ -566,10 +567,9 @@ static void test_gone_but_for_a_child(void **state)
 	li = ends_listen(8, NULL);
 	ends_pair(li, &a, &b);
 	ends_pair(li, &c, &d);
-	pid = fork();
+	pid = child_fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		CHILD_CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
 		(void)alarm(60);
 		(void)pause();
 		_exit(0);
@@ -611,11 +611,11 @@ static void test_no_more_than_a_window(void **state)
 	ENDS_UNTIL(loop_conn_held(e->conn) > 0);
 	e->take = SIZE_MAX;
 	loop_conn_resume(e->conn);
-	for (int64_t until = ends_clock_ns() + 30000 * MS; e->in_len < len;) {
+	for (int64_t until = now_ns() + 30000 * MS; e->in_len < len;) {
 		assert_int_equal(0, loop_turn(ends_the_loop, 20 * MS));
 		/* Twice: what was held, and what came. Once what is young. */
 		assert_true(e->in_len - before <= 2 * window + LOOP_YOUNG_BYTES);
-		assert_true(ends_clock_ns() < until);
+		assert_true(now_ns() < until);
 		before = e->in_len;
 	}
 	assert_true(ends_same(e->in, len, 5, 0));

@@ -3,10 +3,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "child.h"
 #include "damage/chance.h"
 #include "scratch.h"
 #include "status_page.h"
@@ -234,14 +234,9 @@ static void what_cannot_be_written_leaves_the_last_one(void **state)
 
 static pid_t child(void)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t pid = child_fork();
 
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-	}
 	other = pid;
 	return pid;
 }

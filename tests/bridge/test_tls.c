@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <openssl/err.h>
 
+#include "now.h"
 #include "tls_pair.h"
 
 /* Who comes in and who does not, and how each of them is told; then what goes through. */
 
-static double seconds(clockid_t clock)
+/* Of processor time. */
+static double seconds(void)
 {
-	struct timespec ts;
-
-	(void)clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+	return (double)clock_ns(CLOCK_THREAD_CPUTIME_ID) * 1e-9;
 }
 
 static void expect_failed(const struct side *s, enum tls_reason reason)
@@ -129,9 +127,9 @@ static void test_refused_time(void **state)
 
 		pair_init(&p, clients[i % 2], pair_server_context);
 		side_hear(&p.client, NULL, 0);
-		began = seconds(CLOCK_THREAD_CPUTIME_ID);
+		began = seconds();
 		side_hear(&p.server, p.client.to_peer.data, p.client.to_peer.len);
-		took[i % 2][i / 2] = seconds(CLOCK_THREAD_CPUTIME_ID) - began;
+		took[i % 2][i / 2] = seconds() - began;
 		assert_int_equal(TLS_FAILED, tls_state(p.server.tls));
 		pair_deinit(&p);
 	}
@@ -140,7 +138,7 @@ static void test_refused_time(void **state)
 	ratio = took[0][ROUNDS / 2] / took[1][ROUNDS / 2];
 	print_message("wrong key %.1f us, unknown identity %.1f us\n", took[0][ROUNDS / 2] * 1e6,
 		took[1][ROUNDS / 2] * 1e6);
-	assert_true(ratio > 0.67 && ratio < 1.5);
+	assert_true((ratio > 0.67 && ratio < 1.5) || !time_is_judged());
 }
 
 /* Identities that are no C strings, or too long for one. */
@@ -476,13 +474,13 @@ static void test_throughput(void **state)
 
 		memcpy(data, &i, sizeof(i));
 		tls_lend(p.client.tls, out, sizeof(out));
-		t0 = seconds(CLOCK_THREAD_CPUTIME_ID);
+		t0 = seconds();
 		n = tls_write(p.client.tls, data, sizeof(data));
-		t1 = seconds(CLOCK_THREAD_CPUTIME_ID);
+		t1 = seconds();
 		assert_int_equal(sizeof(data), n);
 		tls_feed(p.server.tls, out, tls_pending_out(p.client.tls));
 		n = tls_read(p.server.tls, plain, sizeof(plain));
-		t2 = seconds(CLOCK_THREAD_CPUTIME_ID);
+		t2 = seconds();
 		assert_int_equal(sizeof(data), n);
 		assert_int_equal(-EAGAIN, tls_read(p.server.tls, data, 1));
 		assert_memory_equal(&i, plain, sizeof(i));

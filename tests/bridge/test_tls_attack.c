@@ -27,6 +27,20 @@ static bool up(const struct side *s)
 	return tls_state(s->tls) == TLS_UP;
 }
 
+/* `from` hears what `to` has to say. What it says to that, to be freed. */
+static struct bytes answer(struct side *from, struct side *to)
+{
+	struct bytes b = {0};
+
+	bytes_add(&b, to->to_peer.data, to->to_peer.len);
+	to->to_peer.len = 0;
+	side_hear(from, b.data, b.len);
+	b.len = 0;
+	bytes_add(&b, from->to_peer.data, from->to_peer.len);
+	from->to_peer.len = 0;
+	return b;
+}
+
 /* A handshake in which the bytes of one side come to an end after `cut` of them. */
 static void cut_at(bool client, size_t cut, size_t whole)
 {
@@ -39,14 +53,8 @@ static void cut_at(bool client, size_t cut, size_t whole)
 	to = client ? &p.server : &p.client;
 	side_hear(&p.client, NULL, 0);
 	while (from->to_peer.len > 0 || to->to_peer.len > 0) {
-		struct bytes b = {0};
+		struct bytes b = answer(from, to);
 
-		bytes_add(&b, to->to_peer.data, to->to_peer.len);
-		to->to_peer.len = 0;
-		side_hear(from, b.data, b.len);
-		b.len = 0;
-		bytes_add(&b, from->to_peer.data, from->to_peer.len);
-		from->to_peer.len = 0;
 		if (b.len > cut - moved)
 			b.len = cut - moved;
 		moved += b.len;
@@ -106,14 +114,8 @@ static bool handshake_with_flip(bool client, size_t at, unsigned bit)
 	to = client ? &p.server : &p.client;
 	side_hear(&p.client, NULL, 0);
 	while (from->to_peer.len > 0 || to->to_peer.len > 0) {
-		struct bytes b = {0};
+		struct bytes b = answer(from, to);
 
-		bytes_add(&b, to->to_peer.data, to->to_peer.len);
-		to->to_peer.len = 0;
-		side_hear(from, b.data, b.len);
-		b.len = 0;
-		bytes_add(&b, from->to_peer.data, from->to_peer.len);
-		from->to_peer.len = 0;
 		if (at >= moved && at < moved + b.len)
 			b.data[at - moved] ^= (uint8_t)(1U << bit);
 		moved += b.len;

@@ -11,24 +11,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "rng.h"
+
 struct chance {
-	uint64_t state;            /* xorshift64*, never 0 */
+	uint64_t state;            /* never 0 */
 	const unsigned char *data; /* a fuzzer's, or NULL */
 	size_t left;
 };
 
-/* Neighbouring seeds have nothing to do with each other (splitmix64). */
-static inline uint64_t chance_mix(uint64_t v)
-{
-	v += 0x9e3779b97f4a7c15;
-	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
-	v = (v ^ v >> 27) * 0x94d049bb133111eb;
-	return v ^ v >> 31;
-}
-
 static inline struct chance chance_of_seed(uint64_t seed)
 {
-	return (struct chance){.state = chance_mix(seed) | 1};
+	return (struct chance){.state = rng_mix(seed) | 1};
 }
 
 static inline struct chance chance_of_bytes(const void *data, size_t len)
@@ -46,12 +39,8 @@ static inline uint64_t chance_bytes(struct chance *c, unsigned bytes)
 {
 	uint64_t v = 0;
 
-	if (!c->data) {
-		c->state ^= c->state >> 12;
-		c->state ^= c->state << 25;
-		c->state ^= c->state >> 27;
-		return (c->state * 0x2545f4914f6cdd1d) >> (64 - 8 * bytes);
-	}
+	if (!c->data)
+		return rng_next(&c->state) >> (64 - 8 * bytes);
 	for (; bytes > 0 && c->left > 0; bytes--, c->left--)
 		v = v << 8 | *c->data++;
 	return v;

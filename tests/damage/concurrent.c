@@ -2,10 +2,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "guard.h"
 #include "moment.h"
 #include "run.h"
@@ -52,18 +52,12 @@ static noreturn void work(uint64_t seed, unsigned who)
 
 static pid_t hire(uint64_t seed, unsigned who)
 {
-	pid_t self = getpid(), pid;
+	pid_t pid = child_fork();
 
-	(void)fflush(NULL);
-	pid = fork();
 	if (pid < 0)
 		watch_broken("fork: no process");
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != self)
-			_exit(1);
+	if (pid == 0)
 		work(seed, who);
-	}
 	return pid;
 }
 

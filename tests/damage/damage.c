@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "guard.h"
+#include "leftovers.h"
 #include "moment.h"
+#include "options.h"
 #include "reaper.h"
 #include "run.h"
 #include "watch.h"
@@ -103,7 +105,7 @@ void run_change_cell(const struct victim *v, uint64_t position, struct chance *c
 static noreturn void work(uint64_t seed, uint64_t first, uint64_t end)
 {
 	for (uint64_t i = first; i < end; i++) {
-		bool concurrent = chance_mix(~(seed + i)) % CASES_FORK == 0;
+		bool concurrent = rng_mix(~(seed + i)) % CASES_FORK == 0;
 
 		atomic_store(&run->index, i);
 		atomic_store(&run->seed, seed + i);
@@ -135,25 +137,9 @@ static const char *hung(int64_t bound_ns)
 	return NULL;
 }
 
-/* What queues of ours there are, go. */
-static int remove_one(const char *name, void *data)
-{
-	++*(int *)data;
-	(void)sq_unlink(name);
-	return 0;
-}
-
-static int clean(void)
-{
-	int n = 0;
-
-	(void)sq_list(prefix, remove_one, &n);
-	return n;
-}
-
 static noreturn void give_up(const char *why)
 {
-	(void)clean();
+	(void)leftovers_remove(prefix);
 	(void)fprintf(stderr, "damage: %s\n", why);
 	exit(1);
 }
@@ -165,18 +151,14 @@ static bool batch(uint64_t seed, uint64_t first, uint64_t end, int64_t bound_ns)
 	const char *stuck = NULL, *in;
 	unsigned long long at;
 	sigset_t signals;
-	pid_t self = getpid(), pid;
+	pid_t pid;
 	int status;
 
 	memset(run->who, 0, sizeof(run->who));
-	(void)fflush(NULL);
-	pid = fork();
+	pid = child_fork();
 	if (pid < 0)
 		give_up("no process");
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != self)
-			_exit(1);
 		(void)sigemptyset(&signals);
 		(void)sigprocmask(SIG_SETMASK, &signals, NULL);
 		guard_install();
@@ -213,7 +195,7 @@ static bool batch(uint64_t seed, uint64_t first, uint64_t end, int64_t bound_ns)
 			(unsigned long long)(seed + first), in ? in : "no call",
 			WEXITSTATUS(status));
 	(void)fprintf(stderr, "replay: --seed %llu --cases 1 -v\n", at);
-	(void)clean();
+	(void)leftovers_remove(prefix);
 	return false;
 }
 
@@ -249,19 +231,11 @@ static void report(void)
 		(unsigned long long)run->longest_seed);
 }
 
-static uint64_t number(int argc, char **argv, const char *option, uint64_t fallback)
-{
-	for (int i = 1; i + 1 < argc; i++)
-		if (strcmp(argv[i], option) == 0)
-			return strtoull(argv[i + 1], NULL, 0);
-	return fallback;
-}
-
 int main(int argc, char **argv)
 {
-	uint64_t seed = number(argc, argv, "--seed", 1),
-		 cases = number(argc, argv, "--cases", 2000);
-	int64_t bound_ns = (int64_t)number(argc, argv, "--bound", BOUND_S) * SECOND;
+	uint64_t seed = option_number(argc, argv, "--seed", 1),
+		 cases = option_number(argc, argv, "--cases", 2000);
+	int64_t bound_ns = (int64_t)option_number(argc, argv, "--bound", BOUND_S) * SECOND;
 	const struct rlimit no_core = {0, 0};
 	const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
 	unsigned failures = 0;
@@ -270,8 +244,7 @@ int main(int argc, char **argv)
 	uint64_t at = 0;
 	int left;
 
-	for (int i = 1; i < argc; i++)
-		verbose = verbose || strcmp(argv[i], "-v") == 0;
+	verbose = option_flag(argc, argv, "-v");
 	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run == MAP_FAILED)
 		give_up("no memory");
@@ -295,7 +268,7 @@ int main(int argc, char **argv)
 			at = atomic_load(&run->index) + 1;
 		}
 	}
-	left = clean();
+	left = leftovers_remove(prefix);
 	if (left > 0 && failures == 0) {
 		(void)fprintf(stderr, "%d queues were left\n", left);
 		failures++;

@@ -8,6 +8,7 @@
 
 #include "fuzz.h"
 #include "moment.h"
+#include "options.h"
 
 /*
  * A fuzz target without libFuzzer: the inputs to begin with, and changes of them, from seeds. And
@@ -88,18 +89,14 @@ static int write_corpus(const char *directory)
 
 int main(int argc, char **argv)
 {
-	unsigned long long first = 1, cases = 2000;
+	unsigned long long first = option_number(argc, argv, "--seed", 1);
+	unsigned long long cases = option_number(argc, argv, "--cases", 2000);
+	const char *corpus = option_text(argc, argv, "--corpus", NULL);
 	const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
 	int64_t began = moment_truly();
 
-	for (int i = 1; i + 1 < argc; i += 2) {
-		if (strcmp(argv[i], "--corpus") == 0)
-			return write_corpus(argv[i + 1]);
-		if (strcmp(argv[i], "--seed") == 0)
-			first = strtoull(argv[i + 1], NULL, 0);
-		if (strcmp(argv[i], "--cases") == 0)
-			cases = strtoull(argv[i + 1], NULL, 0);
-	}
+	if (corpus)
+		return write_corpus(corpus);
 	(void)signal(SIGABRT, say_seed);
 	(void)signal(SIGALRM, say_seed);
 	for (seed = first; seed < first + cases; seed++) {

@@ -7,6 +7,7 @@
 
 #include "guard.h"
 #include "ring/position.h"
+#include "ring/transition.h"
 #include "segment/name.h"
 #include "watch.h"
 
@@ -108,9 +109,9 @@ static void half_a_put(struct player *p, struct chance *c)
 	w = sqi_load_seq(&cell->word);
 	if (sqi_word_state(w) != SQI_FREE || sqi_word_ahead(w, pos >> h->ring.shift) != 0)
 		return;
-	sqi_store_relaxed(&cell->word,
-		chance_in(c, 2) ? sqi_word_to(w, SQI_WRITING, h->ring.owner)
-				: sqi_word_to(w, SQI_VOID, h->ring.owner) + SQI_TURN_ONE);
+	if (!sqi_cell_claim(cell, w, h->ring.owner, &w) ||
+		(!chance_in(c, 2) && !sqi_cell_revoke(cell, w)))
+		return;
 	sqi_store_relaxed(
 		&cell->meta, pos >> h->ring.shift << SQI_TURN_SHIFT | chance_below(c, 17));
 	sqi_store_relaxed(sqi_intent(h->ring.slot, h->member.puts), pos);
@@ -126,8 +127,7 @@ static void half_an_ack(const struct player *p)
 
 		if (sqi_word_state(w) == SQI_TAKEN && sqi_word_owner(w) == p->h->ring.owner &&
 			(sqi_load_relaxed(&cell->meta) & SQI_META_BLOCK))
-			sqi_store_relaxed(
-				&cell->word, sqi_word_to(w, SQI_RELEASING, p->h->ring.owner));
+			(void)sqi_cell_begin_release(cell, w, p->h->ring.owner);
 	}
 }
 

@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * Many participants. Ten thousand that open and are killed, one after the other, with things in
@@ -41,12 +44,6 @@ static struct shared {
 	_Atomic bool in_get[CROWD_MAX];        /* a message may be in its hand */
 	_Atomic uint8_t got[CROWD_MAX][VALUES_MAX];
 } * shared;
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /* One short life: it opens, takes something in hand, and is killed with it. */
 static void live_and_die(uint64_t i)
@@ -184,7 +181,7 @@ static void all_at_once(unsigned i)
 	struct sq *h = crew_open("crowd");
 	unsigned char buf[BLOCK];
 	struct sq_lease lease;
-	uint64_t n, dice = crew_mix(i);
+	uint64_t n, dice = rng_mix(i);
 
 	must("sq_count_bind", sq_count_bind(h, i + 1, &n), 0);
 	shared->ready++;
@@ -193,7 +190,7 @@ static void all_at_once(unsigned i)
 		uint64_t value;
 		ssize_t len;
 
-		switch (crew_random(&dice) >> 62) {
+		switch (rng_next(&dice) >> 62) {
 		case 0:
 			shared->in_get[i] = true;
 			len = sq_get(h, buf, sizeof(buf), CREW_MS);
@@ -224,7 +221,7 @@ static void all_at_once(unsigned i)
 static void wait_until(const _Atomic uint32_t *count, uint32_t n)
 {
 	while (*count < n && !crew_failed())
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 	if (crew_failed())
 		crew_die("one of the crowd failed");
 }
@@ -290,9 +287,9 @@ static int64_t crowd_in_step(unsigned n)
 		crew_die("%" PRIu64 " put, %" PRIu64 " leased, %" PRIu64 " in the queue", st.put,
 			st.leased, st.depth);
 	kill_all(pid, n);
-	from = crew_now();
+	from = now_ns();
 	must("sq_recover of the crowd", sq_recover(h), (int)n);
-	took = crew_now() - from;
+	took = now_ns() - from;
 	must("sq_stat", sq_stat(h, &st), 0);
 	if (st.participants != 1 || st.leased || st.back != n || st.depth != 2 * (uint64_t)n ||
 		st.reclaimed != n)
@@ -328,7 +325,7 @@ static uint64_t crowd_in_calls(unsigned n)
 	ssize_t len;
 
 	open_gate(&shared->go);
-	crew_sleep(RUN_NS);
+	sleep_ns(RUN_NS);
 	kill_all(pid, n);
 	/* The last ones may have found the first ones dead, but nobody is found twice. */
 	must("sq_recover of the crowd", sq_recover(h) > (int)n, 0);
@@ -358,9 +355,9 @@ static uint64_t crowd_in_calls(unsigned n)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now());
-	uint64_t n = crew_number(argc, argv, "--cycles", 10000);
-	unsigned crowd = (unsigned)crew_number(argc, argv, "--crowd", 1100);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
+	uint64_t n = option_number(argc, argv, "--cycles", 10000);
+	unsigned crowd = (unsigned)option_number(argc, argv, "--crowd", 1100);
 	int64_t from, cycles_ns, recover_ns;
 	uint64_t total;
 
@@ -368,9 +365,9 @@ int main(int argc, char **argv)
 	shared = crew_share(sizeof(*shared));
 	if (crowd == 0 || crowd > CROWD_MAX)
 		crew_die("--crowd 1 to %d", CROWD_MAX);
-	from = crew_now();
+	from = now_ns();
 	cycles(n);
-	cycles_ns = crew_now() - from;
+	cycles_ns = now_ns() - from;
 	recover_ns = crowd_in_step(crowd);
 	total = crowd_in_calls(crowd);
 	return crew_finish("%" PRIu64

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 
 /*
  * A process with a handle and a lease starts a child in each of the ways there are, and is killed.
@@ -35,12 +36,6 @@ static struct shared {
 	_Atomic pid_t grandchild;
 	_Atomic bool ready;
 } * shared;
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /* In a child: the handle is dead, and freeing it disturbs nobody. */
 static void check_inherited(struct sq *h)
@@ -139,7 +134,7 @@ static void by_fork_in_threads(struct sq *h)
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&thread, NULL, come_and_go, NULL) != 0)
 			crew_die("pthread_create failed");
-	crew_sleep(CREW_MS);
+	sleep_ns(CREW_MS);
 	by_fork(h);
 }
 
@@ -178,7 +173,7 @@ static void run(const char *name, void (*start)(struct sq *h))
 			(void)pause();
 	}
 	while ((!shared->ready || shared->grandchild <= 0) && !crew_failed())
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 	crew_adopt(shared->grandchild);
 	must("sq_recover while it lives", sq_recover(h), 0);
 	must("sq_lease while it is leased", sq_lease(h, &lease, SQ_NOWAIT), -EAGAIN);
@@ -231,10 +226,10 @@ static void run_exec_itself(void)
 	(void)close(gone[1]);
 	(void)!read(gone[0], &c, 1);
 	(void)close(gone[0]);
-	until = crew_now() + DEAD_NS;
+	until = now_ns() + DEAD_NS;
 	/* exec closes one descriptor after the other, and the pipe's may be the first. */
-	while ((found = sq_recover(h)) == 0 && crew_now() < until)
-		crew_sleep(CREW_MS / 10);
+	while ((found = sq_recover(h)) == 0 && now_ns() < until)
+		sleep_ns(CREW_MS / 10);
 	must("sq_recover after the exec", found, 1);
 	must("sq_lease after the exec", sq_lease(h, &lease, SQ_NOWAIT), 0);
 	if (lease.attempts != 2)

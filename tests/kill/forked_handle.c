@@ -15,6 +15,7 @@
 
 #include "crew.h"
 #include "ops/handle.h"
+#include "options.h"
 
 /*
  * What a child can do with a handle that came to it through fork(): nothing, in no public call, and
@@ -263,12 +264,6 @@ static const struct {
 	{"sq_version", NULL},
 };
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /* Every symbol of the library is in the table above. */
 static void check_table(const char *map)
@@ -535,8 +530,8 @@ static void many_threads(uint64_t forks)
 
 int main(int argc, char **argv)
 {
-	uint64_t forks = crew_number(argc, argv, "--forks", 200);
-	const char *map = crew_option(argc, argv, "--map", NULL);
+	uint64_t forks = option_number(argc, argv, "--forks", 200);
+	const char *map = option_text(argc, argv, "--map", NULL);
 	struct sq_config config = {.capacity = 8, .max_message = BLOCK, .participants = 3};
 	size_t handles = 0;
 

@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * A durable participant is killed at random moments, also while it comes, and somebody comes with its
@@ -45,7 +48,7 @@ static int64_t grace;
 
 static uint64_t below(uint64_t n)
 {
-	return crew_random(&chance) % n;
+	return rng_next(&chance) % n;
 }
 
 static void put_message(uint64_t v)
@@ -112,13 +115,13 @@ static void hold(void)
 		crew_die("sq_held: %d", n);
 	for (;;) {
 		n = (int)act(d, lease, (unsigned)n);
-		crew_sleep((int64_t)below(60000));
+		sleep_ns((int64_t)below(60000));
 	}
 }
 
 static pid_t start(void (*f)(void))
 {
-	uint64_t seed = crew_random(&chance);
+	uint64_t seed = rng_next(&chance);
 	pid_t pid = crew_fork();
 
 	if (pid == 0) {
@@ -137,7 +140,7 @@ static void look_after(void)
 	for (;;) {
 		if (sq_recover(other) < 0)
 			crew_die("sq_recover failed");
-		crew_sleep((int64_t)below(300000));
+		sleep_ns((int64_t)below(300000));
 	}
 }
 
@@ -149,7 +152,7 @@ static enum doing live_and_die(void)
 	said->run = 0;
 	said->doing = NOTHING;
 	pid = start(hold);
-	crew_sleep((int64_t)below(LIFE_NS));
+	sleep_ns((int64_t)below(LIFE_NS));
 	crew_kill(pid);
 	return (enum doing)atomic_load(&said->doing);
 }
@@ -270,9 +273,9 @@ static void round_of(unsigned kind)
 	if (sq_recover(h) < 0)
 		crew_die("sq_recover failed");
 	if (kind == 2)
-		crew_sleep((int64_t)below(2 * (uint64_t)grace));
+		sleep_ns((int64_t)below(2 * (uint64_t)grace));
 	if (kind == 1) {
-		crew_sleep(grace);
+		sleep_ns(grace);
 		if (sq_recover(h) < 0 || sq_stat(h, &st) < 0)
 			crew_die("sq_recover failed");
 		/* Killed while it came, it had promised nothing; the one before had. */
@@ -291,13 +294,13 @@ static void round_of(unsigned kind)
 
 int main(int argc, char **argv)
 {
-	uint64_t rounds = crew_number(argc, argv, "--rounds", 1000);
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now());
+	uint64_t rounds = option_number(argc, argv, "--rounds", 1000);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
 	const struct sq_config config = {.capacity = 64, .participants = 6, .max_message = LENGTH};
 	pid_t other;
 
 	crew_init("grace", seed, ALARM_S);
-	chance = crew_mix(seed) | 1;
+	chance = rng_mix(seed) | 1;
 	said = crew_share(sizeof(*said));
 	crew_queue("grace", &config);
 	h = crew_open("grace");

@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * Each call, a hundred times: a child does nothing but that call (and what must come before it) and
@@ -183,8 +186,8 @@ static void kill_in(pid_t pid, enum phase phase, int64_t max_ns, uint64_t *rando
 	while (shared->phase != phase)
 		if (crew_failed())
 			crew_die("the child failed");
-	until = crew_now() + (int64_t)(crew_random(random) >> 1) % max_ns;
-	while (crew_now() < until)
+	until = now_ns() + (int64_t)(rng_next(random) >> 1) % max_ns;
+	while (now_ns() < until)
 		;
 	crew_kill(pid);
 	if (crew_failed())
@@ -317,7 +320,7 @@ static void create_loop(void)
 			crew_die("create: %s", sq_strerror(r));
 		shared->phase = OTHER;
 		/* It takes longer to make than to remove; let deaths find it made, too. */
-		crew_sleep(CREATE_NS / 4);
+		sleep_ns(CREATE_NS / 4);
 		r = sq_unlink("made");
 		if (r < 0)
 			crew_die("unlink: %s", sq_strerror(r));
@@ -394,7 +397,7 @@ static void each_create(uint64_t times, uint64_t *random)
 		 * Somebody else's sq_create() may be at work, or held up: that is not debris. What
 		 * comes later is not ours.
 		 */
-		until = crew_now() + CLEAN_NS;
+		until = now_ns() + CLEAN_NS;
 		for (n = debris(names);;) {
 			r = sq_sweep();
 			swept += r > 0;
@@ -402,9 +405,9 @@ static void each_create(uint64_t times, uint64_t *random)
 				n--;
 			if (n == 0 && r >= 0)
 				break;
-			if (r < 0 || crew_now() > until)
+			if (r < 0 || now_ns() > until)
 				crew_die("%s stays in /dev/shm", n ? names[n - 1] : "something");
-			crew_sleep(CREW_MS);
+			sleep_ns(CREW_MS);
 		}
 	}
 	(void)printf("  create/unlink: %" PRIu64 " deaths, %" PRIu64 " left a queue, %" PRIu64
@@ -414,9 +417,9 @@ static void each_create(uint64_t times, uint64_t *random)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
-	uint64_t times = crew_number(argc, argv, "--times", 100);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
+	uint64_t times = option_number(argc, argv, "--times", 100);
 	size_t n = sizeof(kinds) / sizeof(kinds[0]);
 
 	crew_init("kill_each_call", seed, ALARM_S);

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "now.h"
+#include "options.h"
 #include "random_crew.h"
+#include "rng.h"
 
 /*
  * Producers and consumers are killed and stopped at random moments, and replaced. At the end every
@@ -95,7 +98,7 @@ static void end(unsigned i)
 
 static int64_t any_time(uint64_t *random, int64_t max_ns)
 {
-	uint64_t r = crew_random(random) >> 32;
+	uint64_t r = rng_next(random) >> 32;
 
 	/* Half of them very short. */
 	return (int64_t)(r % 2 ? r % (uint64_t)(max_ns / 50) : r % (uint64_t)max_ns);
@@ -103,8 +106,8 @@ static int64_t any_time(uint64_t *random, int64_t max_ns)
 
 static void harass(int64_t until, uint64_t *random)
 {
-	while (crew_now() < until) {
-		uint64_t r = crew_random(random) >> 32;
+	while (now_ns() < until) {
+		uint64_t r = rng_next(random) >> 32;
 		unsigned i = (unsigned)(r % RANDOM_WORKERS);
 
 		if (crew_failed())
@@ -112,13 +115,13 @@ static void harass(int64_t until, uint64_t *random)
 		switch (r / RANDOM_WORKERS % 4) {
 		case 0:
 			(void)kill(pids[i], SIGSTOP);
-			crew_sleep(any_time(random, STOP_NS_MAX));
+			sleep_ns(any_time(random, STOP_NS_MAX));
 			(void)kill(pids[i], SIGCONT);
 			killer.stops++;
 			break;
 		case 1:
 			(void)kill(pids[i], SIGSTOP);
-			crew_sleep(any_time(random, PAUSE_NS_MAX));
+			sleep_ns(any_time(random, PAUSE_NS_MAX));
 			end(i);
 			start(i);
 			killer.kills_stopped++;
@@ -128,7 +131,7 @@ static void harass(int64_t until, uint64_t *random)
 			start(i);
 			break;
 		}
-		crew_sleep(any_time(random, PAUSE_NS_MAX));
+		sleep_ns(any_time(random, PAUSE_NS_MAX));
 	}
 }
 
@@ -223,11 +226,11 @@ static uint64_t round_of(uint64_t capacity, int64_t lease_time, int64_t span_ns,
 
 	crew_queue(RANDOM_QUEUE, &config);
 	h = crew_open(RANDOM_QUEUE);
-	shared = random_share(crew_random(random));
+	shared = random_share(rng_next(random));
 	killer.unseen = killer.unseen_gets = 0;
 	for (unsigned i = 0; i < RANDOM_WORKERS; i++)
 		start(i);
-	harass(crew_now() + span_ns, random);
+	harass(now_ns() + span_ns, random);
 	settle(h);
 	n = check(h, lease_time != 0);
 	random_unshare(shared);
@@ -242,10 +245,10 @@ int main(int argc, char **argv)
 		int64_t lease_time;
 	} rounds[] = {{1024, 0}, {4, 0}, {64, 0}, {2, 0}, {64, LEASE_NS}, {8, LEASE_NS}};
 	size_t n = sizeof(rounds) / sizeof(rounds[0]);
-	int64_t span_ns = (int64_t)crew_number(argc, argv, "--seconds", 10) * CREW_SECOND /
+	int64_t span_ns = (int64_t)option_number(argc, argv, "--seconds", 10) * CREW_SECOND /
 			  (int64_t)n;
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
 	uint64_t total = 0;
 
 	crew_init("kill_random", seed, ALARM_S);

@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * Many handles in one process: each is a participant of its own, and what happens to one is no
@@ -32,12 +35,6 @@
 #define NUMBER_BITS 40
 
 static char path[256];
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /* What another process finds: this many dead. */
 static void others_find(const char *queue, int dead)
@@ -178,7 +175,7 @@ static void two_handles_killed(bool close_one)
 			(void)pause();
 	}
 	while (!*ready && !crew_failed())
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	must("sq_recover while it lives", sq_recover(h), 0);
 	crew_kill(pid);
 	must("sq_recover of the dead", sq_recover(h), close_one ? 1 : 2);
@@ -329,8 +326,8 @@ static uint64_t killed_with_threads(uint64_t *random)
 			(void)pause();
 	}
 	while (shared->going < THREADS && !crew_failed())
-		crew_sleep(CREW_MS / 10);
-	crew_sleep((int64_t)(crew_random(random) >> 1) % RUN_NS_MAX);
+		sleep_ns(CREW_MS / 10);
+	sleep_ns((int64_t)(rng_next(random) >> 1) % RUN_NS_MAX);
 	crew_kill(pid);
 	/* Those who had slept looked for the dead; but these were all alive until now. */
 	must("sq_recover after the death", sq_recover(h), THREADS);
@@ -368,9 +365,9 @@ static uint64_t killed_with_threads(uint64_t *random)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
-	uint64_t kills = crew_number(argc, argv, "--kills", 30), total = 0;
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
+	uint64_t kills = option_number(argc, argv, "--kills", 30), total = 0;
 
 	crew_init("many_handles", seed, ALARM_S);
 	(void)snprintf(path, sizeof(path), "/dev/shm/sq.%s.many", getenv("SQ_PREFIX"));

@@ -16,7 +16,9 @@
 #include "base/clock.h"
 #include "crew.h"
 #include "member/upkeep.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
 #include "spaces.h"
 
 /*
@@ -59,12 +61,6 @@ struct space {
 
 static struct space *spaces; /* two, shared */
 
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
-
 static void be_member(struct member *m, bool stranger)
 {
 	struct sq *h = stranger ? NULL : crew_open("spaces");
@@ -77,7 +73,7 @@ static void be_member(struct member *m, bool stranger)
 
 		switch (order) {
 		case IDLE:
-			crew_sleep(LOOK_NS);
+			sleep_ns(LOOK_NS);
 			continue;
 		case LEASE:
 			r = sq_lease(h, &lease, SQ_NOWAIT);
@@ -119,7 +115,7 @@ static void be_first(struct space *s)
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		if (n == 0) {
-			crew_sleep(LOOK_NS);
+			sleep_ns(LOOK_NS);
 			continue;
 		}
 		pid = fork_as(s->as);
@@ -157,10 +153,10 @@ static pid_t make_space(struct space *s)
 
 static void wait_for(const _Atomic bool *flag)
 {
-	int64_t until = crew_now() + SPAN_NS;
+	int64_t until = now_ns() + SPAN_NS;
 
-	while (!*flag && !crew_failed() && crew_now() < until)
-		crew_sleep(LOOK_NS);
+	while (!*flag && !crew_failed() && now_ns() < until)
+		sleep_ns(LOOK_NS);
 	if (!*flag)
 		crew_die("a member does not come");
 }
@@ -179,13 +175,13 @@ static struct member *make_member(struct space *s, int n, pid_t as, bool strange
 
 static int tell(struct member *m, enum order order)
 {
-	int64_t until = crew_now() + SPAN_NS;
+	int64_t until = now_ns() + SPAN_NS;
 
 	m->order = order;
 	if (order == DIE)
 		return 0;
-	while (m->order != IDLE && !crew_failed() && crew_now() < until)
-		crew_sleep(LOOK_NS);
+	while (m->order != IDLE && !crew_failed() && now_ns() < until)
+		sleep_ns(LOOK_NS);
 	if (m->order != IDLE)
 		crew_die("a member does not obey");
 	return m->result;
@@ -194,16 +190,16 @@ static int tell(struct member *m, enum order order)
 /* Of this many dead: the death is over in a moment, but not at once. */
 static void await_dead(struct sq *h, int n)
 {
-	int64_t until = crew_now() + SPAN_NS;
+	int64_t until = now_ns() + SPAN_NS;
 	int found = 0;
 
-	while (found < n && crew_now() < until) {
+	while (found < n && now_ns() < until) {
 		int r = sq_recover(h);
 
 		if (r < 0)
 			crew_die("sq_recover: %s", sq_strerror(r));
 		found += r;
-		crew_sleep(LOOK_NS);
+		sleep_ns(LOOK_NS);
 	}
 	if (found != n)
 		crew_die("%d were found dead, not %d", found, n);
@@ -266,7 +262,7 @@ static void two_spaces(void)
 			break;
 		if (r != 0 || i > SPAN_NS / CREW_MS)
 			crew_die("sq_recover in the other namespace: %d", r);
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 	}
 	d = make_member(&spaces[1], 2, 0, false);
 	must("sq_lease of what came back", tell(d, LEASE), 0);
@@ -290,7 +286,7 @@ static void same_pid(bool stranger)
 	struct sq *h = begin(2);
 	pid_t space = make_space(&spaces[0]), pid;
 	struct member *a = make_member(&spaces[0], 0, 0, false), *b;
-	int64_t until = crew_now() + SPAN_NS;
+	int64_t until = now_ns() + SPAN_NS;
 	struct sq_stat st;
 
 	pid = a->pid;
@@ -299,8 +295,8 @@ static void same_pid(bool stranger)
 	must("sq_lease", tell(a, LEASE), 0);
 	(void)tell(a, DIE);
 	while (!sqi_is_dead(&h->member, sqi_load_seq(&sqi_slot(&h->ring, 1)->id)) &&
-		crew_now() < until)
-		crew_sleep(LOOK_NS);
+		now_ns() < until)
+		sleep_ns(LOOK_NS);
 	b = make_member(&spaces[0], 1, pid, stranger);
 	if (b->pid != pid)
 		crew_die("the pid is %d, not %d again", (int)b->pid, (int)pid);
@@ -370,7 +366,7 @@ static void be_without_proc(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t times = crew_number(argc, argv, "--times", 20);
+	uint64_t times = option_number(argc, argv, "--times", 20);
 
 	crew_init("namespaces", 0, ALARM_S);
 	if (!spaces_permitted(CLONE_NEWPID | CLONE_NEWNS)) {

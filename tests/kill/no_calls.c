@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
+#include "options.h"
 
 /*
  * No system call while nobody has to sleep: a child makes messages come and go, by itself, so that
@@ -28,12 +30,6 @@
 #define CALLS_A_LOOK 5  /* a lock query for each of the two participants, its name, the clock */
 #define ALARM_S      600
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
-
-static void must(const char *call, ssize_t r, ssize_t expected)
-{
-	if (r != expected)
-		crew_die("%s returned %zd, not %zd", call, r, expected);
-}
 
 /* Everything that put and get are: small and large, copied and in place, one by one and many. */
 static void round_of(struct sq *h)
@@ -105,7 +101,7 @@ static bool next_call(pid_t pid, uint64_t *ret)
 
 int main(int argc, char **argv)
 {
-	uint64_t rounds = crew_number(argc, argv, "--rounds", 200000), nr, calls = 0, allowed;
+	uint64_t rounds = option_number(argc, argv, "--rounds", 200000), nr, calls = 0, allowed;
 	int64_t from;
 	struct sq_config config = {.capacity = CAPACITY, .max_message = LARGE};
 	bool within = false, over = false;
@@ -124,7 +120,7 @@ int main(int argc, char **argv)
 	if (ptrace(PTRACE_SETOPTIONS, pid, NULL,
 		    (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) < 0)
 		crew_die("ptrace: %s", strerror(errno));
-	from = crew_now();
+	from = now_ns();
 	while (next_call(pid, &nr)) {
 		if (nr == SYS_getppid) {
 			over = within;
@@ -141,7 +137,7 @@ int main(int argc, char **argv)
 	if (!over)
 		crew_die("the child did not come to its end");
 	/* A slow machine is allowed more of them, for it takes longer. */
-	allowed = ((uint64_t)(crew_now() - from) / CREW_SECOND + 1) * LOOKS_MAX * CALLS_A_LOOK;
+	allowed = ((uint64_t)(now_ns() - from) / CREW_SECOND + 1) * LOOKS_MAX * CALLS_A_LOOK;
 	if (calls > allowed)
 		crew_die("%" PRIu64 " system calls, %" PRIu64 " are allowed", calls, allowed);
 	return crew_finish("%" PRIu64 " rounds passed, 0 failed: %" PRIu64

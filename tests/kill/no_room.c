@@ -17,6 +17,7 @@
 
 #include "crew.h"
 #include "ops/handle.h"
+#include "options.h"
 #include "spaces.h"
 
 /*
@@ -46,12 +47,6 @@ static const struct sq_config config = {.capacity = 16,
 /* Takes some time to make, so that there is a race. */
 static const struct sq_config large = {
 	.capacity = 2048, .small_message = 4096, .max_message = 4096, .participants = PARTICIPANTS};
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 static void mount_of(uint64_t pages, const char *more)
 {
@@ -275,8 +270,8 @@ static void be_inside(uint64_t around, uint64_t races, _Atomic uint64_t *ret)
 
 int main(int argc, char **argv)
 {
-	uint64_t around = crew_number(argc, argv, "--pages", 24);
-	uint64_t races = crew_number(argc, argv, "--races", 10);
+	uint64_t around = option_number(argc, argv, "--pages", 24);
+	uint64_t races = option_number(argc, argv, "--races", 10);
 	_Atomic uint64_t *n;
 	pid_t pid;
 

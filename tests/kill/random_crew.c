@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "now.h"
+#include "rng.h"
+
 /*
  * The workers of kill_random. Each may be killed anywhere, so what it does with a message is
  * written to shared memory in the order in which it must be believed: first in hand, then done,
@@ -44,15 +47,9 @@ struct random_value *random_value(struct random_shared *s, uint64_t value)
 /* Half of them small. */
 static size_t size_of(const struct random_shared *s, uint64_t value)
 {
-	uint64_t r = crew_mix(value ^ s->seed) >> 16;
+	uint64_t r = rng_mix(value ^ s->seed) >> 16;
 
 	return r % 2 ? CREW_HEAD : r / 2 % (RANDOM_SIZE_MAX + 1);
-}
-
-static void must(const char *call, int r)
-{
-	if (r < 0)
-		crew_die("%s: %s", call, sq_strerror(r));
 }
 
 /* Put up to `n` values from `number` on in one way or another. How many went in. */
@@ -93,7 +90,7 @@ static void produce(struct random_shared *s, unsigned i, struct sq *h, uint64_t 
 	struct random_worker *w = &s->worker[i];
 	uint64_t number;
 
-	must("sq_count_bind", sq_count_bind(h, i + 1, &number));
+	must_succeed("sq_count_bind", sq_count_bind(h, i + 1, &number));
 	/* Between what the dead one knew had gone in, and what it was about to put. */
 	if (number < w->put || number > w->put + w->in_flight)
 		crew_die("producer %u: the journal says %" PRIu64 ", but %" PRIu64
@@ -102,7 +99,7 @@ static void produce(struct random_shared *s, unsigned i, struct sq *h, uint64_t 
 	w->put = number;
 	w->in_flight = 0;
 	while (!s->enough && number < RANDOM_VALUES_MAX) {
-		uint64_t dice = crew_random(random) >> 32;
+		uint64_t dice = rng_next(random) >> 32;
 		int n = dice % 4 == 0 ? (int)(dice / 4 % RANDOM_BATCH) + 1 : 1, r;
 
 		if ((uint64_t)n > RANDOM_VALUES_MAX - number)
@@ -116,7 +113,7 @@ static void produce(struct random_shared *s, unsigned i, struct sq *h, uint64_t 
 		w->put = number;
 	}
 	while (!s->enough)
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 }
 
 /*
@@ -125,12 +122,12 @@ static void produce(struct random_shared *s, unsigned i, struct sq *h, uint64_t 
  */
 static bool excused(const struct random_value *v)
 {
-	int64_t until = crew_now() + EXCUSE_NS_MAX;
+	int64_t until = now_ns() + EXCUSE_NS_MAX;
 
 	while (v->done && !v->died_in_hand && !v->stale && !v->given_back) {
-		if (crew_now() > until)
+		if (now_ns() > until)
 			return false;
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 	}
 	return true;
 }
@@ -177,12 +174,12 @@ static void get(struct random_shared *s, unsigned i, struct sq *h)
 static void settle(struct random_shared *s, struct random_worker *w, struct sq *h, int n,
 	const struct sq_lease *lease, uint64_t *random)
 {
-	uint64_t value = w->hand[n] - 1, dice = crew_random(random) >> 32;
+	uint64_t value = w->hand[n] - 1, dice = rng_next(random) >> 32;
 	struct random_value *v = random_value(s, value);
 	int r;
 
 	if (dice / 64 % WORK_ONE_OF == 0)
-		crew_sleep((int64_t)(dice / 64 / WORK_ONE_OF % WORK_NS_MAX));
+		sleep_ns((int64_t)(dice / 64 / WORK_ONE_OF % WORK_NS_MAX));
 	/* Perhaps overdue by now, but nobody has told us, so it must still be there. */
 	if (crew_read(lease->data, lease->len) != value)
 		crew_die("the message changed while it was leased");
@@ -198,7 +195,7 @@ static void settle(struct random_shared *s, struct random_worker *w, struct sq *
 	if (r == -ESTALE)
 		v->stale++;
 	else
-		must("settling", r);
+		must_succeed("settling", r);
 	w->hand[n] = 0;
 }
 
@@ -224,7 +221,7 @@ static void lease(struct random_shared *s, unsigned i, struct sq *h, uint64_t *r
 				w->hand[n++] = value + 1;
 			}
 			w->calling = 0;
-		} while (r == 0 && n < RANDOM_HANDS && crew_random(random) >> 63);
+		} while (r == 0 && n < RANDOM_HANDS && rng_next(random) >> 63);
 		if (r == -ETIMEDOUT && s->over)
 			return;
 		if (r < 0 && r != -ETIMEDOUT && r != -EAGAIN)
@@ -236,7 +233,7 @@ static void lease(struct random_shared *s, unsigned i, struct sq *h, uint64_t *r
 
 void random_work(struct random_shared *s, unsigned i)
 {
-	uint64_t random = crew_mix(s->seed + atomic_fetch_add(&s->lives, 1));
+	uint64_t random = rng_mix(s->seed + atomic_fetch_add(&s->lives, 1));
 	struct sq *h = crew_open(RANDOM_QUEUE);
 
 	switch (random_role(i)) {

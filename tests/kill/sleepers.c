@@ -5,13 +5,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 #include "traced.h"
 
 /*
@@ -25,6 +26,8 @@
  * nobody but sleepers looks. Stopped in their sleep: the one that is not stopped gets the messages.
  *
  *	--swallowed 40 --rounds 20 --seed N
+ *
+ * With TESTS_ANY_TIME only a message that lies there for a minute fails.
  */
 
 #define SLEEPERS    8
@@ -47,12 +50,6 @@ static struct shared {
 		_Atomic bool ready;
 	} sleeper[SLEEPERS];
 } * shared;
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /*
  * A lost wake-up is lost for ever: got_by() sees it. How late one may come is for the machine to say:
@@ -77,7 +74,7 @@ static void sleep_and_get(unsigned i)
 	shared->sleeper[i].ready = true;
 	for (;;) {
 		must("sq_get", (int)sq_get(h, &v, sizeof(v), SQ_FOREVER), sizeof(v));
-		shared->sleeper[i].got_ns = crew_now();
+		shared->sleeper[i].got_ns = now_ns();
 		shared->sleeper[i].value = v;
 		shared->sleeper[i].count++;
 	}
@@ -97,7 +94,7 @@ static pid_t start(unsigned i, bool traced)
 	if (traced)
 		traced_begin(pid);
 	while (!traced && !shared->sleeper[i].ready && !crew_failed())
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	return pid;
 }
 
@@ -109,7 +106,7 @@ static bool has(unsigned i, uint64_t value)
 /* Until one of the first n has this value: when it did. */
 static int64_t got_by(unsigned n, uint64_t value, unsigned *ret_who)
 {
-	int64_t until = crew_now() + SPAN_NS;
+	int64_t until = now_ns() + SPAN_NS;
 
 	for (;;) {
 		for (unsigned i = 0; i < n; i++) {
@@ -120,11 +117,11 @@ static int64_t got_by(unsigned n, uint64_t value, unsigned *ret_who)
 		}
 		if (crew_failed())
 			crew_die("a sleeper failed");
-		if (crew_now() > until)
+		if (now_ns() > until)
 			crew_die("message %" PRIu64
 				 " lies there for 60 s, and sleepers sleep: a wake-up was lost",
 				value);
-		crew_sleep(CREW_MS / 20);
+		sleep_ns(CREW_MS / 20);
 	}
 }
 
@@ -143,23 +140,15 @@ static bool try_swallow(
 		traced_go(traced);
 	} while (!stop.entry || stop.op != FUTEX_WAIT_BITSET);
 	/* The kernel wakes who came first: send the other one to the end of the line. */
-	crew_sleep(SETTLE_NS);
-	if (kill(free_one, SIGSTOP) < 0 || waitpid(free_one, NULL, WUNTRACED) < 0)
-		crew_die("a sleeper ended by itself");
+	sleep_ns(SETTLE_NS);
+	crew_stop(free_one);
 	(void)kill(free_one, SIGCONT);
-	crew_sleep(SETTLE_NS);
-	*ret_put_ns = crew_now();
+	sleep_ns(SETTLE_NS);
+	*ret_put_ns = now_ns();
 	must("sq_put", sq_put(h, &value, sizeof(value), SQ_NOWAIT), 0);
 	if (!traced_next(traced, &stop, SPAN_NS) || stop.entry)
 		crew_die("the traced sleeper does not come back");
 	return stop.rval == 0;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* How many wake-ups went to the traced one in all; *ret_... of those that did. */
@@ -211,7 +200,7 @@ static uint64_t swallowed(uint64_t times, int64_t *ret_median_ns, int64_t *ret_m
 	must("sq_recover", sq_recover(h) > 0, 1);
 	crew_check_rest(h, value);
 	sq_close(h);
-	qsort(slept, times, sizeof(slept[0]), by_size);
+	crew_sort(slept, times);
 	*ret_median_ns = slept[times / 2];
 	*ret_max_ns = slept[times - 1];
 	return tries;
@@ -243,18 +232,17 @@ static int64_t killed_and_stopped(uint64_t *random, uint64_t *value)
 	must("sq_get of nothing", (int)sq_get(h, &first, sizeof(first), SQ_NOWAIT), -EAGAIN);
 	for (unsigned i = 0; i < SLEEPERS; i++)
 		pid[i] = start(i, false);
-	crew_sleep(SETTLE_NS + (int64_t)(crew_random(random) >> 1) % (60 * CREW_MS));
+	sleep_ns(SETTLE_NS + (int64_t)(rng_next(random) >> 1) % (60 * CREW_MS));
 	/* The last one is spared. */
 	for (unsigned i = 0; i < SLEEPERS - 1; i++) {
-		unsigned dice = (unsigned)(crew_random(random) >> 60);
+		unsigned dice = (unsigned)(rng_next(random) >> 60);
 
 		if (dice < 6) {
 			(void)kill(pid[i], SIGKILL);
 			dead++;
 		} else if (dice < 12) {
 			/* Until it has stopped: it must not have a message in its hand. */
-			if (kill(pid[i], SIGSTOP) < 0 || waitpid(pid[i], NULL, WUNTRACED) < 0)
-				crew_die("a sleeper ended by itself");
+			crew_stop(pid[i]);
 			continue;
 		} else {
 			continue;
@@ -262,9 +250,9 @@ static int64_t killed_and_stopped(uint64_t *random, uint64_t *value)
 		(void)crew_wait(pid[i]);
 		pid[i] = 0;
 	}
-	killed_ns = crew_now();
+	killed_ns = now_ns();
 	for (int i = 0; i < SLEEPERS; i++, all++) {
-		int64_t put_ns = crew_now();
+		int64_t put_ns = now_ns();
 
 		++*value;
 		must("sq_put", sq_put(h, value, sizeof(*value), SQ_NOWAIT), 0);
@@ -273,12 +261,12 @@ static int64_t killed_and_stopped(uint64_t *random, uint64_t *value)
 	/* By the sleepers alone: nobody else looks. */
 	until = killed_ns + SPAN_NS;
 	while (slots_in_use(h) != SLEEPERS + 1 - dead) {
-		if (crew_now() > until)
+		if (now_ns() > until)
 			crew_die("%u were killed, and of %d slots %u are in use 60 s after", dead,
 				SLEEPERS + 1, slots_in_use(h));
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	}
-	freed_ns = crew_now() - killed_ns;
+	freed_ns = now_ns() - killed_ns;
 	for (unsigned i = 0; i < SLEEPERS; i++)
 		if (pid[i])
 			(void)kill(pid[i], SIGCONT);
@@ -305,10 +293,10 @@ static int64_t killed_and_stopped(uint64_t *random, uint64_t *value)
 
 int main(int argc, char **argv)
 {
-	uint64_t times = crew_number(argc, argv, "--swallowed", 40);
-	uint64_t rounds = crew_number(argc, argv, "--rounds", 20);
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
+	uint64_t times = option_number(argc, argv, "--swallowed", 40);
+	uint64_t rounds = option_number(argc, argv, "--rounds", 20);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
 	uint64_t tries, value = 0, plays = 0;
 	int64_t median, max, freed, freed_max;
 
@@ -323,6 +311,8 @@ int main(int argc, char **argv)
 			if (freed > freed_max)
 				freed_max = freed;
 		}
+		if (!time_is_judged())
+			break;
 		if (late_n <= slept_n / LATE_ONE_OF + LATE_ANYWAY && median <= TICK_NS + LATE_NS)
 			break;
 		if (++plays == PLAYS)

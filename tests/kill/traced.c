@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "crew.h"
+#include "now.h"
 
 /*
  * Children that stop at their futex calls, by ptrace(2). One tracer, one thread.
@@ -79,7 +80,7 @@ static bool is_futex(pid_t pid, struct traced_stop *ret)
 
 bool traced_next(pid_t pid, struct traced_stop *ret, int64_t span_ns)
 {
-	int64_t until = crew_now() + span_ns;
+	int64_t until = now_ns() + span_ns;
 
 	for (;;) {
 		int status;
@@ -88,9 +89,9 @@ bool traced_next(pid_t pid, struct traced_stop *ret, int64_t span_ns)
 		if (r < 0)
 			crew_die("waitpid: %s", strerror(errno));
 		if (r == 0) {
-			if (crew_now() > until)
+			if (now_ns() > until)
 				return false;
-			crew_sleep(LOOK_NS);
+			sleep_ns(LOOK_NS);
 			continue;
 		}
 		if (!WIFSTOPPED(status))

@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 #include "traced.h"
 
 /*
@@ -21,6 +24,8 @@
  * that it is known, and not hoped, where it was.
  *
  *	--times 6 --seed N
+ *
+ * With TESTS_ANY_TIME only a sleeper that sleeps on for a minute fails.
  */
 
 #define CAPACITY      16 /* more than there are blocks */
@@ -43,12 +48,6 @@ static struct shared {
 
 static struct sq_lease lease; /* of the waker's preparation */
 static char buf[BLOCK];
-
-static void must(const char *call, int r, int expected)
-{
-	if (r != expected)
-		crew_die("%s returned %d (%s), not %d", call, r, sq_strerror(r), expected);
-}
 
 /* Before anybody sleeps. By the waker's handle. */
 static void nothing(struct sq *h)
@@ -205,7 +204,7 @@ static void be_sleeper(const struct scene *s)
 
 	shared->ready = true;
 	r = s->sleep(h);
-	shared->woken_ns = crew_now();
+	shared->woken_ns = now_ns();
 	must(s->name, r, s->result);
 	shared->woken = true;
 	sq_close(h);
@@ -247,20 +246,20 @@ static int64_t hold(const struct scene *s, bool kill_it, uint64_t *random)
 	if (waker == 0)
 		be_waker(s);
 	while (shared->base == 0 && !crew_failed())
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	sleeper = crew_fork();
 	if (sleeper == 0)
 		be_sleeper(s);
 	while (!(shared->ready && armed(h, s)) && !shared->woken && !crew_failed())
-		crew_sleep(CREW_MS / 10);
-	crew_sleep(CREW_MS + (int64_t)(crew_random(random) >> 1) % ASLEEP_NS_MAX);
+		sleep_ns(CREW_MS / 10);
+	sleep_ns(CREW_MS + (int64_t)(rng_next(random) >> 1) % ASLEEP_NS_MAX);
 	if (shared->woken)
 		crew_die("%s: it did not sleep", s->name);
 	traced_begin(waker);
 	do {
 		if (!traced_next(waker, &stop, SPAN_NS))
 			crew_die("%s: the waker came to no futex", s->name);
-		held_ns = crew_now();
+		held_ns = now_ns();
 		if (!stop.entry || stop.op != FUTEX_WAKE)
 			crew_die("%s: held at another call", s->name);
 		/* A call that wakes several is held at the one that this sleeper waits for. */
@@ -269,8 +268,8 @@ static int64_t hold(const struct scene *s, bool kill_it, uint64_t *random)
 	if (kill_it)
 		crew_kill(waker);
 	/* Far above what is asked for in the end: a lost wake-up is told as one. */
-	while (!shared->woken && crew_now() < held_ns + SPAN_NS)
-		crew_sleep(CREW_MS / 10);
+	while (!shared->woken && now_ns() < held_ns + SPAN_NS)
+		sleep_ns(CREW_MS / 10);
 	if (!shared->woken)
 		crew_die("%s: the sleeper sleeps on, 60 s after the waker was %s", s->name,
 			kill_it ? "killed" : "stopped");
@@ -284,19 +283,12 @@ static int64_t hold(const struct scene *s, bool kill_it, uint64_t *random)
 	return slept_ns;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
 	static int64_t slept[SCENES * 2 * TIMES_MAX];
-	uint64_t times = crew_number(argc, argv, "--times", 6);
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now()),
-		 random = crew_mix(seed);
+	uint64_t times = option_number(argc, argv, "--times", 6);
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns()),
+		 random = rng_mix(seed);
 	size_t n, early, late, plays = 0;
 
 	crew_init("wakers", seed, ALARM_S);
@@ -312,7 +304,9 @@ int main(int argc, char **argv)
 				early += slept[n++] <
 					 0; /* its tick came before we had even looked */
 			}
-		qsort(slept, n, sizeof(slept[0]), by_size);
+		crew_sort(slept, n);
+		if (!time_is_judged())
+			break;
 		if (late <= n / LATE_ONE_OF + LATE_ANYWAY && slept[n / 2] <= TICK_NS + LATE_NS)
 			break;
 		if (++plays == PLAYS)

@@ -7,6 +7,7 @@
 
 #include "arrows.h"
 #include "kernel.h"
+#include "rng.h"
 #include "share.h"
 #include "state.h"
 #include "switch.h"
@@ -371,10 +372,7 @@ static uint64_t random_state;
 
 static unsigned random_below(unsigned n)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (unsigned)((random_state >> 32) * n >> 32);
+	return (unsigned)((rng_shift(&random_state) >> 32) * n >> 32);
 }
 
 /* Who goes straight on how often, and how seldom something happens to somebody, is drawn anew. */

@@ -20,6 +20,9 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+patches=$here
+# shellcheck source=tests/mutations/common.sh
+. "$here/common.sh"
 
 # The cheapest first. unit, cli (those of sqctl's tests that mutations are caught by), model (the explorer), deeper and deepest (the
 # explorer with one and two preemptions more) and threads (under ThreadSanitizer) have functions below; the others are one program
@@ -71,11 +74,6 @@ program_of() {
 
 LONGEST=1800 # seconds, for any check of the tree as it is: the machine may be busy
 
-usage() {
-    sed -n 's/^#   \(tests.*\)/usage: \1/p' "$0" >&2
-    exit 64
-}
-
 applies=
 quick=
 every=
@@ -102,11 +100,7 @@ chosen() {
     for skipped in ${quick:+$not_quick}; do
         [ "${1#*-}" != "$skipped" ] || return 1
     done
-    [ -n "$names" ] || return 0
-    for wanted in $names; do
-        case $1 in "$wanted" | "$wanted"-* | "0$wanted"-* | [0-9]*-"$wanted") return 0 ;; esac
-    done
-    return 1
+    named "$1"
 }
 
 # concerns: is $check there for what the mutation $name changes? All are for the tree as it is, which has no name.
@@ -126,51 +120,17 @@ checked() {
     return 1
 }
 
-list=
-for patch in "$here"/[0-9]*.patch; do
-    name=$(basename "$patch" .patch)
-    if chosen "$name" && checked; then list="$list $name"; fi
-done
-if [ -z "$list" ]; then
-    echo "no such mutation:$names" >&2
-    exit 64
-fi
-
-if [ -n "$applies" ]; then
-    failed=0
-    for name in $list; do
-        patch -p1 -F0 -s --dry-run -d "$root" <"$here/$name.patch" >/dev/null && continue
-        echo "$name: it does not apply any more"
-        failed=1
-    done
-    exit "$failed"
-fi
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/sq-mutations.XXXXXX") || exit 1
-workers=
-finish() {
-    trap - EXIT INT TERM
-    # shellcheck disable=SC2086 # a list of words
-    [ -z "$workers" ] || kill $workers 2>/dev/null
-    for group in "$work"/*/group; do
-        [ ! -f "$group" ] || kill -KILL -- "-$(cat "$group")" 2>/dev/null
-    done
-    rm -rf "$work"
+to_be_made() {
+    chosen "$name" && checked
 }
-trap finish EXIT
-trap 'finish; exit 130' INT TERM
+choose to_be_made
+[ -z "$applies" ] || only_apply
+begin
 
-# limited PROGRAM...: for $limit seconds, in a process group of its own, of which nothing is left: no process, no segment. Its output is in
-# $tree/log.
+# limited PROGRAM...: contained, for $limit seconds; and no segment is left.
 limited() {
-    # shellcheck disable=SC2016 # for the inner shell
-    setsid timeout -k 1 "$limit" sh -c 'echo $$ >"$0" && exec "$@"' "$tree/pids" "$@" >"$tree/log" 2>&1 &
-    group=$!
-    echo "$group" >"$tree/group"
-    wait "$group"
+    contained "$limit" "$@"
     rc=$?
-    kill -KILL -- "-$group" 2>/dev/null
-    rm -f "$tree/group"
     while read -r pid; do
         rm -f /dev/shm/sq.*[!0-9]"$pid".*
     done <"$tree/pids"
@@ -247,13 +207,6 @@ check_threads() {
     return 1
 }
 
-now() {
-    date +%s.%N
-}
-since() {
-    echo "$1 $(now)" | awk '{ printf "%.1f", $2 - $1 }'
-}
-
 # examine: all checks on the tree as it now is. $caught: what failed, "check: why; ..." A check may take some times as long as it
 # took in this worker's tree without any mutation.
 examine() {
@@ -282,31 +235,6 @@ examine() {
     done
 }
 
-# patched OPTION...: the tree, and not by guessing where.
-patched() {
-    patch -p1 -F0 -s -d "$tree" "$@" <"$here/$name.patch" >"$tree/patch.log" 2>&1
-}
-
-# mutate NAME: a line "verdict<tab>name<tab>caught by<tab>seconds".
-mutate() {
-    name=$1
-    began=$(now)
-    if patched --dry-run; then
-        patched
-        examine
-        patched -R
-        verdict=caught
-        if [ -n "$broken" ]; then
-            verdict=BAD caught="it does not compile"
-        elif [ -z "$caught" ]; then
-            verdict=SURVIVED caught="nothing"
-        fi
-    else
-        verdict=BAD caught="the patch does not apply any more"
-    fi
-    printf '%s\t%s\t%s\t%s\n' "$verdict" "$name" "$caught" "$(since "$began")"
-}
-
 # A worker has a tree of its own, sees that it is sound, and takes the next mutation that nobody has taken.
 worker() {
     tree=$work/tree.$1
@@ -319,17 +247,11 @@ worker() {
         return 1
     fi
     [ "$1" -gt 1 ] || echo "the tree as it is passes: $checks; $(since "$began") seconds"
-    for name in $list; do
-        mkdir "$work/claimed.$name" 2>/dev/null || continue
-        mutate "$name" | tee -a "$work/results"
-    done
+    take_all
 }
 
 # The first tree is built, the others are copies of it.
 started=$(date +%s)
-tree=$work/tree.1
-mkdir "$tree"
-(cd "$root" && tar cf - meson.build engine bridge cli tests bench docs) | tar xf - -C "$tree"
 prepared() {
     meson setup "$tree/build" "$tree" >"$tree/build.log" 2>&1 || return
     case " $checks " in *" threads "*)
@@ -345,30 +267,5 @@ if ! prepared; then
     cat "$tree/build.log" >&2
     exit 1
 fi
-for k in $(seq "$jobs"); do
-    if [ "$k" -gt 1 ]; then cp -a "$work/tree.1" "$work/tree.$k" || exit 1; fi
-done
-for k in $(seq "$jobs"); do
-    worker "$k" &
-    workers="$workers $!"
-done
-failed=0
-for pid in $workers; do
-    wait "$pid" || failed=1
-done
-workers=
-[ "$failed" -eq 0 ] || exit 1
-
-echo
-echo "| mutation | caught by | seconds |"
-echo "|---|---|---|"
-sort -k 2 "$work/results" | awk -F '\t' '{ print "| " $2 " | " ($1 == "caught" ? "" : $1 ": ") $3 " | " $4 " |" }'
-echo
-awk -F '\t' -v seconds=$(($(date +%s) - started)) '
-    { n[$1]++ }
-    END {
-        bad = n["SURVIVED"] + n["BAD"]
-        printf "mutations: %d passed (caught), %d failed (%d survived, %d unusable); %d seconds\n",
-            n["caught"], bad, n["SURVIVED"], n["BAD"], seconds
-        exit bad > 0
-    }' "$work/results"
+work_off
+summary "$started"

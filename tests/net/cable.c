@@ -14,8 +14,10 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
+#include "rng.h"
 
 /*
  * A switch with bad weather, for kernels without netem: joins interfaces of its network namespace,
@@ -66,18 +68,7 @@ static uint64_t chance_state;
 
 static uint64_t chance_below(uint64_t n)
 {
-	chance_state ^= chance_state << 13;
-	chance_state ^= chance_state >> 7;
-	chance_state ^= chance_state << 17;
-	return chance_state % n;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return rng_shift(&chance_state) % n;
 }
 
 /* Large frames of the kernel's go whole, with what they are to be cut by. */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "now.h"
 #include "sq.h"
 #include "tally.h"
 #include "task.h"
@@ -24,8 +24,9 @@
  * They wait for queues that are not there yet. Exit codes: 1 something failed, 2 a message was wrong.
  */
 
-#define FAILED 1
-#define WRONG  2
+#define LOOK_NS 2000000
+#define FAILED  1
+#define WRONG   2
 
 static int failed(const char *what, int e)
 {
@@ -33,19 +34,12 @@ static int failed(const char *what, int e)
 	return FAILED;
 }
 
-static void nap_us(uint64_t us)
-{
-	struct timespec t = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-
-	(void)nanosleep(&t, NULL);
-}
-
 static int open_when_there(struct sq **ret, const char *name)
 {
 	int e;
 
 	while ((e = sq_open(ret, name)) == -ENOENT)
-		nap_us(2000);
+		sleep_ns(LOOK_NS);
 	return e;
 }
 
@@ -61,7 +55,7 @@ static int produce(char **words)
 		return failed(words[0], e);
 	/* The one before us may not be quite dead. */
 	while ((e = sq_count_bind(q, strtoull(words[1], NULL, 10), &done)) == -EBUSY)
-		nap_us(2000);
+		sleep_ns(LOOK_NS);
 	if (e < 0)
 		return failed("sq_count_bind", e);
 	for (uint64_t i = first + done; i <= last; i++)
@@ -92,7 +86,7 @@ static int work(char **words)
 			return WRONG;
 		}
 		if (think > 0)
-			nap_us((uint64_t)random() % (2 * think));
+			sleep_ns(random() % (int64_t)(2 * think) * 1000);
 		if ((e = sq_put(cq, buf, task_write(buf, RESULT, number), SQ_FOREVER)) < 0)
 			return failed("sq_put", e);
 		if ((e = sq_ack(pq, &task)) < 0)
@@ -137,7 +131,7 @@ static int finish_former(struct sq *cq, struct tally *tally)
 
 	if (!tally_in_hand(tally, &id))
 		return 0;
-	for (;; nap_us(2000)) {
+	for (;; sleep_ns(LOOK_NS)) {
 		(void)sq_recover(cq); /* ends the lease of the dead collector */
 		e = sq_lease_id(cq, id, &result);
 		if (e == 0)

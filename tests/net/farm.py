@@ -4,6 +4,7 @@
 Everybody here may be killed at any time, by way of this module: whoever ends otherwise fails the test.
 """
 import argparse
+import datetime
 import mmap
 import os
 import random
@@ -75,6 +76,11 @@ class Part:
         """Lines of its log with this text, or this pattern."""
         found = text.search if hasattr(text, 'search') else lambda line: text in line
         return sum(1 for line in self.text().splitlines() if found(line))
+
+    def moment(self, text):
+        """When the last line of its log with this text was written, in seconds."""
+        line = [line for line in self.text().splitlines() if text in line][-1]
+        return datetime.datetime.fromisoformat(re.search(r'ts=(\S+)Z', line)[1]).timestamp()
 
 
 class Farm:

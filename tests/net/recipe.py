@@ -24,7 +24,6 @@ import guide
 RATE = '--rate 10/3s'
 RANGE = 10**12
 PACE = ' --rate 20000/s'
-STILL_S = 180  # without a result, before we say that it hangs
 # What a daemon says if it lost its memory, or does not understand the other.
 UNWANTED = [
     'level=error', 'event=internal', 'event=protocol', 'event=given_up', 'event=epoch_stale', 'event=renumbered',
@@ -70,8 +69,8 @@ class Results:
             now = time.monotonic()
             if self.number != came:
                 came, since = self.number, now
-            elif now - since > STILL_S:
-                raise farm.Failed(f'{came} results, and no more for {STILL_S} seconds')
+            elif now - since > farm.STILL_S:
+                raise farm.Failed(f'{came} results, and no more for {farm.STILL_S} seconds')
             self.f.look()
             time.sleep(0.002)
 
@@ -108,7 +107,7 @@ def do(options, build, kills):
         # Mostly in the middle of the work; sometimes in its start, or in the handshake.
         if killed_last and f.chance.random() < 0.75:
             f.until(lambda part=killed_last: part.count('event=link_up') > part.ups, 'they are connected again',
-                    STILL_S)
+                    farm.STILL_S)
             results.read()
             results.until(min(results.number + 1, options.tasks))
         results.read()

@@ -3,20 +3,13 @@
 
 #include <string.h>
 
-#define SIZE_MIN 16
+#include "rng.h"
 
-/* Steele, Lea, Flood: splitmix64. */
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
+#define SIZE_MIN 16
 
 static uint64_t seed(enum task_kind kind, uint64_t number)
 {
-	return mix(number * 2 + (kind == RESULT));
+	return rng_mix(number * 2 + (kind == RESULT));
 }
 
 size_t task_size(enum task_kind kind, uint64_t number)

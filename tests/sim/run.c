@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rng.h"
 #include "send.h"
 #include "sim.h"
 
@@ -15,10 +16,7 @@ struct sim sim;
 
 uint64_t sim_random(void)
 {
-	sim.random ^= sim.random << 13;
-	sim.random ^= sim.random >> 7;
-	sim.random ^= sim.random << 17;
-	return sim.random * 0x2545f4914f6cdd1d;
+	return rng_shift(&sim.random) * 0x2545f4914f6cdd1d;
 }
 
 uint64_t sim_below(uint64_t n)

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ring/cell.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "ring/cell.h"
 #include "soak.h"
 
 /*
@@ -174,7 +175,7 @@ static int take_one(struct soak *s, struct sq *h, bool dead)
  */
 static uint64_t drain(struct soak *s, struct sq *const h[SOAK_ALL_QUEUES])
 {
-	int64_t until = crew_now() + DRAIN_NS;
+	int64_t until = now_ns() + DRAIN_NS;
 	uint64_t n = 0;
 
 	for (;;) {
@@ -191,9 +192,9 @@ static uint64_t drain(struct soak *s, struct sq *const h[SOAK_ALL_QUEUES])
 		}
 		if (left == 0)
 			return n;
-		if (crew_now() > until)
+		if (now_ns() > until)
 			crew_die("%" PRIu64 " messages cannot be got, and nobody holds them", left);
-		crew_sleep(CREW_MS);
+		sleep_ns(CREW_MS);
 	}
 }
 

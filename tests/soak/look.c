@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ring/cell.h"
+#include "now.h"
 #include "ops/handle.h"
+#include "ring/cell.h"
+#include "rng.h"
 #include "soak.h"
 
 /*
@@ -383,10 +385,10 @@ static void look_once(struct look *l, uint64_t pass, int64_t now)
 void soak_look(struct soak *s, const enum soak_queue *queues, unsigned n, const _Atomic bool *on)
 {
 	struct look look[SOAK_ALL_QUEUES];
-	int64_t now = crew_now();
+	int64_t now = now_ns();
 	uint64_t pass = 0, left = 0;
 
-	eye_dice = crew_mix(s->seed);
+	eye_dice = rng_mix(s->seed);
 	for (unsigned i = 0; i < n; i++) {
 		look_open(&look[i], soak_names[queues[i]]);
 		look[i].opens = &s->opens;
@@ -394,7 +396,7 @@ void soak_look(struct soak *s, const enum soak_queue *queues, unsigned n, const 
 	for (; *on; pass++) {
 		int64_t last = now;
 
-		now = crew_now();
+		now = now_ns();
 		for (unsigned i = 0; i < n; i++) {
 			/* We were away: how long a word has been as it is we cannot tell. */
 			for (uint64_t k = 0; now - last > LATE_NS && k <= look[i].h.ring.mask; k++)
@@ -407,8 +409,8 @@ void soak_look(struct soak *s, const enum soak_queue *queues, unsigned n, const 
 			left--;
 			continue;
 		}
-		left = crew_random(&eye_dice) >> 60 ? 0 : BURST;
-		crew_sleep((int64_t)(crew_random(&eye_dice) >> 1) % PAUSE_NS_MAX);
+		left = rng_next(&eye_dice) >> 60 ? 0 : BURST;
+		sleep_ns((int64_t)(rng_next(&eye_dice) >> 1) % PAUSE_NS_MAX);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		s->words += look[i].words;

@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "now.h"
 #include "ops/handle.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * The long stress. For an hour, or as long as it is told to, producers and consumers of all kinds
@@ -49,7 +52,7 @@ static struct {
 
 static uint64_t chance(uint64_t n)
 {
-	return (crew_random(&dice) >> 24) % n;
+	return (rng_next(&dice) >> 24) % n;
 }
 
 /* Half of them very short. */
@@ -166,9 +169,9 @@ static unsigned seat_of(const struct sqi_slot *slot)
 /* If it goes on at once, it will be somewhere else when a signal comes. */
 static bool stays(const sqi_u64 *word, uint64_t v)
 {
-	int64_t until = crew_now() + STEP_NS;
+	int64_t until = now_ns() + STEP_NS;
 
-	while (crew_now() < until)
+	while (now_ns() < until)
 		if (sqi_load_seq(word) != v)
 			return false;
 	return true;
@@ -265,7 +268,7 @@ static void harass(int64_t until)
 	int64_t load_ns = 0, silent_ns = 0, open_ns = 0, act_ns = 0, now;
 	unsigned target = seats;
 
-	while ((now = crew_now()) < until) {
+	while ((now = now_ns()) < until) {
 		unsigned n;
 
 		if (crew_failed())
@@ -299,23 +302,23 @@ static void harass(int64_t until)
 			act_ns = now +
 				 (n < target ? any_time(KILL_NS_MAX) / 8 : any_time(KILL_NS_MAX));
 		}
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	}
 }
 
 /* Everybody goes: most by themselves; some are killed at once, and who sleeps for ever, later. */
 static void end_all(void)
 {
-	int64_t until = crew_now() + LEAVE_NS;
+	int64_t until = now_ns() + LEAVE_NS;
 
 	soak->enough = true;
 	set_going(INT64_MAX);
 	for (unsigned i = 0; i < seats; i++)
 		if (pids[i] && chance(3) == 0)
 			end(i);
-	while (population() > 0 && crew_now() < until) {
+	while (population() > 0 && now_ns() < until) {
 		see_off();
-		crew_sleep(CREW_MS / 4);
+		sleep_ns(CREW_MS / 4);
 	}
 	for (unsigned i = 0; i < seats; i++)
 		if (pids[i])
@@ -391,10 +394,10 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	soak_open_books(soak, handle);
 	soak->look_here = true;
 	watcher = watch(brief, 1, &soak->look_here);
-	harass(crew_now() + span_ns * 3 / 4);
+	harass(now_ns() + span_ns * 3 / 4);
 	if (shut && sq_shutdown(handle[SOAK_BRIEF], false) < 0)
 		crew_die("sq_shutdown failed");
-	harass(crew_now() + span_ns / 4);
+	harass(now_ns() + span_ns / 4);
 	end_all();
 	soak_close_books(soak, handle, shut, &result);
 	soak->look_here = false;
@@ -409,7 +412,7 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 		     " kills (%" PRIu64 " of the stopped), %" PRIu64 " stops (%" PRIu64
 		     " of both in the middle of a step), %" PRIu64 " odd calls, %" PRIu64
 		     " looks; brief of %" PRIu64 "%s\n",
-		(double)(crew_now() - began_ns) / CREW_SECOND, number, result.put, result.left,
+		(double)(now_ns() - began_ns) / CREW_SECOND, number, result.put, result.left,
 		result.lost, result.twice, result.buried, result.redelivered, result.overdue,
 		result.reclaimed, result.revoked, period.most, period.starts, period.kills,
 		period.kills_stopped, period.stops, period.aimed, soak->oddities - odd,
@@ -425,18 +428,18 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 int main(int argc, char **argv)
 {
 	static const enum soak_queue lasting[] = {SOAK_PLAIN, SOAK_TIMED, SOAK_DEAD};
-	uint64_t seconds = crew_number(argc, argv, "--seconds", 3600);
-	int64_t span = (int64_t)crew_number(argc, argv, "--period", 8) * CREW_SECOND;
-	uint64_t seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now());
-	int64_t began = crew_now(), until = began + (int64_t)seconds * CREW_SECOND;
+	uint64_t seconds = option_number(argc, argv, "--seconds", 3600);
+	int64_t span = (int64_t)option_number(argc, argv, "--period", 8) * CREW_SECOND;
+	uint64_t seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
+	int64_t began = now_ns(), until = began + (int64_t)seconds * CREW_SECOND;
 	unsigned periods = 0;
 	pid_t watcher;
 
 	crew_init("soak", seed, (unsigned)seconds + ALARM_S);
-	seats = (unsigned)crew_number(argc, argv, "--seats", SOAK_SEATS);
+	seats = (unsigned)option_number(argc, argv, "--seats", SOAK_SEATS);
 	if (seats < SEATS_MIN || seats > SOAK_SEATS || span <= 0)
 		crew_die("--seats %d to %d, --period 1 or more", SEATS_MIN, SOAK_SEATS);
-	dice = crew_mix(seed);
+	dice = rng_mix(seed);
 	soak = crew_share(sizeof(*soak));
 	soak->seed = seed;
 	(void)printf("soak: seed %" PRIu64 ", %" PRIu64 " s in periods of %.0f s\n", seed, seconds,
@@ -444,7 +447,7 @@ int main(int argc, char **argv)
 	make_queues();
 	soak->look_on = true;
 	watcher = watch(lasting, sizeof(lasting) / sizeof(lasting[0]), &soak->look_on);
-	while (crew_now() < until)
+	while (now_ns() < until)
 		one_period(++periods, span, began);
 	soak->look_on = false;
 	if (crew_wait(watcher) != 0)

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "now.h"
+#include "rng.h"
 #include "soak.h"
 
 /*
@@ -29,10 +31,11 @@ static uint64_t last_seen[SOAK_QUEUES][SOAK_IDENTITIES]; /* number plus one, in 
 
 static uint64_t chance(uint64_t n)
 {
-	return (crew_random(&dice) >> 24) % n;
+	return (rng_next(&dice) >> 24) % n;
 }
 
-static void must(const char *call, int r)
+/* As must_succeed(); says of which queue. */
+static void must_here(const char *call, int r)
 {
 	if (r < 0)
 		crew_die("%s of %s: %s", call, soak_names[me->queue], sq_strerror(r));
@@ -60,7 +63,7 @@ static bool on_strike(void)
 {
 	if (!(soak->strike >> me->queue & 1))
 		return false;
-	crew_sleep(CREW_MS);
+	sleep_ns(CREW_MS);
 	return true;
 }
 
@@ -73,14 +76,14 @@ static bool nothing(int64_t r)
 /* Half of them small. */
 static size_t size_of(uint64_t value)
 {
-	uint64_t r = crew_mix(value ^ soak->seed) >> 16;
+	uint64_t r = rng_mix(value ^ soak->seed) >> 16;
 
 	return r % 2 ? CREW_HEAD + r / 2 % 24 : r / 2 % (SOAK_SIZE_MAX + 1);
 }
 
 static bool poisoned(uint64_t value)
 {
-	return crew_mix(value + soak->seed) % POISON_ONE_OF == 0;
+	return rng_mix(value + soak->seed) % POISON_ONE_OF == 0;
 }
 
 /* Up to n values from `value` on, in one way or another. How many went in. */
@@ -124,7 +127,7 @@ static void produce(struct sq *h, unsigned seat)
 	uint64_t number, burst = 0;
 
 	if (bound) {
-		must("sq_count_bind", sq_count_bind(h, identity + 1, &number));
+		must_here("sq_count_bind", sq_count_bind(h, identity + 1, &number));
 		if (number < line->put || number > line->put + line->in_flight)
 			crew_die("%s: the journal of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",
@@ -138,12 +141,12 @@ static void produce(struct sq *h, unsigned seat)
 
 		number = line->put;
 		if (soak->silence || number - line->base > SOAK_VALUES_MAX - SOAK_BATCH) {
-			crew_sleep(CREW_MS);
+			sleep_ns(CREW_MS);
 			continue;
 		}
 		if (burst-- == 0) {
 			burst = chance(BURST_MAX);
-			crew_sleep((int64_t)chance(PAUSE_NS_MAX));
+			sleep_ns((int64_t)chance(PAUSE_NS_MAX));
 		}
 		line->in_flight = (uint64_t)n;
 		r = put_some(h, soak_value_of(me->queue, identity, number), n);
@@ -217,7 +220,7 @@ static void get(struct sq *h)
 		if (r < 0 && !nothing(r))
 			crew_die("a get from %s: %s", soak_names[me->queue], sq_strerror(r));
 		if (nothing(r) && timeout == SQ_NOWAIT && chance(4))
-			crew_sleep((int64_t)chance(CREW_MS));
+			sleep_ns((int64_t)chance(CREW_MS));
 	}
 }
 
@@ -248,7 +251,7 @@ static void settle(struct sq *h, unsigned n, const struct sq_lease *lease, bool 
 	int r;
 
 	if (chance(WORK_ONE_OF) == 0)
-		crew_sleep((int64_t)chance(WORK_NS_MAX));
+		sleep_ns((int64_t)chance(WORK_NS_MAX));
 	if (chance(TOUCH_ONE_OF) == 0) {
 		r = sq_touch(h, lease);
 		if (r == -ESTALE) {
@@ -256,7 +259,7 @@ static void settle(struct sq *h, unsigned n, const struct sq_lease *lease, bool 
 			me->hand[n] = 0;
 			return;
 		}
-		must("sq_touch", r);
+		must_here("sq_touch", r);
 	}
 	/* Perhaps overdue by now, but nobody has told us, so it must still be there. */
 	if (!earlier && crew_read(lease->data, lease->len) != value)
@@ -277,7 +280,7 @@ static void settle(struct sq *h, unsigned n, const struct sq_lease *lease, bool 
 			stale(v, true);
 	}
 	if (r != -ESTALE)
-		must("settling", r);
+		must_here("settling", r);
 	if (r == 0 && later)
 		crew_die("a lease of %" PRIx64 " that had ended was settled", value);
 	me->hand[n] = 0;
@@ -312,7 +315,7 @@ static void lease(struct sq *h)
 			}
 			me->calling = false;
 			if (r == 0 && chance(WORK_ONE_OF) == 0)
-				crew_sleep((int64_t)chance(2 * WORK_NS_MAX));
+				sleep_ns((int64_t)chance(2 * WORK_NS_MAX));
 		} while (r == 0 && n < SOAK_HANDS && chance(2));
 		if (r == -EPIPE && me->queue == SOAK_BRIEF && n == 0)
 			return;
@@ -330,7 +333,7 @@ static void lease(struct sq *h)
 		for (unsigned i = 0; i < n; i++)
 			settle(h, i, &leases[i], earlier[i], also_in(i, i + 1, n));
 		if (nothing(r) && timeout == SQ_NOWAIT && chance(4))
-			crew_sleep((int64_t)chance(CREW_MS));
+			sleep_ns((int64_t)chance(CREW_MS));
 	}
 }
 
@@ -382,7 +385,7 @@ static void be_odd(struct sq *h)
 			sq_close(crew_open(soak_names[me->queue]));
 			break;
 		default:
-			must("sq_stat", sq_stat(h, &st));
+			must_here("sq_stat", sq_stat(h, &st));
 			if (st.damaged)
 				crew_die("%s is damaged", soak_names[me->queue]);
 			break;
@@ -390,7 +393,7 @@ static void be_odd(struct sq *h)
 		if (r < 0 && !nothing(r))
 			crew_die("an odd call on %s: %s", soak_names[me->queue], sq_strerror(r));
 		soak->oddities++;
-		crew_sleep((int64_t)chance(ODD_PAUSE_NS));
+		sleep_ns((int64_t)chance(ODD_PAUSE_NS));
 	}
 }
 
@@ -400,7 +403,7 @@ void soak_work(struct soak *s, unsigned seat)
 
 	soak = s;
 	me = &s->seat[seat];
-	dice = crew_mix(s->seed + atomic_fetch_add(&s->lives, 1));
+	dice = rng_mix(s->seed + atomic_fetch_add(&s->lives, 1));
 	h = crew_open(soak_names[me->queue]);
 	switch (me->role) {
 	case SOAK_BOUND:

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "crew.h"
 #include "step.h"
 #include "trace.h"
@@ -22,7 +23,7 @@ void me_take(struct me *m, const void *data, size_t len)
 
 void child_live(const struct op *op, struct report *report, const char *name, pid_t parent)
 {
-	scene_end_with(parent);
+	child_of(parent);
 	me.op = op;
 	me.report = report;
 	me.name = name;

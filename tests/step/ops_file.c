@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "now.h"
 #include "step.h"
 #include "trace.h"
 
@@ -111,7 +112,7 @@ static unsigned stage_create(struct scene *s)
 
 static void no_debris(void)
 {
-	int64_t until = crew_now() + 60 * (int64_t)CREW_SECOND;
+	int64_t until = now_ns() + 60 * (int64_t)CREW_SECOND;
 
 	/* Another worker's child may be stopped in a sweep, with a lock on just this one. */
 	do {
@@ -119,7 +120,7 @@ static void no_debris(void)
 			crew_die("sq_sweep failed");
 		if (!debris[0] || access(debris, F_OK) < 0)
 			return;
-	} while (crew_now() < until);
+	} while (now_ns() < until);
 	crew_die("%s stays", debris);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "crew.h"
+#include "ring/transition.h"
 #include "step.h"
 
 /* Participants coming, going, dying and being recovered; and calls that only look. */
@@ -200,8 +201,8 @@ static void life_releasing(struct scene *s, struct sq *h)
 	if (sq_lease(h, &lease, SQ_NOWAIT) < 0)
 		crew_die("nothing to lease");
 	w = sqi_load_seq(&sqi_cell(&h->ring, lease.id)->word);
-	sqi_store_relaxed(
-		&sqi_cell(&h->ring, lease.id)->word, sqi_word_to(w, SQI_RELEASING, h->ring.owner));
+	if (!sqi_cell_begin_release(sqi_cell(&h->ring, lease.id), w, h->ring.owner))
+		crew_die("the leased message is not the holder's");
 }
 
 static void set_dead_leases(struct scene *s)

@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "crew.h"
+#include "now.h"
 #include "step.h"
 
 /*
@@ -28,14 +30,14 @@ static void sleep_in(struct scene *s, bool putting, pid_t parent)
 	struct sq *h;
 	ssize_t r;
 
-	scene_end_with(parent);
+	child_of(parent);
 	h = crew_open(s->name);
 	if (putting)
 		r = sq_put(h, buf, crew_write(buf, s->next, SMALL), SQ_FOREVER);
 	else
 		r = sq_get(h, buf, sizeof(buf), SQ_FOREVER);
 	bed->slept_value = putting || r < 0 ? s->next : crew_read(buf, (size_t)r);
-	bed->slept_at_ns = crew_now();
+	bed->slept_at_ns = now_ns();
 	bed->slept = (uint64_t)(r < 0 ? -r : 0) + 1;
 	sq_close(h);
 	_exit(0);
@@ -64,7 +66,7 @@ static bool asleep(pid_t pid)
 static void put_to_bed(struct scene *s, bool putting)
 {
 	sqi_u32 *event = putting ? &s->o->ring.head->room_event : &s->o->ring.head->message_event;
-	int64_t until = crew_now() + ASLEEP_NS;
+	int64_t until = now_ns() + ASLEEP_NS;
 	pid_t parent = getpid();
 
 	bed = s->report;
@@ -77,9 +79,9 @@ static void put_to_bed(struct scene *s, bool putting)
 	if (s->sleeper == 0)
 		sleep_in(s, putting, parent);
 	while (!(sqi_load_seq32(event) & 1) || !asleep(s->sleeper)) {
-		if (crew_now() > until)
+		if (now_ns() > until)
 			crew_die("nobody fell asleep");
-		crew_sleep(CREW_MS / 50);
+		sleep_ns(CREW_MS / 50);
 	}
 }
 
@@ -99,13 +101,13 @@ static void bed_putter(struct scene *s)
  */
 static void await_sleeper(struct scene *s, int result, const char *why)
 {
-	int64_t from = crew_now();
+	int64_t from = now_ns();
 	int status;
 
 	while (!bed->slept) {
-		if (crew_now() - from > HANG_NS)
+		if (now_ns() - from > HANG_NS)
 			crew_die("the sleeper was not woken %s", why);
-		crew_sleep(CREW_MS / 20);
+		sleep_ns(CREW_MS / 20);
 	}
 	s->awaited++;
 	s->late += bed->slept_at_ns - from > SOON_NS;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "crew.h"
+#include "ring/transition.h"
 #include "step.h"
 
 /* Calls that take messages out. */
@@ -76,7 +77,7 @@ static void settle_late(struct scene *s)
 		if (sqi_word_state(w) != SQI_VOID)
 			crew_die("the late writer was not passed");
 		sqi_store_relaxed(&s->x->ring.slot->intent_base, ~(uint64_t)0);
-		if (!sqi_cas(&c->word, w, sqi_word_free(w, 0)))
+		if (!sqi_cell_free(c, w))
 			crew_die("the late writer's cell is another's");
 	}
 }

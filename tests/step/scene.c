@@ -4,15 +4,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "child.h"
 #include "crew.h"
 #include "member/grace.h"
 #include "member/upkeep.h"
-#include "ring/position.h"
+#include "ring/claim.h"
 #include "step.h"
 
 /* A queue for one run of an operation, and what the others do with it. */
@@ -109,18 +109,13 @@ void scene_drain(struct scene *s, struct sq *h)
 /* A cell in the state in which a put leaves it between claim and commit. Its position. */
 uint64_t scene_claim(struct sq *h)
 {
-	uint64_t p, w;
+	uint64_t pos, w;
 
-	if (sqi_tail(&h->ring, &p) < 0)
-		crew_die("no tail");
-	w = sqi_load_seq(&sqi_cell(&h->ring, p)->word);
-	sqi_store_relaxed(sqi_intent(h->ring.slot, h->member.puts), p);
-	sqi_store_relaxed(&h->ring.slot->intent_base, h->member.puts);
-	if (sqi_word_state(w) != SQI_FREE ||
-		!sqi_cas(&sqi_cell(&h->ring, p)->word, w,
-			sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift)))
+	if (sqi_claim(&h->ring, &pos, &w) < 0)
 		crew_die("no free cell to claim");
-	return p;
+	sqi_store_relaxed(sqi_intent(h->ring.slot, h->member.puts), pos);
+	sqi_store_relaxed(&h->ring.slot->intent_base, h->member.puts);
+	return pos;
 }
 
 /*
@@ -150,13 +145,6 @@ bool scene_state(const struct scene *s, enum sqi_state state)
 	return false;
 }
 
-/* In a child: end with one's parent, who may have ended already. */
-void scene_end_with(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(1);
-}
-
 /* A process with a handle of its own, which runs life() and then is killed. */
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 {
@@ -166,7 +154,7 @@ void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 	if (pid < 0)
 		crew_die("fork: %s", strerror(errno));
 	if (pid == 0) {
-		scene_end_with(parent);
+		child_of(parent);
 		life(s, crew_open(s->name));
 		(void)raise(SIGKILL);
 	}

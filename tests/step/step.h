@@ -177,7 +177,6 @@ void scene_put_off(struct sq *h);
 uint64_t scene_claim(struct sq *h);
 unsigned scene_dead(const struct scene *s);
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *));
-void scene_end_with(pid_t parent);
 bool scene_state(const struct scene *s, enum sqi_state state);
 
 /* check.c: what must be true of any operation */

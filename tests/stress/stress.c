@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "crew.h"
+#include "now.h"
+#include "options.h"
+#include "rng.h"
 
 /*
  * Many producers and consumers on one queue: every value arrives exactly once, whole, and in its
@@ -60,7 +63,7 @@ static uint64_t base_of(uint64_t producer)
 
 static size_t size_of(uint64_t value)
 {
-	return crew_mix(value ^ stress.seed) % (stress.size_max + 1);
+	return rng_mix(value ^ stress.seed) % (stress.size_max + 1);
 }
 
 static size_t make(void *buf, uint64_t value)
@@ -101,7 +104,7 @@ static bool put_reserved(struct sq *h, uint64_t value, uint64_t dice)
 
 static void produce(struct sq *h, uint64_t me)
 {
-	uint64_t n = share_of(me), random = stress.seed ^ crew_mix(me), dice;
+	uint64_t n = share_of(me), random = stress.seed ^ rng_mix(me), dice;
 	size_t room = stress.size_max + CREW_HEAD;
 	unsigned char *buf = malloc(room * BATCH);
 	struct iovec iov[BATCH];
@@ -111,7 +114,7 @@ static void produce(struct sq *h, uint64_t me)
 		uint64_t value = me << NUMBER_BITS | i;
 
 		batch = 1;
-		dice = crew_random(&random) >> 32;
+		dice = rng_next(&random) >> 32;
 		if (stress.mixed && dice % 4 == 0) {
 			for (batch = 0; batch < BATCH && i + (uint64_t)batch < n; batch++) {
 				iov[batch].iov_base = buf + room * (size_t)batch;
@@ -201,11 +204,11 @@ static int consume_leases(struct sq *h, struct consumer *c)
 
 	do
 		r = sq_lease(h, &lease[n], n ? SQ_NOWAIT : TIMEOUT_NS);
-	while (r == 0 && ++n < LEASES && crew_random(&c->random) % 2);
+	while (r == 0 && ++n < LEASES && rng_next(&c->random) % 2);
 	for (unsigned i = 0; i < n; i++) {
 		place = inspect(c, lease[i].data, lease[i].len, lease[i].attempts);
 		expect("sq_touch", sq_touch(h, &lease[i]), 0);
-		if (place != ~(uint64_t)0 && (crew_random(&c->random) >> 32) % NACK_ONE_OF == 0) {
+		if (place != ~(uint64_t)0 && (rng_next(&c->random) >> 32) % NACK_ONE_OF == 0) {
 			(void)set_bit(stress.given_back, place);
 			expect("sq_nack", sq_nack(h, &lease[i]), 0);
 			c->tally->redelivered++;
@@ -228,7 +231,7 @@ static void consume(struct sq *h, uint64_t me)
 	int r;
 
 	for (;;) {
-		uint64_t dice = stress.mixed ? (crew_random(&c.random) >> 32) % 4 : 0;
+		uint64_t dice = stress.mixed ? (rng_next(&c.random) >> 32) % 4 : 0;
 
 		if (dice >= 2) {
 			r = consume_leases(h, &c);
@@ -336,15 +339,15 @@ int main(int argc, char **argv)
 	double took;
 	struct sq *h;
 
-	stress.seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now());
+	stress.seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
 	crew_init("stress", stress.seed, ALARM_S);
-	stress.producers = crew_number(argc, argv, "--producers", 8);
-	stress.consumers = crew_number(argc, argv, "--consumers", 8);
-	stress.messages = crew_number(argc, argv, "--messages", 10000000);
-	stress.size_max = crew_number(argc, argv, "--max-size", 4096);
-	stress.capacity = crew_number(argc, argv, "--capacity", 1024);
-	stress.mixed = strcmp(crew_option(argc, argv, "--mode", "mixed"), "plain") != 0;
-	stress.threads = crew_flag(argc, argv, "--threads");
+	stress.producers = option_number(argc, argv, "--producers", 8);
+	stress.consumers = option_number(argc, argv, "--consumers", 8);
+	stress.messages = option_number(argc, argv, "--messages", 10000000);
+	stress.size_max = option_number(argc, argv, "--max-size", 4096);
+	stress.capacity = option_number(argc, argv, "--capacity", 1024);
+	stress.mixed = strcmp(option_text(argc, argv, "--mode", "mixed"), "plain") != 0;
+	stress.threads = option_flag(argc, argv, "--threads");
 	if (stress.producers - 1 >= WORKERS_MAX || stress.consumers - 1 >= WORKERS_MAX)
 		crew_die("1 to %d producers and consumers", WORKERS_MAX);
 	stress.seen = crew_share((stress.messages + 63) / 64 * 8);
@@ -356,9 +359,9 @@ int main(int argc, char **argv)
 	config.max_message = stress.size_max + CREW_HEAD;
 	crew_queue("stress", &config);
 	h = crew_open("stress");
-	began = crew_now();
+	began = now_ns();
 	run(h);
-	took = (double)(crew_now() - began) / CREW_SECOND;
+	took = (double)(now_ns() - began) / CREW_SECOND;
 	check(h, &redelivered);
 	sq_close(h);
 	return crew_finish("%" PRIu64 " messages passed, 0 failed: %" PRIu64 " x %" PRIu64

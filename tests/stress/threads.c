@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "crew.h"
+#include "now.h"
+#include "options.h"
+#include "rng.h"
 #include "threads_step.h"
 
 /*
@@ -86,12 +89,12 @@ struct me {
 
 static unsigned roll(struct me *me, unsigned n)
 {
-	return (unsigned)((crew_random(&me->random) >> 32) % n);
+	return (unsigned)((rng_next(&me->random) >> 32) % n);
 }
 
 static size_t size_of(uint64_t value)
 {
-	return CREW_HEAD + crew_mix(value ^ t.seed) % (t.kind->size_max - CREW_HEAD + 1);
+	return CREW_HEAD + rng_mix(value ^ t.seed) % (t.kind->size_max - CREW_HEAD + 1);
 }
 
 static uint64_t value_of(const struct me *me, uint64_t number)
@@ -192,7 +195,7 @@ static int consume_leases(struct me *me)
 	while (r == 0 && ++n < LEASES && roll(me, 2));
 	late = n && t.kind->lease_time && roll(me, LATE_ONE_OF) == 0;
 	if (late)
-		crew_sleep(2 * t.kind->lease_time);
+		sleep_ns(2 * t.kind->lease_time);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t value = crew_read(lease[i].data, lease[i].len);
 		int s = roll(me, 4) ? 0 : sq_touch(me->h, &lease[i]);
@@ -284,7 +287,7 @@ static void sweep(struct me *me)
 		(void)sq_list(NULL, seen, NULL);
 		(void)sq_sweep();
 		threads_spare(false);
-		crew_sleep(CREW_MS / 4);
+		sleep_ns(CREW_MS / 4);
 	}
 }
 
@@ -321,7 +324,7 @@ static void *live(void *arg)
 		} else {
 			account(me);
 			if (roll(me, 2))
-				crew_sleep(3 * CREW_MS);
+				sleep_ns(3 * CREW_MS);
 			threads_bury(me->h);
 		}
 	} while (again);
@@ -434,7 +437,7 @@ static void play(uint64_t n, uint64_t puts, uint64_t deaths)
 		.participants = 4 * THREADS,
 		.block_memory = 64 << 10};
 	enum ending ending = (enum ending)(n / KINDS % ENDINGS);
-	int64_t until = crew_now() + ROUND_NS;
+	int64_t until = now_ns() + ROUND_NS;
 	uint64_t died = threads_deaths();
 	pthread_t thread[THREADS];
 	struct sq *h;
@@ -449,13 +452,13 @@ static void play(uint64_t n, uint64_t puts, uint64_t deaths)
 	for (unsigned i = 0; i < THREADS; i++) {
 		all[i].number = i;
 		all[i].role = roles[i];
-		all[i].random = crew_mix(t.seed + n * THREADS + i);
+		all[i].random = rng_mix(t.seed + n * THREADS + i);
 		if (pthread_create(&thread[i], NULL, live, &all[i]))
 			crew_die("pthread_create");
 	}
 	while ((t.puts < puts || (kind->deaths && threads_deaths() < died + deaths)) &&
-		crew_now() < until)
-		crew_sleep(CREW_MS);
+		now_ns() < until)
+		sleep_ns(CREW_MS);
 	end(h, ending, all, thread);
 	check_end(h, ending);
 	sq_close(h);
@@ -463,11 +466,11 @@ static void play(uint64_t n, uint64_t puts, uint64_t deaths)
 
 int main(int argc, char **argv)
 {
-	uint64_t rounds = crew_number(argc, argv, "--rounds", KINDS * ENDINGS * 3), puts = 0;
-	uint64_t puts_min = crew_number(argc, argv, "--puts", 2000);
-	uint64_t deaths_min = crew_number(argc, argv, "--deaths", 12);
+	uint64_t rounds = option_number(argc, argv, "--rounds", KINDS * ENDINGS * 3), puts = 0;
+	uint64_t puts_min = option_number(argc, argv, "--puts", 2000);
+	uint64_t deaths_min = option_number(argc, argv, "--deaths", 12);
 
-	t.seed = crew_number(argc, argv, "--seed", (uint64_t)crew_now());
+	t.seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
 	crew_init("threads", t.seed, ALARM_S);
 	t.marks = crew_share(PRODUCERS * sizeof(*t.marks));
 	for (uint64_t n = 0; n < rounds; n++) {

@@ -11,6 +11,7 @@
 
 #include "crew.h"
 #include "ops/handle.h"
+#include "rng.h"
 
 /*
  * A thread dies as a participant when the lock that says that it lives goes with its descriptor,
@@ -84,7 +85,7 @@ uint64_t threads_deaths(void)
 
 void threads_step(void)
 {
-	if (mine.one_of && crew_random(&mine.random) >> 32 < UINT32_MAX / mine.one_of)
+	if (mine.one_of && rng_next(&mine.random) >> 32 < UINT32_MAX / mine.one_of)
 		(void)sched_yield();
 	if (mine.steps == 0 || mine.spared || --mine.steps > 0)
 		return;

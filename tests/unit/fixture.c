@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "now.h"
 
 #define HANDLES_MAX  64
 #define NAMES_MAX    8
@@ -278,9 +279,7 @@ struct sq_stat fx_stat(struct sq *h)
 
 void fx_nap(int64_t ns)
 {
-	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-
-	(void)nanosleep(&ts, NULL);
+	sleep_ns(ns);
 }
 
 bool fx_soon(bool (*f)(void *arg), void *arg, int64_t ns)
@@ -293,4 +292,19 @@ bool fx_soon(bool (*f)(void *arg), void *arg, int64_t ns)
 		fx_nap(MS);
 	}
 	return true;
+}
+
+uint64_t fx_claim(struct sq *h)
+{
+	uint64_t pos, w;
+
+	assert_int_equal(sqi_claim(&h->ring, &pos, &w), 0);
+	assert_true(fx_word(h, pos) == w);
+	return pos;
+}
+
+void fx_begin_release(struct sq *h, uint64_t pos)
+{
+	assert_true(
+		sqi_cell_begin_release(sqi_cell(&h->ring, pos), fx_word(h, pos), h->ring.owner));
 }

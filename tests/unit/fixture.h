@@ -42,6 +42,7 @@
 #include "ring/position.h"
 #include "ring/returned.h"
 #include "ring/revoke.h"
+#include "ring/transition.h"
 #include "segment/closed.h"
 #include "segment/file.h"
 #include "segment/map.h"
@@ -109,6 +110,13 @@ void fx_get_large(struct sq *h, size_t len, unsigned seed);
 uint64_t fx_word(const struct sq *h, uint64_t pos);
 void fx_set(const struct sq *h, uint64_t pos, uint64_t w);
 enum sqi_state fx_state(const struct sq *h, uint64_t pos);
+
+/*
+ * Half of a call, by the engine's own steps: h claims the next cell, or begins to let go of the block of a message that it
+ * has leased, and is stopped there. Returns the position.
+ */
+uint64_t fx_claim(struct sq *h);
+void fx_begin_release(struct sq *h, uint64_t pos);
 
 /* A fresh queue goes on as if it had come to this position, and this handle knew. */
 void fx_start_at(struct sq *h, uint64_t position);

@@ -6,21 +6,10 @@
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 32768};
 
-/* As if h had claimed the next place and stopped there. */
-static uint64_t claim(struct sq *h)
-{
-	uint64_t p;
-
-	assert_int_equal(sqi_tail(&h->ring, &p), 0);
-	assert_int_equal(sqi_word_state(fx_word(h, p)), SQI_FREE);
-	fx_set(h, p, sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift));
-	return p;
-}
-
 static void test_late_writer_with_nothing_behind(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	uint64_t p = claim(b), w = fx_word(a, p);
+	uint64_t p = fx_claim(b), w = fx_word(a, p);
 
 	/* Revoking it would do nobody good: it keeps its place. */
 	for (int i = 0; i < 10; i++)
@@ -40,7 +29,7 @@ static void test_late_writer_with_a_message_behind(void **state)
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
 
 	for (uint64_t i = 0; i < 10; i++) {
-		uint64_t p = claim(b), w = fx_word(a, p), v;
+		uint64_t p = fx_claim(b), w = fx_word(a, p), v;
 
 		fx_put(a, i);
 		fx_get(i % 2 ? a : c, i);
@@ -50,17 +39,16 @@ static void test_late_writer_with_a_message_behind(void **state)
 		assert_int_equal(sqi_word_ahead(v, p >> a->ring.shift), 1);
 		assert_int_equal(fx_stat(a).revoked, i + 1);
 		/* Its commit fails. */
-		assert_false(sqi_cas(&sqi_cell(&a->ring, p)->word, w,
-			sqi_word(SQI_FULL, 0, 0, p >> a->ring.shift)));
+		assert_false(sqi_cell_commit(sqi_cell(&a->ring, p), w));
 		fx_empty(a);
-		fx_set(a, p, sqi_word_free(v, 0));
+		assert_true(sqi_cell_free(sqi_cell(&a->ring, p), v));
 	}
 }
 
 static void test_several_late_writers(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
-	uint64_t p = claim(b), q = claim(c);
+	uint64_t p = fx_claim(b), q = fx_claim(c);
 
 	assert_int_equal(q, p + 1);
 	fx_empty(a);
@@ -80,7 +68,7 @@ static void test_writer_behind_a_lease(void **state)
 
 	fx_put(a, 1);
 	lease = fx_lease(a, 1);
-	p = claim(b);
+	p = fx_claim(b);
 	fx_put(a, 2);
 	fx_get(a, 2);
 	assert_int_equal(fx_state(a, p), SQI_VOID);
@@ -97,7 +85,7 @@ static void test_behind_across_the_end_of_the_array(void **state)
 		fx_put(a, i);
 		fx_get(a, i);
 	}
-	p = claim(b);
+	p = fx_claim(b);
 	assert_int_equal(p, 3);
 	fx_put(a, 9);
 	assert_int_equal(fx_state(a, 0), SQI_FULL);
@@ -121,7 +109,7 @@ static void test_behind_a_cell_that_was_skipped(void **state)
 	lease = fx_lease(a, 1);
 	fx_get(a, 2);
 	fx_get(a, 3);
-	p = claim(b);
+	p = fx_claim(b);
 	assert_int_equal(p, 4);
 	fx_put(a, 9);
 	assert_int_equal(fx_state(a, p + 1), SQI_TAKEN);
@@ -139,10 +127,10 @@ static void test_ring_with_stopped_writers(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c = fx_open("a");
 
-	(void)claim(b);
+	(void)fx_claim(b);
 	fx_put(a, 0);
 	fx_get(a, 0);
-	(void)claim(c);
+	(void)fx_claim(c);
 	for (uint64_t i = 1; i < 1000; i++) {
 		fx_put(a, i);
 		fx_get(a, i);
@@ -152,7 +140,7 @@ static void test_ring_with_stopped_writers(void **state)
 static void test_closed_revokes_without_payment(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	uint64_t p = claim(b), v;
+	uint64_t p = fx_claim(b), v;
 
 	assert_int_equal(sq_shutdown(a, false), 0);
 	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
@@ -181,7 +169,7 @@ static void test_seal(void **state)
 static void test_seal_behind_what_is_held(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	uint64_t p = claim(b), v;
+	uint64_t p = fx_claim(b), v;
 
 	fx_put(a, 1);
 	fx_get(a, 1);

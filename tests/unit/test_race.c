@@ -434,11 +434,10 @@ static void die_with_hands_full(void)
 	fx_put_large(dead, 300, 1);
 	fx_put_large(dead, 300, 2);
 	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
-	fx_set(dead, 0, sqi_word_to(fx_word(dead, 0), SQI_RELEASING, dead->ring.owner));
+	fx_begin_release(dead, 0);
 	assert_int_equal(sq_lease(dead, &lease, SQ_NOWAIT), 0);
 	assert_int_equal(sq_reserve(dead, 1000, &at), 0);
-	assert_int_equal(sqi_tail(&dead->ring, &p), 0);
-	fx_set(dead, p, sqi_word(SQI_WRITING, dead->ring.owner, 0, p >> dead->ring.shift));
+	p = fx_claim(dead);
 	sqi_store_release(sqi_intent(dead->ring.slot, dead->member.puts), p);
 	sqi_store_release(&dead->ring.slot->intent_base, dead->member.puts);
 	fx_die(dead);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
+#include "rng.h"
 
 /*
  * What death leaves behind, in each state that a participant can be killed in. The states are made
@@ -29,19 +30,10 @@ static void clean(struct sq *h)
 	}
 }
 
-static uint64_t claim(struct sq *h)
-{
-	uint64_t p;
-
-	assert_int_equal(sqi_tail(&h->ring, &p), 0);
-	fx_set(h, p, sqi_word(SQI_WRITING, h->ring.owner, 0, p >> h->ring.shift));
-	return p;
-}
-
 static void test_writing(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	uint64_t p = claim(b);
+	uint64_t p = fx_claim(b);
 
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
@@ -53,7 +45,7 @@ static void test_writing(void **state)
 static void test_void(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
-	uint64_t p = claim(b);
+	uint64_t p = fx_claim(b);
 
 	fx_put(a, 1);
 	fx_get(a, 1);
@@ -97,7 +89,7 @@ static void test_releasing(void **state)
 
 		fx_put_large(a, 300, 1);
 		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
-		fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->ring.owner));
+		fx_begin_release(b, 0);
 		assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
 		if (freed)
 			sqi_block_free(&b->ring, &ref);
@@ -119,7 +111,7 @@ static void test_releasing_and_used_again(void **state)
 
 	fx_put_large(a, 300, 1);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
-	fx_set(a, 0, sqi_word_to(fx_word(a, 0), SQI_RELEASING, b->ring.owner));
+	fx_begin_release(b, 0);
 	assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
 	sqi_block_free(&b->ring, &ref);
 	for (int i = 0; i < 8; i++)
@@ -158,7 +150,7 @@ enum step {
 
 static void put_up_to(struct sq *b, enum step step, struct sq *a)
 {
-	uint64_t p = claim(b), w = fx_word(b, p);
+	uint64_t p = fx_claim(b), w = fx_word(b, p);
 	struct sqi_cell *c = sqi_cell(&b->ring, p);
 
 	c->meta = p >> b->ring.shift << SQI_TURN_SHIFT | 8;
@@ -179,7 +171,7 @@ static void put_up_to(struct sq *b, enum step step, struct sq *a)
 			sqi_store_release(&b->ring.slot->intent_base, ~(uint64_t)0);
 		return;
 	}
-	assert_true(sqi_cas(&c->word, w, sqi_word(SQI_FULL, 0, 0, p >> b->ring.shift)));
+	assert_true(sqi_cell_commit(c, w));
 	if (step == COUNTED)
 		sqi_store_release(&b->ring.slot->puts, ++b->member.puts);
 	if (step == GOT || step == GOT_AND_REUSED)
@@ -239,7 +231,7 @@ static void test_put_in_doubt_and_the_next_writer(void **state)
 		fx_put(a, i);
 		fx_get(a, i);
 	}
-	p = claim(c);
+	p = fx_claim(c);
 	assert_int_equal(p, 4);
 	fx_die(b);
 	assert_int_equal(sq_recover(a), 1);
@@ -309,7 +301,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(sq_lease(c, &large, SQ_NOWAIT), 0);
 	assert_int_equal(sq_reserve(c, 300, &at), 0);
 	fx_fill(at, 300, 3);
-	p = claim(c);
+	p = fx_claim(c);
 	sqi_store_release(sqi_intent(c->ring.slot, c->member.puts), p);
 	sqi_store_release(&c->ring.slot->intent_base, c->member.puts);
 	for (int i = 0; i < 3; i++)
@@ -320,7 +312,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	assert_int_equal(c->ring.slot->puts, 2);
 	assert_int_equal(sq_count_read(a, 3, &count), 0);
 	assert_int_equal(count, 2);
-	fx_set(a, p, sqi_word(SQI_FREE, 0, 0, (p >> c->ring.shift) + 1));
+	assert_true(sqi_cell_abandon(sqi_cell(&a->ring, p), fx_word(a, p)));
 	sqi_store_release(&c->ring.slot->intent_base, ~(uint64_t)0);
 	assert_int_equal(sq_ack(c, &small), 0);
 	fx_check(large.data, 300, 2);
@@ -463,10 +455,7 @@ static void test_in_slices(void **state)
 	assert_int_equal(a->member.lap.count, 1);
 	for (; slot->id == id; calls++) {
 		assert_true(calls < CALLS_FOR_A_LAP);
-		chance ^= chance << 13;
-		chance ^= chance >> 7;
-		chance ^= chance << 17;
-		sqi_store_seq(&a->ring.head->lap_at, chance);
+		sqi_store_seq(&a->ring.head->lap_at, rng_shift(&chance));
 		sqi_store_seq(&a->ring.head->find_dead_at, chance);
 		sqi_store_seq(&a->ring.head->expire_at, chance);
 		sqi_store_seq(&a->ring.head->announce_at, chance);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
+#include "now.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -41,7 +42,7 @@ static int join_in_vain(struct sq *h, int64_t span)
 	return sq_join(h, span);
 }
 
-/* Never too early; and late as the machine is, which it is not each time. */
+/* Never too early; and, where time is judged, late as the machine is, which it is not each time. */
 static void times_out(int (*call)(struct sq *h, int64_t span), struct sq *h, int64_t span)
 {
 	for (int tries = 0; tries < TRIES; tries++) {
@@ -50,7 +51,7 @@ static void times_out(int (*call)(struct sq *h, int64_t span), struct sq *h, int
 		assert_int_equal(call(h, span), -ETIMEDOUT);
 		took = sqi_now_ns() - from;
 		assert_true(took >= span);
-		if (took < span + LATE)
+		if (took < span + LATE || !time_is_judged())
 			return;
 	}
 	fail_msg("%d times out of %d it timed out late", TRIES, TRIES);
@@ -211,6 +212,8 @@ static void test_ping_pong(void **state)
 		ping_pong(ROUNDS, 1 * MS);
 		took = sqi_now_ns() - from;
 		fx_end(NULL);
+		if (!time_is_judged())
+			return;
 		piped = ping_pong_piped(ROUNDS, 1 * MS);
 		/*
 		 * A lost wake-up costs a tick of 10 ms: a few may be the machine's, not hundreds, and
@@ -316,7 +319,7 @@ static void test_waker_killed(void **state)
 		if (s.woke_ns - from < soonest)
 			soonest = s.woke_ns - from;
 	}
-	assert_true(soonest < 100 * MS + LATE);
+	assert_true(soonest < 100 * MS + LATE || !time_is_judged());
 }
 
 static void test_shutdown_ends_for_ever(void **state)
@@ -446,7 +449,7 @@ static bool prompt(int64_t took[static TIMES])
 static void be_prompt(bool (*once)(void))
 {
 	for (int tries = 0; tries < TRIES; tries++)
-		if (once())
+		if (once() || !time_is_judged())
 			return;
 	fail_msg("%d times out of %d the news came late", TRIES, TRIES);
 }

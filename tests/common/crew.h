@@ -35,6 +35,10 @@ noreturn void crew_die(const char *format, ...) __attribute__((format(printf, 1,
 /* crew_failed(): has any process of this test called crew_die()? */
 bool crew_failed(void);
 
+/* must(): dies unless the call returned what it must; must_succeed(): unless that is no error. */
+void must(const char *call, ssize_t r, ssize_t expected);
+void must_succeed(const char *call, ssize_t r);
+
 /*
  * crew_finish(): print the closing line, clean up, check that nothing is left behind. The exit
  * code.
@@ -53,22 +57,14 @@ int crew_wait(pid_t pid);
 /* crew_kill(): SIGKILL, whether stopped or not, and wait. */
 void crew_kill(pid_t pid);
 
+/* crew_stop(): SIGSTOP; returns once the child has stopped. */
+void crew_stop(pid_t pid);
+
 /* crew_share(): zeroed memory that all later children share. */
 void *crew_share(size_t size);
 
-/* Time and chance: monotonic nanoseconds, sleep, and xorshift64*. */
-int64_t crew_now(void);
-void crew_sleep(int64_t ns);
-uint64_t crew_random(uint64_t *state);
-uint64_t crew_mix(uint64_t v);
-
-/*
- * crew_number(): the value of an option like --seed=5 or --seed 5 in argv, else fallback;
- * crew_option() as text.
- */
-uint64_t crew_number(int argc, char **argv, const char *option, uint64_t fallback);
-const char *crew_option(int argc, char **argv, const char *option, const char *fallback);
-bool crew_flag(int argc, char **argv, const char *option);
+/* crew_sort(): the smallest first. */
+void crew_sort(int64_t *v, size_t n);
 
 /*
  * crew_write(): the message of this value, of `size` bytes or CREW_HEAD if that is more, to buf.

@@ -6,6 +6,7 @@
 
 #include "crew.h"
 #include "ops/handle.h"
+#include "rng.h"
 
 /*
  * Messages that prove themselves, and queues that prove to be whole. Used by the stress and kill
@@ -37,7 +38,7 @@ size_t crew_write(void *buf, uint64_t value, size_t size)
 	unsigned char *at = (unsigned char *)buf + CREW_HEAD;
 	struct head head = {.value = value, .len = size < CREW_HEAD ? CREW_HEAD : size};
 	size_t left = head.len - CREW_HEAD;
-	uint64_t x = crew_mix(value), sum = x;
+	uint64_t x = rng_mix(value), sum = x;
 
 	for (; left >= 8; left -= 8, at += 8) {
 		x = next(x);
@@ -56,7 +57,7 @@ static bool right(const struct head *head, const unsigned char *at)
 	size_t left = head->len - CREW_HEAD;
 	uint64_t x, sum, word, wrong = 0;
 
-	sum = x = crew_mix(head->value);
+	sum = x = rng_mix(head->value);
 	for (; left >= 8; left -= 8, at += 8) {
 		x = next(x);
 		sum += x;

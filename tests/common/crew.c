@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "ops/handle.h"
+#include "child.h"
+#include "leftovers.h"
+#include "now.h"
 
 #define CHILDREN_MAX 2048
 
@@ -28,13 +28,6 @@ static struct {
 	atomic_bool *failed;
 	_Atomic pid_t children[CHILDREN_MAX]; /* of the parent, to end them with it */
 } crew;
-
-static int remove_one(const char *name, void *data)
-{
-	(void)sq_unlink(name);
-	++*(int *)data;
-	return 0;
-}
 
 /* Children inherit this; it is for the parent alone. Safe in a signal handler. */
 static void end_children(void)
@@ -52,11 +45,9 @@ static void end_children(void)
 
 static void clean_up(void)
 {
-	int removed = 0;
-
 	end_children();
 	if (getpid() == crew.parent)
-		(void)sq_list(crew.prefix, remove_one, &removed);
+		(void)leftovers_remove(crew.prefix);
 }
 
 static void hung(int signo)
@@ -110,14 +101,27 @@ bool crew_failed(void)
 	return *crew.failed;
 }
 
+void must(const char *call, ssize_t r, ssize_t expected)
+{
+	if (r != expected)
+		crew_die("%s returned %zd (%s), not %zd", call, r,
+			r < 0 ? sq_strerror((int)r) : "no error", expected);
+}
+
+void must_succeed(const char *call, ssize_t r)
+{
+	if (r < 0)
+		crew_die("%s: %s", call, sq_strerror((int)r));
+}
+
 int crew_finish(const char *format, ...)
 {
 	va_list args;
-	int left = 0;
+	int left;
 
-	(void)sq_list(crew.prefix, remove_one, &left);
-	left = 0;
-	if (sq_list(crew.prefix, remove_one, &left) < 0 || left > 0)
+	(void)leftovers_remove(crew.prefix);
+	left = leftovers_remove(crew.prefix);
+	if (left != 0)
 		crew_die("%d objects of ours stay in /dev/shm", left);
 	if (crew_failed())
 		crew_die("a child failed");
@@ -131,18 +135,13 @@ int crew_finish(const char *format, ...)
 
 pid_t crew_fork(void)
 {
-	pid_t parent = getpid(), pid;
+	pid_t pid = child_fork();
 
-	(void)fflush(NULL);
-	pid = fork();
 	if (pid < 0)
 		crew_die("fork: %s", strerror(errno));
 	if (pid == 0) {
 		(void)signal(SIGTERM, SIG_DFL);
 		(void)signal(SIGINT, SIG_DFL);
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
 		return 0;
 	}
 	crew_adopt(pid);
@@ -168,7 +167,7 @@ int crew_wait(pid_t pid)
 	while ((r = waitpid(pid, &status, WNOHANG)) == 0 || (r < 0 && errno == EINTR)) {
 		if (crew_failed())
 			crew_die("a child failed");
-		crew_sleep(CREW_MS / 10);
+		sleep_ns(CREW_MS / 10);
 	}
 	if (r < 0)
 		crew_die("waitpid: %s", strerror(errno));
@@ -184,6 +183,15 @@ void crew_kill(pid_t pid)
 	(void)crew_wait(pid);
 }
 
+void crew_stop(pid_t pid)
+{
+	int status;
+
+	if (kill(pid, SIGSTOP) < 0 || waitpid(pid, &status, WUNTRACED) != pid ||
+		!WIFSTOPPED(status))
+		crew_die("a child ended by itself");
+}
+
 void *crew_share(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -195,70 +203,14 @@ void *crew_share(size_t size)
 	return p;
 }
 
-int64_t crew_now(void)
+static int by_size(const void *a, const void *b)
 {
-	struct timespec ts;
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * CREW_SECOND + ts.tv_nsec;
+	return (x > y) - (x < y);
 }
 
-void crew_sleep(int64_t ns)
+void crew_sort(int64_t *v, size_t n)
 {
-	struct timespec ts = {.tv_sec = ns / CREW_SECOND, .tv_nsec = ns % CREW_SECOND};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
-
-uint64_t crew_random(uint64_t *state)
-{
-	uint64_t x = *state ? *state : 0x9e3779b97f4a7c15;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	*state = x;
-	return x * 0x2545f4914f6cdd1d;
-}
-
-/* The finalizer of splitmix64 (Vigna). */
-uint64_t crew_mix(uint64_t v)
-{
-	v += 0x9e3779b97f4a7c15;
-	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
-	v = (v ^ v >> 27) * 0x94d049bb133111eb;
-	return v ^ v >> 31;
-}
-
-/* The last one counts. */
-const char *crew_option(int argc, char **argv, const char *option, const char *fallback)
-{
-	size_t n = strlen(option);
-	const char *found = fallback;
-
-	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], option, n) != 0)
-			continue;
-		if (argv[i][n] == '=')
-			found = argv[i] + n + 1;
-		else if (!argv[i][n] && i + 1 < argc)
-			found = argv[i + 1];
-	}
-	return found;
-}
-
-uint64_t crew_number(int argc, char **argv, const char *option, uint64_t fallback)
-{
-	const char *text = crew_option(argc, argv, option, NULL);
-
-	return text ? strtoull(text, NULL, 0) : fallback;
-}
-
-bool crew_flag(int argc, char **argv, const char *option)
-{
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], option) == 0)
-			return true;
-	return false;
+	qsort(v, n, sizeof(*v), by_size);
 }
