@@ -175,7 +175,7 @@ static void back_pressure(unsigned mask)
 	assert_int_equal(0, a->sent);
 	assert_int_equal(0, b->in_len);
 	assert_int_equal(0, b->ended);
-	/* Nobody else is held up meanwhile. */
+	/* Other connections are not held up meanwhile. */
 	ends_pair(li, &c, &d);
 	assert_int_equal(0, loop_conn_send(c->conn, data, 100));
 	ENDS_UNTIL(d->in_len == 100);
@@ -303,7 +303,7 @@ static void test_connect(void **state)
 	int fd, plain[2];
 
 	ends_loop(NULL);
-	/* Nobody listens there. */
+	/* No socket listens there. */
 	li = ends_listen(8, NULL);
 	to = ends_address(li);
 	loop_listener_close(li);
@@ -313,7 +313,7 @@ static void test_connect(void **state)
 	ENDS_UNTIL(e->connected);
 	assert_int_equal(-ECONNREFUSED, e->connected_error);
 	loop_conn_close(e->conn);
-	/* Nobody accepts there: the backlog is full, and what comes is not answered. */
+	/* The listener does not accept: the backlog is full, and what comes is not answered. */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	to = ends_any();
 	assert_int_equal(0, bind(fd, (const struct sockaddr *)&to, sizeof(to)));
@@ -426,7 +426,7 @@ static void test_no_descriptors(void **state)
 	(void)close(spare);
 }
 
-/* A connection that is accepted while its listener closes belongs to nobody: it is closed. */
+/* A connection that is accepted while its listener closes is given to no callback: it is closed. */
 static void test_close_while_accepting(void **state)
 {
 	struct loop_config config = {.mask = LOOP_NO_DEFER};

@@ -19,9 +19,9 @@
 
 /*
  * Each call, a hundred times: a child does nothing but that call (and what must come before it) and
- * is killed at a random moment in it. Then this process looks at what it left: the journal, the
- * messages and sq_stat() must agree to the last message, no block and no file may be lost, and the
- * queue must work.
+ * is killed at a random moment in it. Then this process looks at what it left: the durable count,
+ * the messages and sq_stat() must agree to the last message, no block and no file may be lost, and
+ * the queue must work.
  *
  *	--times 100 --seed N
  */
@@ -194,7 +194,7 @@ static void kill_in(pid_t pid, enum phase phase, int64_t max_ns, uint64_t *rando
 		crew_die("the child failed");
 }
 
-/* What is in the queue is exactly what the journal says was put and nobody took. */
+/* What is in the queue is exactly what was put by the durable count, without what was taken. */
 static void verify(struct sq *h, const struct kind *k)
 {
 	unsigned char buf[BLOCK];

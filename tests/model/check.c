@@ -246,7 +246,7 @@ void check_end(void)
 	if (uses_keys())
 		succeed();
 	drain();
-	call(OP_SWEEP, 0); /* what the dead pinned */
+	call(OP_SWEEP, 0); /* finds what the dead had kept */
 	check_dead_letters();
 	if (!explorer.failure) {
 		check_counts();

@@ -17,7 +17,7 @@
 
 #define SMALL          16
 #define BLOCKS         4             /* of the eight there are at least: each costs steps */
-#define SOON_MS        50000         /* no rescue in passing before that, unless somebody died */
+#define SOON_MS        50000         /* no upkeep in passing before that, unless somebody died */
 #define A_WHILE_NS     15000000      /* more than one tick */
 #define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
 #define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
