@@ -208,7 +208,7 @@ static void verify(struct sq *h, const struct kind *k)
 		crew_die("%s: nobody was found dead", k->name);
 	(void)sq_stat(h, &st);
 	if (sq_count_read(h, KEY, &put) < 0 || put != st.put)
-		crew_die("%s: the journal says %" PRIu64 ", sq_stat() %" PRIu64, k->name, put,
+		crew_die("%s: the durable count is %" PRIu64 ", sq_stat() %" PRIu64, k->name, put,
 			st.put);
 	left = put - shared->taken;
 	if (st.leased || st.participants != 1)

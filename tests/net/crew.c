@@ -53,7 +53,7 @@ static int produce(char **words)
 
 	if ((e = open_when_there(&q, words[0])) < 0)
 		return failed(words[0], e);
-	/* The one before us may not be quite dead. */
+	/* The process before us may not have ended yet. */
 	while ((e = sq_count_bind(q, strtoull(words[1], NULL, 10), &done)) == -EBUSY)
 		sleep_ns(LOOK_NS);
 	if (e < 0)

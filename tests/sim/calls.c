@@ -235,7 +235,10 @@ static int put(struct sq *q, uint64_t m, const void *data, size_t len, int64_t t
 	const struct handle *h = handle_of(q);
 	uint64_t id = 0;
 
-	/* Into a queue that was removed, and nobody has noticed. A death in it leaves nothing, either way. */
+	/*
+	 * A put into a queue that was removed, which has not been noticed. A death in it leaves
+	 * nothing in either case.
+	 */
 	bool away = h->removed != sim.host[h->bridge->host].removed[h->queue];
 
 	if (hubs(h))

@@ -232,7 +232,7 @@ static unsigned check_ledger(struct scene *s, unsigned *ret_fates)
 	return in;
 }
 
-/* E4: whoever comes after a dead producer learns exactly what went in. */
+/* E4: the successor of a dead producer learns exactly what went in. */
 static void check_counts(struct scene *s, unsigned in)
 {
 	uint64_t bound, expected = s->report->key_base + in;
@@ -252,7 +252,7 @@ static void check_counts(struct scene *s, unsigned in)
 		crew_die("the key of the dead cannot be taken over");
 }
 
-/* Nobody's name is left anywhere. */
+/* No participant's id is left anywhere. */
 void check_idle(struct scene *s)
 {
 	struct sq_stat st;
@@ -265,7 +265,7 @@ void check_idle(struct scene *s)
 			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->who);
 
 		if ((id && id != s->o->member.id) || (who && who != s->o->member.id))
-			crew_die("slot or journal entry %u is still somebody's", i);
+			crew_die("slot or count %u is still somebody's", i);
 	}
 }
 

@@ -133,7 +133,7 @@ static void use(struct scene *s)
 	sq_close(h);
 }
 
-/* Whoever may open the queue may do so from when it has its name. */
+/* A process that may open the queue can open it as soon as it has its name. */
 static void check_mode(struct scene *s)
 {
 	struct sq *h = crew_open(s->other);

@@ -233,7 +233,7 @@ static void explore_twice(struct tally *t, struct trace_path *path, size_t from,
 	trace_plan(path, from);
 }
 
-/* Whoever comes first does it for all. */
+/* The first worker that comes does it for all. */
 static void find_path(struct tally *t, const struct op *op, struct report *report, const char *name)
 {
 	unsigned none = 0;

@@ -5,7 +5,7 @@
 #include "fixture.h"
 
 /*
- * Durable participants: leases that outlive who held them, exactly one holder of a key, and what a
+ * Durable participants: leases that outlive their holder, exactly one holder of a key, and what a
  * forwarder asks about single messages.
  */
 
@@ -92,7 +92,7 @@ static void test_retired_and_dead(void **state)
 	fx_die(d);
 	assert_int_equal(sq_recover(a), 1);
 	fx_get(a, 1);
-	/* Its slot is free for anybody, and the key begins anew. */
+	/* Its slot is free for any participant, and the key begins anew. */
 	d = durable("a", KEY);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	sq_close(d);
@@ -117,7 +117,7 @@ static void test_one_holder_at_a_time(void **state)
 	sq_close(d);
 }
 
-/* Whoever never comes again keeps its slot, and only that. */
+/* A durable participant that never comes again keeps its slot, and only that. */
 static void test_slots(void **state)
 {
 	struct sq *a = fx_make("a", &eight), *d, *other = NULL;
@@ -198,7 +198,7 @@ static void test_overdue(void **state)
 	/* A lease time is a lease time. */
 	(void)sq_recover(a);
 	fx_get_large(a, 300, 3);
-	/* Nobody reads it any more, so its memory comes back. */
+	/* It is not read any more, so its memory comes back. */
 	d = durable("a", KEY);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	(void)sq_recover(a);

@@ -132,7 +132,8 @@ static void test_position_wraps(void **state)
 }
 
 /*
- * Turns are compared as signed numbers: someone who comes anew must not start half the circle away.
+ * Turns are compared as signed numbers: a handle that comes anew must not start half the circle
+ * away.
  */
 static void test_newcomer_after_many_turns(void **state)
 {

@@ -17,7 +17,7 @@ static const struct sq_config ring_of_4 = {.capacity = 4,
 	.block_memory = 1,
 	.lease_time = 3600 * 1000 * MS};
 
-/* Who is doing what; a is the one in whose call it happens. */
+/* The participants; a is the one in whose call the event happens. */
 static struct sq *a, *b;
 static struct sq_lease lease_of_a;
 static int result;
