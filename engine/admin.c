@@ -13,7 +13,10 @@
 #include "segment/file.h"
 #include "segment/name.h"
 
-/* Queues as files: made, removed, listed, checked. No handle is needed. */
+/*
+ * The public calls on queues as files: made, removed, listed, checked. They need no handle, and no
+ * slot. See sq.h. Any number of processes may be in them at once.
+ */
 
 #define DEFAULT_MODE 0600
 
@@ -38,7 +41,10 @@ int sq_size(const struct sq_config *config, uint64_t *ret)
 	return r;
 }
 
-/* Its full name, for whoever comes to use it: a name without a prefix is of the queue's own. */
+/*
+ * Writes the full name of the dead-letter queue into the inputs, for all who will use it: a name
+ * without a prefix gets the prefix of the queue itself.
+ */
 static void name_dead_letters(struct sqi_inputs *in, const char *path)
 {
 	const char *full = strrchr(path, '/') + 1;
@@ -51,7 +57,10 @@ static void name_dead_letters(struct sqi_inputs *in, const char *path)
 	memcpy(in->dead_letter, name, sizeof(name));
 }
 
-/* It may be made later. But one that is there, and too small, would never take a long message. */
+/*
+ * Returns -EMSGSIZE if the dead-letter queue exists and cannot take the longest message. It need
+ * not exist yet.
+ */
 static int check_dead_letters(const struct sqi_inputs *in)
 {
 	struct sqi_geometry g;
@@ -91,8 +100,11 @@ int sq_create(const char *name, const struct sq_config *config)
 	return sqi_file_make(path, &g, config && config->mode ? config->mode : DEFAULT_MODE);
 }
 
-/* Tell those who have it open. If that is not to be had, they find out by themselves, a little later. */
-static void tell(int fd)
+/*
+ * Tells those who have the queue open that it was removed. If the memory for this is missing, they
+ * notice by themselves at their next look at the file.
+ */
+static void tell_users(int fd)
 {
 	void *base = mmap(NULL, SQI_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
@@ -115,10 +127,10 @@ int sq_unlink(const char *name)
 	if (sqi_file_open(&fd, &g, &st, &why, name) == -EPERM)
 		return -EPERM;
 	if (unlink(path) < 0) {
-		/* Somebody else's, in a sticky directory. */
+		/* EPERM: another user's file, in a sticky directory. */
 		r = errno == EISDIR ? -EPROTO : errno == EPERM ? -EACCES : -errno;
 	} else if (fd >= 0) {
-		tell(fd);
+		tell_users(fd);
 	}
 	if (fd >= 0)
 		(void)close(fd);
@@ -187,7 +199,7 @@ int sq_sweep(void)
 		fd = openat(
 			dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		if (fd < 0)
-			continue; /* gone, or not ours to remove */
+			continue; /* gone, or not this user's to remove */
 		if (sqi_file_lock(fd) == 0 && unlinkat(dirfd(dir), entry->d_name, 0) == 0)
 			removed++;
 		(void)close(fd);

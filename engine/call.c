@@ -5,13 +5,18 @@
 #include "member/upkeep.h"
 #include "ops/wait.h"
 
-/* Those who never wait look at the clock too: after so many operations; */
-#define OPS_TO_UPKEEP       64  /* a look costs as much as a tenth of one */
-#define OPS_TO_UPKEEP_TIMED 1   /* in a queue with a lease time: leases end though nobody waits */
-#define LOOK_MS             500 /* and look after the dead so often */
-#define LOOK_TIMED_MS       10  /* the same, and who is in the middle of looking */
+/*
+ * The part of a public call that the first attempt does not need: waiting, and upkeep by those who
+ * never wait. Called by the public calls, by any number of participants at once.
+ */
 
-/* Once in a while, look after the dead and the overdue, though we never wait. */
+/* Operations until the next look at the clock, and milliseconds until the next upkeep. */
+#define OPS_TO_UPKEEP       64  /* a look at the clock costs a tenth of an operation */
+#define OPS_TO_UPKEEP_TIMED 1   /* with a lease time: leases must end also if nobody waits */
+#define LOOK_MS             500 /* the dead are looked for so often */
+#define LOOK_TIMED_MS       10  /* with a lease time, or in the middle of a lap of recovery */
+
+/* Does the upkeep if it is time, and counts this participant in at its first operation. */
 void sqi_upkeep_in_passing(struct sq *h)
 {
 	bool timed = h->ring.g.in.lease_ns != 0;
@@ -29,15 +34,20 @@ void sqi_upkeep_in_passing(struct sq *h)
 	sqi_upkeep(&h->member);
 }
 
-/* Somebody would have taken a message. For those who can bring some; read before written, so that
- * pollers do not take the line from each other. */
+/*
+ * Notes for sq_wanted() that a consumer found no message. Reads before it writes, so that pollers
+ * do not take the cache line from each other. Relaxed: a hint, which may be seen late.
+ */
 static void note_wanted(struct sq *h)
 {
-	if (!sqi_load_relaxed(&h->ring.head->wanted)) /* relaxed: it may be seen late */
+	if (!sqi_load_relaxed(&h->ring.head->wanted))
 		sqi_store_relaxed(&h->ring.head->wanted, 1);
 }
 
-/* The first attempt found nothing, or no room: wait, or at least look after the queue. */
+/*
+ * The first attempt found no message, or no room: waits, or with SQ_NOWAIT does the upkeep. Returns
+ * as sqi_wait(), or -EAGAIN.
+ */
 int sqi_call_again(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
@@ -45,6 +55,6 @@ int sqi_call_again(struct sq *h, struct sqi_side *side, int64_t timeout,
 		note_wanted(h);
 	if (timeout != SQ_NOWAIT)
 		return sqi_wait(h, side, timeout, attempt, arg);
-	sqi_upkeep(&h->member); /* for those who poll and never wait */
+	sqi_upkeep(&h->member); /* for participants that poll and never wait */
 	return -EAGAIN;
 }

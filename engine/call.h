@@ -3,8 +3,9 @@
 #define SQI_CALL_H
 
 /*
- * What the public calls have in common: the handle is checked, an attempt is made that needs no
- * clock, and only if that finds nothing comes the long way (call.c).
+ * What the public calls have in common. Each checks its handle and makes one attempt, which needs
+ * no clock. Only if that finds no message, or no room, is call.c needed. Each call works on the
+ * caller's own handle; any number of participants may be in it at once.
  */
 
 #include <errno.h>
@@ -17,6 +18,7 @@ int sqi_call_again(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
 void sqi_upkeep_in_passing(struct sq *h);
 
+/* Returns 0, -EINVAL if the handle or the timeout is invalid, or -EBADF in a forked child. */
 static inline int sqi_handle_check(const struct sq *h, int64_t timeout)
 {
 	if (!h || timeout < SQ_FOREVER)
@@ -24,14 +26,20 @@ static inline int sqi_handle_check(const struct sq *h, int64_t timeout)
 	return h->file.forked ? -EBADF : 0;
 }
 
-/* One operation more: after so many, look after the queue, though we never wait. */
+/*
+ * Counts an operation. After so many of them the participant does some upkeep, also if it never
+ * waits.
+ */
 static inline void sqi_note_operation(struct sq *h)
 {
 	if (--h->member.ops_to_upkeep == 0)
 		sqi_upkeep_in_passing(h);
 }
 
-/* Call attempt() until it returns something else than -EAGAIN, or the time is up. */
+/*
+ * Calls attempt() until it returns something else than -EAGAIN or the time is up. Returns that, or
+ * -ETIMEDOUT; -EPIPE becomes -EIDRM if the queue was removed.
+ */
 static inline int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {

@@ -8,7 +8,13 @@
 #include "member/lap.h"
 #include "ops/handle.h"
 
-/* Durable counts of puts: the public calls. */
+/*
+ * The public calls for durable counts of puts. See sq.h. Any number of participants may be in them
+ * at once.
+ *
+ * Invariant: a key has one live holder at a time (member/count.c). While it lives, the count is
+ * that of the entry plus the puts of its slot since it was bound.
+ */
 
 int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 {
@@ -26,6 +32,10 @@ int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 		return r;
 	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->seq);
 	h->member.last = sqi_load_seq(&sqi_count_entry(&h->ring, i)->last);
+	/*
+	 * Release, `journal` last: recovery reads these after a death (D1), and counts the slot's
+	 * puts under the key only once `journal` names the entry.
+	 */
 	sqi_store_release(&h->ring.slot->journal_seq, seq);
 	sqi_store_release(&h->ring.slot->journal_puts, h->member.puts);
 	sqi_store_release(&h->ring.slot->journal, i + 1);
@@ -57,6 +67,10 @@ int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 	e = sqi_count_find(&h->ring, key, false, &i);
 	if (!e)
 		return -ENOENT;
+	/*
+	 * The count is read between two looks at the entry, and is returned only if the entry is
+	 * the same. If its holder is dead, recovery adds that one's puts to the entry first.
+	 */
 	for (;;) {
 		uint64_t seq = sqi_load_seq(&e->seq), who = sqi_load_seq(&e->who), count = seq;
 

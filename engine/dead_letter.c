@@ -6,10 +6,19 @@
 
 #include "ops/lease.h"
 
-/* Messages that were tried too often, and the queue they are moved to. */
+/*
+ * Moves messages that were tried too often to the queue for dead letters, which is an ordinary
+ * queue: by its public calls. Called by queue.c and lease.c, by any number of participants at once.
+ *
+ * Invariant: a dead letter is removed here only after it was put there. So a death in between can
+ * double it, but not lose it.
+ */
 
-/* The queue for dead letters. It may have been removed, and made again, since we opened it. */
-static struct sq *dead_letters(struct sq *h)
+/*
+ * The queue for dead letters, opened if it is not yet, and again if it was removed. NULL if it
+ * cannot be opened.
+ */
+static struct sq *open_dead_letters(struct sq *h)
 {
 	struct stat st;
 
@@ -23,12 +32,13 @@ static struct sq *dead_letters(struct sq *h)
 }
 
 /*
- * Move a message to the dead letters. 0: moved, or taken by somebody else. -EAGAIN: it stays, for
- * want of that queue or of room in it. -EBADMSG: it was damaged itself.
+ * Moves the dead letter of the word w. Returns 0 if it was moved, or taken by another participant;
+ * -EAGAIN if it stays, because that queue or room in it is missing; -EBADMSG if it was damaged and
+ * is dropped.
  */
-static int bury(struct sq *h, uint64_t pos, uint64_t w)
+static int move_dead_letter(struct sq *h, uint64_t pos, uint64_t w)
 {
-	struct sq *to = dead_letters(h);
+	struct sq *to = open_dead_letters(h);
 	bool turn = h->ring_turn;
 	struct sq_lease lease;
 	int r;
@@ -36,17 +46,17 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 	if (!to)
 		return -EAGAIN;
 	r = sqi_lease_at(h, pos, w, &lease);
-	h->ring_turn = turn; /* nobody was given it */
+	h->ring_turn = turn; /* the lease is internal: it is not a delivery */
 	if (r <= 0)
 		return r;
 	/*
-	 * A death between these two delivers it to both: at least once, as sq.h says of dead
-	 * letters. So does a lease that ends between them.
+	 * If this participant dies, or the lease ends, between the put and the ack, then the
+	 * message is in both queues: at least once, as sq.h says of dead letters.
 	 */
 	if (sq_put(to, lease.data, lease.len, SQ_NOWAIT) < 0) {
 		/*
-		 * Quietly: the next sweep will try again. Stale: somebody else has it now, which is
-		 * as good.
+		 * Quietly: the next sweep finds it, and it is tried again. -ESTALE would mean that
+		 * another participant has it, which is no error here.
 		 */
 		(void)sqi_lease_give_back(h, &lease, true);
 		r = -EAGAIN;
@@ -58,13 +68,13 @@ static int bury(struct sq *h, uint64_t pos, uint64_t w)
 	return r < 0 ? r : 0;
 }
 
-/* The attempt has come upon one: move it, and try again, as often as that happens. */
+/* The attempt found a dead letter: moves it and tries again, as long as the attempt finds one. */
 int sqi_bury_and_go_on(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	int r;
 
 	do {
-		r = bury(h, h->dead_letter.pos, h->dead_letter.word);
+		r = move_dead_letter(h, h->dead_letter.pos, h->dead_letter.word);
 		if (r == -EBADMSG)
 			return r;
 		h->dead_letter.refused |= r < 0;

@@ -2,7 +2,7 @@
 #ifndef SQI_DEAD_LETTER_H
 #define SQI_DEAD_LETTER_H
 
-/* Messages that were tried too often are moved to the queue for dead letters. See dead_letter.c. */
+/* Moves messages that were tried too often to the queue for dead letters. See dead_letter.c. */
 
 #include "ops/handle.h"
 #include "ops/select.h"
@@ -10,8 +10,8 @@
 int sqi_bury_and_go_on(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg);
 
 /*
- * Make this attempt to take a message. Those that were tried too often and come before it are moved
- * to the dead letters; if there is no room for one, it waits where it is, and the others go on.
+ * Makes an attempt to get or lease a message. Dead letters that come before it are moved first. If
+ * their queue takes no more, they stay where they are, and the attempt passes them.
  */
 static inline int sqi_past_dead_letters(
 	struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)

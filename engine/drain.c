@@ -12,12 +12,22 @@
 #include "ring/position.h"
 #include "segment/closed.h"
 
-/* Have the messages left that were in a queue at some moment? */
+/*
+ * Whether the messages that were in the queue at some moment have left it: sq_join(), sq_mark(),
+ * sq_passed(). See sq.h. They only read, but for the upkeep; any number of participants may be in
+ * them at once.
+ *
+ * Invariant: a message stays in its cell until it is removed, redelivered or not. So it is enough
+ * to look once at each cell, until the message that it held at that moment is gone.
+ */
 
 #define JOIN_NAP_MIN_NS 100000
 #define JOIN_NAP_MAX_NS 10000000
 
-/* Is the message in this cell, if any, from before position `tail`? */
+/*
+ * Returns true if the cell holds a message from before position `tail`. meta is read between two
+ * looks at the word, and used only if the word is the same.
+ */
 static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 {
 	const struct sqi_cell *c = sqi_cell(ring, index);
@@ -31,13 +41,14 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 		case SQI_TAKEN:
 			break;
 		case SQI_BACK:
-			/* A dead letter that its queue does not take has left, as far as anybody can tell. */
+			/* A dead letter that its queue does not take counts as gone. */
 			if (sqi_attempts_left(ring, index, w))
 				break;
 			return false;
 		default:
 			return false;
 		}
+		/* Acquire: pairs with write_message() in put.c. The second look confirms it. */
 		id = sqi_cell_id(sqi_load_acquire(&c->meta), index, ring->mask, ring->shift);
 		if (sqi_load_seq(&c->word) == w)
 			return (int64_t)((tail - id) << unused) > 0;
@@ -45,8 +56,8 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 }
 
 /*
- * A message stays in its cell until it is done, redelivered or not. So it is enough to go over the
- * cells once, and to wait at each until what was in it at the time of the call has left.
+ * Goes over the cells once, and waits at each until the message that it held at the time of the
+ * call has left.
  */
 int sq_join(struct sq *h, int64_t timeout)
 {
@@ -68,7 +79,7 @@ int sq_join(struct sq *h, int64_t timeout)
 		while (is_older(&h->ring, i, tail)) {
 			struct timespec ts;
 
-			/* It will not leave by itself, and nobody can take it. */
+			/* The message will stay: no participant takes any more. */
 			closed = sqi_load_seq(&h->ring.head->closed);
 			if ((closed & SQI_CLOSED_HOW) == SQI_CLOSED_NOW || closed & SQI_CLOSED_GONE)
 				return sqi_closed_error(h->ring.head);

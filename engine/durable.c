@@ -7,28 +7,33 @@
 #include "ops/lease.h"
 
 /*
- * What a forwarder needs, which keeps books of its own about messages: leases that outlive its
- * process, and where a message is by its id. Beside any number of participants.
+ * The public calls of durable participants, which a forwarder needs: leases that outlive its
+ * process. See sq.h. Any number of participants may be in them at once.
  *
- * A durable participant is a slot with a key. When its tenant dies, recovery lets go of all that
- * was half done, but leaves the leases and the slot; the next to come with the key before the grace
- * is over is its tenant, and the leases are his (party.c, recover.c). The key's entry in the journal
- * sees to it that there is one live holder at a time. See docs/MEMORY_MODEL.md, "Graces".
+ * A durable participant is a slot with a key. When its tenant dies, recovery gives back all that
+ * was half done, but leaves the leases and the slot. The next participant that opens the queue with
+ * the key, before the grace is over, becomes the slot's tenant, and the leases are its own
+ * (member/join.c, grace.c, lap.c). Invariant: the key's entry among the counts has one live holder
+ * at a time. See docs/MEMORY_MODEL.md, "Graces".
  */
 
 int sq_retire(struct sq *h)
 {
 	int r = sqi_handle_check(h, SQ_NOWAIT);
 
-	/* From here on our death is an ordinary one. */
+	/*
+	 * From now on a death of this participant is an ordinary one. Release: recovery reads it
+	 * after the death (D1).
+	 */
 	if (r == 0)
 		sqi_store_release(&h->ring.slot->durable, 0);
 	return r;
 }
 
 /*
- * In one segment it differs for each run, for ids are never used again; and from those of another
- * segment of that name, as good as surely: one made in another second, or as another file.
+ * In one segment the number differs for each run, because ids are never used again. From the
+ * numbers of another segment of that name it differs almost surely: that was created in another
+ * second, or as another file.
  */
 int sq_durable_run(struct sq *h, uint64_t *ret)
 {
@@ -58,7 +63,7 @@ int sq_held(struct sq *h, struct sq_lease *ret, int n)
 
 		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner)
 			continue;
-		/* Those that are only counted may end before they are asked for. */
+		/* Leases that are only counted need not be held any more. */
 		r = found < n ? sqi_lease_resume(h, i, w, &ret[found]) : 1;
 		if (r < 0)
 			return r;

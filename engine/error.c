@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Results in words, and the version. Pure: any thread may be in it at any time. */
+
 static const struct {
 	int error;
 	const char *text;

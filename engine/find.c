@@ -7,9 +7,18 @@
 #include "ops/lease.h"
 #include "ring/cell.h"
 
-/* Where a message is, by its id. */
+/*
+ * The public calls on a message by its id: sq_find(), sq_lease_id(). See sq.h. Any number of
+ * participants may be in them at once.
+ *
+ * Invariant: a message stays in the cell that its id names until it is removed, so only that cell
+ * is looked at.
+ */
 
-/* The word of the cell that holds the message of this id. False: it has gone. */
+/*
+ * Reads the word of the cell that holds the message of this id. Returns false if the message is
+ * gone. meta is read between two looks at the word, and used only if the word is the same.
+ */
 static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 {
 	const struct sqi_cell *c = sqi_cell(ring, id);
@@ -25,9 +34,10 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 		default:
 			return false;
 		}
+		/* Acquire: pairs with write_message() in put.c. The next look confirms it. */
 		meta = sqi_load_acquire(&c->meta);
 		if (sqi_load_seq(&c->word) != w)
-			continue; /* each time somebody has got on with it */
+			continue; /* each failure is progress of another participant */
 		*ret_word = w;
 		return sqi_cell_id(meta, id, ring->mask, ring->shift) == id;
 	}

@@ -2,18 +2,29 @@
 #include "sq.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "member/lap.h"
 #include "member/removal.h"
 #include "ops/handle.h"
 #include "segment/file.h"
+#include "segment/name.h"
 
-/* Giving back what the dead hold, and removing what nobody uses any more. */
+/*
+ * sq_gc(): gives back what the dead held in a queue, and removes a queue that is abandoned. See
+ * sq.h. Any number of processes may be in it at once; member/removal.c decides which of them
+ * removes the queue.
+ */
 
 #define EPHEMERAL_GRACE_S 60
 
-static bool abandoned(const struct sqi_member *m)
+/*
+ * Returns true if an ephemeral queue has no participant but this one, and was used before or is
+ * older than a minute. The collector's step 2 asks it once more.
+ */
+static bool is_abandoned(const struct sqi_member *m)
 {
 	struct timespec now;
 
@@ -24,14 +35,28 @@ static bool abandoned(const struct sqi_member *m)
 
 		if (id == 0 || id == m->id)
 			continue;
-		/* The durable ones will come again. */
+		/* A durable participant that is away may come again. */
 		if (sqi_load_seq(&sqi_slot(m->ring, n)->durable) != 0 || !sqi_is_dead(m, id))
 			return false;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	/* Somebody has used it, not only looked; or nobody came for a good while. */
+	/* It was used, not only looked at; or no participant came for a while. */
 	return sqi_load_seq(&m->ring->head->joins) > 0 ||
 	       (uint64_t)now.tv_sec > m->ring->head->created_s + EPHEMERAL_GRACE_S;
+}
+
+/*
+ * May we remove its file? Decide nothing that we cannot carry out: once it is decided that the queue
+ * goes nobody can open it, and as long as its name stands nobody can make another.
+ */
+static bool may_remove(const struct sqi_attachment *file)
+{
+	struct stat dir, st;
+
+	if (stat(SQI_DIR, &dir) < 0 || fstat(file->fd, &st) < 0 || access(SQI_DIR, W_OK) < 0)
+		return false;
+	return !(dir.st_mode & S_ISVTX) || geteuid() == 0 || geteuid() == st.st_uid ||
+	       geteuid() == dir.st_uid;
 }
 
 int sq_gc(const char *name)
@@ -40,12 +65,14 @@ int sq_gc(const char *name)
 	int r = sq_open(&h, name);
 
 	if (r == -EUSERS)
-		return 0; /* all of them live, so there is nothing to give back */
+		return 0; /* all slots are taken by live participants: nothing can be given back */
 	if (r < 0)
 		return r;
 	(void)sqi_reclaim_dead(&h->member);
-	if (abandoned(&h->member) && sqi_file_is(name, h->file.dev, h->file.ino) &&
-		sqi_remove_if(&h->member, abandoned)) {
+	/* The collector's steps 1 to 3 are sqi_remove_if(), and step 4 is sqi_finish_removal(). */
+	if (is_abandoned(&h->member) && may_remove(&h->file) &&
+		sqi_file_is(name, h->file.dev, h->file.ino) &&
+		sqi_remove_if(&h->member, is_abandoned)) {
 		r = sqi_finish_removal(&h->member, name);
 		if (r == 0)
 			r = 1;

@@ -9,7 +9,13 @@
 #include "ring/attempts.h"
 #include "ring/lease_time.h"
 
-/* Leases: the public calls. */
+/*
+ * The public calls for leases. See sq.h. Each works on the caller's own handle; any number of
+ * participants may be in it at once.
+ *
+ * Invariant: no lease is settled twice. A settled one is recognised by its copy if it has one
+ * (ops/copies.c), and else by the cell's word (ops/lease.c).
+ */
 
 static int try_lease(struct sq *h, void *arg)
 {
@@ -36,8 +42,11 @@ int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 	return r;
 }
 
-/* 0: a lease of this handle, as far as can be told. -ESTALE: one of its that was settled before. */
-static int check(const struct sq *h, const struct sq_lease *lease)
+/*
+ * Returns 0 if this can be a lease of the handle, -ESTALE if it was settled before, -EINVAL if it
+ * is of another handle, or -EBADF in a forked child.
+ */
+static int check_lease(const struct sq *h, const struct sq_lease *lease)
 {
 	if (!h || !lease)
 		return -EINVAL;
@@ -53,34 +62,37 @@ static int check(const struct sq *h, const struct sq_lease *lease)
 
 int sq_ack(struct sq *h, const struct sq_lease *lease)
 {
-	int r = check(h, lease);
+	int r = check_lease(h, lease);
 
 	if (r < 0)
 		return r;
 	r = sqi_lease_ack(h, lease);
 	if (r == 0)
-		sqi_count(&h->ring.slot->acks);
+		sqi_count(&h->ring.slot->acks); /* relaxed: own counter, for people */
 	sqi_lease_forget(h, lease);
 	return r;
 }
 
 int sq_nack(struct sq *h, const struct sq_lease *lease)
 {
-	int r = check(h, lease);
+	int r = check_lease(h, lease);
 
 	if (r < 0)
 		return r;
 	r = sqi_lease_give_back(h, lease, false);
 	if (r == 0)
-		sqi_count(&h->ring.slot->nacks);
+		sqi_count(&h->ring.slot->nacks); /* relaxed: own counter, for people */
 	sqi_lease_forget(h, lease);
 	return r;
 }
 
-/* The same, but for the count: that comes first, so whoever finds the message finds that, too. */
+/*
+ * As sq_nack(), but the lease does not count. That is recorded (C2) before the message comes back
+ * (B1), so whoever leases the message next finds the record.
+ */
 int sq_return(struct sq *h, const struct sq_lease *lease)
 {
-	int r = check(h, lease);
+	int r = check_lease(h, lease);
 	uint64_t w;
 
 	if (r < 0)
@@ -90,21 +102,26 @@ int sq_return(struct sq *h, const struct sq_lease *lease)
 	if (r == 0)
 		r = sqi_lease_give_back(h, lease, false);
 	if (r == 0)
-		sqi_count(&h->ring.slot->returned);
+		sqi_count(&h->ring.slot->returned); /* relaxed: own counter, for people */
 	sqi_lease_forget(h, lease);
 	return r;
 }
 
 int sq_touch(struct sq *h, const struct sq_lease *lease)
 {
-	int r = check(h, lease);
+	int r = check_lease(h, lease);
 	uint64_t w;
 
 	if (r < 0)
 		return r;
+	/* T5. */
 	if (sqi_lease_holds(h, lease, &w) && sqi_lease_time_extend(&h->ring, lease->id, w, 0))
 		return 0;
-	/* Its end was decided, though perhaps not carried out: do that, so that stale means stale. */
+	/*
+	 * The end of the lease was decided (X2), though perhaps not carried out. Carry it out (X3),
+	 * so that the message can be delivered again when the caller learns that its lease is
+	 * stale.
+	 */
 	if (sqi_lease_holds(h, lease, &w))
 		sqi_lease_time_finish(&h->ring, lease->id);
 	sqi_lease_forget(h, lease);

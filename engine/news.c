@@ -6,7 +6,10 @@
 #include "base/event.h"
 #include "call.h"
 
-/* For loops of a program's own: waiting for a queue beside other things. */
+/*
+ * The public calls for a program's own event loop: sq_arm(), sq_wanted(). See sq.h. Any number of
+ * participants may be in them at once.
+ */
 
 int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 {
@@ -30,7 +33,7 @@ int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 	default:
 		return -EINVAL;
 	}
-	ret->value = sqi_event_arm(event);
+	ret->value = sqi_event_arm(event); /* E2: the caller looks for the news afterwards */
 	ret->word = (uint32_t *)event;
 	return 0;
 }
@@ -41,9 +44,9 @@ int sq_wanted(struct sq *h)
 
 	if (r < 0)
 		return r;
+	/* Relaxed: a hint. If a note is lost here, a consumer's next failed attempt repeats it. */
 	r = sqi_load_relaxed(&h->ring.head->wanted) != 0;
 	if (r)
-		sqi_store_relaxed(
-			&h->ring.head->wanted, 0); /* relaxed: who looks again will say so again */
+		sqi_store_relaxed(&h->ring.head->wanted, 0);
 	return r;
 }

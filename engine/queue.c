@@ -19,10 +19,13 @@
 #include "segment/file.h"
 
 /*
- * The public calls on a handle: arguments are checked here, time and blocking are dealt with here,
- * and what is left is one attempt in put.c, get.c or lease.c.
+ * The public calls to open and close a queue, to put and to get, and for its end. They check
+ * arguments, deal with time and blocking, and leave the rest to one attempt in put.c or get.c. What
+ * each does, and its errors, is told in sq.h. Each works on the caller's own handle; any number of
+ * participants may be in it at once.
  */
 
+/* Opens a queue, as the durable participant of a key if that is not 0. */
 static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grace)
 {
 	const char *why;
@@ -36,7 +39,8 @@ static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grac
 	if (!h)
 		return -ENOMEM;
 	/*
-	 * No fork may come between the descriptor and the list of those that a child has to close.
+	 * No fork may come between the opening of the descriptor and its entry in the list of those
+	 * that a forked child has to close.
 	 */
 	r = sqi_attach_lock();
 	if (r < 0)
@@ -48,20 +52,23 @@ static int open_as(struct sq **ret, const char *name, uint64_t key, int64_t grac
 	if (r < 0)
 		goto free_handle;
 	h->ring.base = h->file.base;
+	/* Opener, step 1: the id into a slot. Steps 2 and 3: is the queue being removed? */
 	r = sqi_handle_init(h, key, grace);
 	if (r < 0)
-		goto unmap;
-	r = sqi_check_present(&h->member);
-	if (r < 0)
 		goto leave;
+	r = sqi_check_present(&h->member);
+	if (r < 0) {
+		(void)sqi_finish_removal(
+			&h->member, name); /* it has no name any more, in any case */
+		goto leave;
+	}
 	sqi_upkeep(&h->member);
 	*ret = h;
 	return 0;
 
 leave:
-	sqi_finish_removal(&h->member, name);
-	sqi_leave(&h->member);
-unmap:
+	sqi_leave(
+		&h->member); /* also without a slot: the lock on the id may outlive the descriptor */
 	sqi_detach(&h->file);
 free_handle:
 	free(h);
@@ -84,7 +91,7 @@ void sq_close(struct sq *h)
 		return;
 	sq_close(h->dead_letters);
 	if (!h->file.forked) {
-		/* A lap gives back the reservation, too. */
+		/* If there has to be a lap, it gives back the reservation, too. */
 		if (sqi_leaves_at_once(&h->member))
 			sq_abort(h);
 		sqi_leave(&h->member);
@@ -100,6 +107,7 @@ static int attempt_put(struct sq *h, void *arg)
 	return sqi_put_try(h, arg);
 }
 
+/* As attempt_put(), for a message that needs a block: allocates and fills it first. */
 static int attempt_put_block(struct sq *h, void *arg)
 {
 	struct sqi_message *m = arg;
@@ -108,7 +116,8 @@ static int attempt_put_block(struct sq *h, void *arg)
 
 	if (m->block.len == 0) {
 		/*
-		 * Not yet ours. Filled before there is a cell, so that no cell waits for the copy.
+		 * There is no block yet. It is filled before a cell is claimed, so that no cell is
+		 * held during a long copy.
 		 */
 		if (sqi_load_seq(&h->ring.head->closed))
 			return -EPIPE;
@@ -142,6 +151,7 @@ int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
 	return r;
 }
 
+/* Arguments and result of an attempt to get a message. */
 struct get {
 	void *buf;
 	size_t cap;
@@ -182,8 +192,8 @@ ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
 	return r < 0 ? r : get.len;
 }
 
-/* What is left of a span that began at `from`. */
-static int64_t rest(int64_t timeout, int64_t from)
+/* What is left of a timeout that began at `from`. */
+static int64_t time_left(int64_t timeout, int64_t from)
 {
 	int64_t gone;
 
@@ -207,7 +217,7 @@ int sq_put_many(struct sq *h, const struct iovec *iov, int n, int64_t timeout)
 	for (; done < n; done++) {
 		r = sq_put(h, iov[done].iov_base, iov[done].iov_len, SQ_NOWAIT);
 		if (r == -EAGAIN && timeout != SQ_NOWAIT) {
-			int64_t left = rest(timeout, from);
+			int64_t left = time_left(timeout, from);
 
 			r = sq_put(h, iov[done].iov_base, iov[done].iov_len, left);
 			if (r == -EAGAIN)
@@ -232,14 +242,17 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 		ssize_t len = sq_get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
 
 		if (len < 0 && done > 0) {
-			/* A damaged message is reported once, but not instead of what we have. */
+			/*
+			 * -EBADMSG is reported once; the next call does it, because this one has
+			 * messages to return.
+			 */
 			h->deferred_error = len == -EBADMSG ? -EBADMSG : 0;
 			return done;
 		}
 		if (len < 0)
 			return (int)len;
 		ret[done] = (struct iovec){.iov_base = at, .iov_len = (size_t)len};
-		/* Not past the end of buf, even by an addition of 0 to a null pointer. */
+		/* No addition of 0 to a null pointer. */
 		if (len > 0)
 			at += len;
 		cap -= (size_t)len;

@@ -8,7 +8,12 @@
 #include "ops/put.h"
 #include "segment/closed.h"
 
-/* Reservations: a message that is made where it will lie, and then put. */
+/*
+ * The public calls for reservations. The caller writes a large message to a block of the queue, and
+ * a small one to memory of the handle, because no cell may be held while it writes; then the
+ * message is put. See sq.h. Each call works on the caller's own handle; any number of participants
+ * may be in it at once.
+ */
 
 static int attempt_put(struct sq *h, void *arg)
 {
@@ -73,7 +78,7 @@ int sq_commit(struct sq *h, size_t len, int64_t timeout)
 	if (r < 0)
 		return r;
 	if (m.data)
-		sq_abort(h); /* it was copied */
+		sq_abort(h); /* the message was copied to the cell: free the block */
 	h->reservation = SQI_RESERVED_NONE;
 	return 0;
 }

@@ -703,8 +703,8 @@ void sq_abort(struct sq *);
  *	           and what it gives back can be taken. (While all that is left is leased by others,
  *	           the call waits: it may come back)
  *	-EIDRM     the same of a queue that was removed
- *	-ENOMEM    for the copy, in a queue with a lease time. The message stays in the queue, but
- *	           counts as leased once more
+ *	-ENOMEM    for the copy, in a queue with a lease time. The message stays in the queue, as
+ *	           if it had been returned (sq_return())
  *	-EBADMSG   a message was damaged, and is dropped: go on. Or the ring is
  */
 int sq_lease(struct sq *, struct sq_lease *ret, int64_t timeout);
@@ -1064,11 +1064,11 @@ int sq_list(const char *prefix, int (*f)(const char *name, void *data), void *da
  * Takes part for a moment. Time as of sq_recover(). Never blocks. Killed inside: it is removed or
  * it is not, and the next who opens it finishes that.
  *
- * Returns 1 if the queue was removed, else 0 (also if all places are taken, by the living).
+ * Returns 1 if the queue was removed, else 0 (also if all places are taken, by the living; or if it
+ * is another user's, whose file the caller may not remove).
  *
- *	-EPERM, -EACCES, -EROFS  also: it is abandoned, and cannot be opened any more, but the
- *	         caller may not remove its file: its owner's sq_unlink() or sq_open() does. Until
- *	         then sq_create() says -EEXIST
+ *	-EROFS   also: it is abandoned, and cannot be opened any more, but its file cannot be
+ *	         removed just now. Until it is sq_create() says -EEXIST
  *	errors of sq_open(), but -EUSERS
  */
 int sq_gc(const char *name);

@@ -12,11 +12,15 @@
 #include "segment/file.h"
 
 /*
- * What is in a queue: for one who takes part, and for one who only looks. Reading only. Beside any
- * number of participants.
+ * What is in a queue: for a participant (sq_stat()), and for a process that takes no part
+ * (sq_look()). Both only read, beside any number of participants. So each number is of a moment
+ * ago, and they may be of different moments.
+ *
+ * The loads of counters and totals are relaxed: they are numbers for people, and no decision
+ * depends on them.
  */
 
-/* One cell's word more. `left`: if it says BACK, whether the message has attempts left. */
+/* Counts a cell. `left`: the message has attempts left, if the word says BACK. */
 static void count_cell(struct sq_stat *st, uint64_t w, bool left)
 {
 	switch (sqi_word_state(w)) {
@@ -39,6 +43,10 @@ static void count_cell(struct sq_stat *st, uint64_t w, bool left)
 	}
 }
 
+/*
+ * Adds a slot's counters. Relaxed, but for `puts`: see above. `puts` is read after the cells, for
+ * `took`.
+ */
 static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 {
 	st->put += sqi_load_seq(&slot->puts);
@@ -49,7 +57,7 @@ static void count_slot(struct sq_stat *st, const struct sqi_slot *slot)
 	st->redelivered += sqi_load_relaxed(&slot->redelivered);
 }
 
-/* Of this slot's tenant, alive or not. */
+/* Counts the slot's tenant, of this id: it lives, or is a durable participant that is away. */
 static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64_t id, bool lives)
 {
 	uint64_t left;
@@ -59,18 +67,19 @@ static void count_tenant(struct sq_stat *st, const struct sqi_slot *slot, uint64
 		return;
 	st->away++;
 	left = sqi_is_kept(slot, id) ? sqi_grace_left(slot) : SQI_GRACE_FOREVER;
-	if (left < (uint64_t)st->grace_left) /* of SQ_FOREVER that is the greatest */
+	if (left < (uint64_t)st->grace_left) /* as a uint64_t SQ_FOREVER is the greatest */
 		st->grace_left = (int64_t)left;
 }
 
+/* Counts a block of this class, by its word. */
 static void count_block(struct sq_stat *st, unsigned class, uint64_t w)
 {
 	st->blocks_free += sqi_block_is_free(w);
 	st->class[class].free += sqi_block_is_free(w);
 }
 
-/* What was decided when it was made. */
-static void begin(struct sq_stat *st, const struct sqi_geometry *g)
+/* Fills in what was decided when the queue was created, and 0 elsewhere. */
+static void fill_from_geometry(struct sq_stat *st, const struct sqi_geometry *g)
 {
 	memset(st, 0, sizeof(*st));
 	st->capacity = g->capacity;
@@ -91,7 +100,8 @@ static void begin(struct sq_stat *st, const struct sqi_geometry *g)
 	}
 }
 
-static void end(struct sq_stat *st, const struct sqi_head *head)
+/* Fills in what the head says, last. Relaxed: see above. */
+static void fill_from_head(struct sq_stat *st, const struct sqi_head *head)
 {
 	uint64_t closed = sqi_load_seq(&head->closed);
 
@@ -102,7 +112,7 @@ static void end(struct sq_stat *st, const struct sqi_head *head)
 	st->revoked = sqi_load_relaxed(&head->revoked);
 	st->dead_letters = sqi_load_relaxed(&head->dead_letters);
 	st->damaged = sqi_load_relaxed(&head->damaged);
-	/* The cells were counted before the puts: what was put in between has not left yet. */
+	/* The cells were counted before the puts, so a message put in between counts as taken. */
 	st->took = st->put - st->depth - st->leased - st->undelivered;
 	if (st->took > st->put)
 		st->took = 0;
@@ -116,7 +126,7 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 		return -EINVAL;
 	if (h->file.forked)
 		return -EBADF;
-	begin(&st, &h->ring.g);
+	fill_from_geometry(&st, &h->ring.g);
 	for (uint64_t i = 0; i <= h->ring.mask; i++) {
 		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
 
@@ -135,14 +145,15 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 			count_block(&st, k,
 				sqi_load_seq(
 					&sqi_block(&h->ring, h->ring.g.class[k].first + i)->word));
-	end(&st, h->ring.head);
+	fill_from_head(&st, h->ring.head);
 	*ret = st;
 	return 0;
 }
 
 /*
- * Looking takes no part: no slot, no write, and no mapping, which somebody could cut short under us.
- * What is read in pieces may be of different moments, as a walk over the mapping is.
+ * sq_look() takes no part: it has no slot, writes nothing, and does not map the file, because
+ * another process could cut it short. It reads copies of pieces of the file into `piece`, so the
+ * functions below read memory that no other thread writes.
  */
 
 #define PIECE (64 << 10)
@@ -151,23 +162,26 @@ struct look {
 	int fd;
 	struct sqi_geometry g;
 	struct sq_stat st;
-	uint64_t cell; /* the next */
-	/* Of structures that lie in cache lines of their own. */
+	uint64_t cell; /* index of the next one */
+	/* aligned as the structures that it holds */
 	_Alignas(SQI_LINE) unsigned char piece[PIECE];
 };
 
-/* Call each(l, k, element) for `count` elements of `size` bytes, at `at`. */
+/*
+ * Calls each(l, k, element) for `count` elements of `size` bytes that begin at offset `at` of the
+ * file. Returns 0, -EPROTO if the file ends before that, or an error of pread(2).
+ */
 static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, unsigned k,
 	void (*each)(struct look *l, unsigned k, const void *element))
 {
-	uint64_t step = PIECE / size; /* an element is not larger than that */
+	uint64_t step = PIECE / size; /* no element is larger than a piece */
 
 	for (uint64_t i = 0; i < count; i += step) {
 		uint64_t n = count - i < step ? count - i : step;
 		ssize_t r = pread(l->fd, l->piece, n * size, (off_t)(at + i * size));
 
 		if (r != (ssize_t)(n * size))
-			return r < 0 ? -errno : -EPROTO; /* cut short just now */
+			return r < 0 ? -errno : -EPROTO; /* the file was cut short meanwhile */
 		for (uint64_t e = 0; e < n; e++)
 			each(l, k, l->piece + e * size);
 	}
@@ -177,14 +191,16 @@ static int for_each(struct look *l, uint64_t at, uint64_t count, uint64_t size, 
 static void each_cell(struct look *l, unsigned k, const void *element)
 {
 	const struct sqi_cell *c = element;
-	uint64_t w = sqi_load_seq(&c->word), u, at = l->g.tries + l->cell++ * sizeof(u);
+	uint64_t w = sqi_load_seq(&c->word), record, at = l->g.tries + l->cell++ * sizeof(record);
 	bool left = true;
 
 	(void)k;
 	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
 		sqi_word_attempts(w) >= l->g.in.max_attempts &&
-		pread(l->fd, &u, sizeof(u), (off_t)at) == (ssize_t)sizeof(u))
-		left = sqi_attempts_left_by(l->g.in.max_attempts, w, sqi_load_relaxed(&c->meta), u);
+		pread(l->fd, &record, sizeof(record), (off_t)at) == (ssize_t)sizeof(record))
+		/* Relaxed: `piece` is private. */
+		left = sqi_attempts_left_by(
+			l->g.in.max_attempts, w, sqi_load_relaxed(&c->meta), record);
 	count_cell(&l->st, w, left);
 }
 
@@ -203,13 +219,14 @@ static void each_block(struct look *l, unsigned k, const void *element)
 	count_block(&l->st, k, sqi_load_seq(&((const struct sqi_block *)element)->word));
 }
 
+/* Reads cells before slots and the head last, in the order of sq_stat(). */
 static int look(struct look *l)
 {
 	const struct sqi_geometry *g = &l->g;
 	_Alignas(SQI_LINE) unsigned char head[sizeof(struct sqi_head)];
 	int r;
 
-	begin(&l->st, g);
+	fill_from_geometry(&l->st, g);
 	l->cell = 0;
 	r = for_each(l, g->cells, g->capacity, g->cell_size, 0, each_cell);
 	if (r == 0)
@@ -222,7 +239,7 @@ static int look(struct look *l)
 		return r;
 	if (pread(l->fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		return -EPROTO;
-	end(&l->st, (const struct sqi_head *)head);
+	fill_from_head(&l->st, (const struct sqi_head *)head);
 	return 0;
 }
 

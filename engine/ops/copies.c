@@ -4,8 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEEP_MAX 4096 /* bytes of a free copy that are not given back to the heap */
+/*
+ * Copies of leased messages, in a table of the handle. Called by ops/lease.c and the public calls
+ * of the same handle, so by one thread at a time.
+ *
+ * Invariant: a copy that is not free is not moved or freed, though the table may be.
+ */
 
+#define KEEP_MAX 4096 /* a free copy of up to so many bytes keeps its memory */
+
+/* Doubles the table; the new copies are free. Returns 0 or -ENOMEM. */
 static int grow(struct sqi_copies *copies)
 {
 	uint32_t count = copies->count ? 2 * copies->count : 4;

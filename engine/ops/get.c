@@ -15,16 +15,19 @@
 #include "segment/closed.h"
 
 /*
- * Removing a message. Called by the public calls, by any number of participants at once.
+ * Removes a message. Called by queue.c, by any number of participants at once.
  *
- * A message in a cell is copied first and taken then, by one CAS: there is no instruction at which
- * it is in our hands and not yet ours, or ours and not yet copied. A message in a block is taken as
- * a lease, copied, and acked.
+ * Invariant: a message in a cell is copied first and then removed by one CAS. So a participant that
+ * dies has either left it in the queue or removed it with the copy made. A message in a block is
+ * leased, copied and acknowledged, because its block could be used again during the copy.
  */
 
-#define COPY_NS 1000000000 /* and SQI_COPY_NS_PER_KIB: far more than any copy takes */
+#define COPY_NS 1000000000 /* plus SQI_COPY_NS_PER_KIB: far more than any copy takes */
 
-/* Copy the block's message and let it go. 0: it was taken from us, look again. */
+/*
+ * Leases, copies and acknowledges a message in a block. Returns its length and 1, or 0 if another
+ * participant was faster or the lease has ended: look again.
+ */
 static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
 	struct sq_lease lease;
@@ -33,14 +36,14 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 
 	if (r <= 0)
 		return r;
-	/* A copy may take longer than a lease is meant to. */
+	/* T4. A copy may take longer than a lease time. */
 	if (!sqi_lease_time_extend(
 		    &h->ring, pos, taken, COPY_NS + lease.len / 1024 * SQI_COPY_NS_PER_KIB)) {
 		sqi_lease_time_finish(&h->ring, pos);
 		return 0;
 	}
 	if (lease.len > cap) {
-		/* It was shorter a moment ago, when it was nobody's. */
+		/* get_at() saw a shorter length in the same message: the memory is damaged. */
 		(void)sqi_lease_give_back(h, &lease, false);
 		return -EBADMSG;
 	}
@@ -48,34 +51,38 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 		sqi_copy_bytes(buf, lease.data, lease.len);
 	else
 		memcpy(buf, lease.data, lease.len);
-	/* If the lease had ended, the copy is of nobody knows what. */
+	/* If the lease has ended, the copy may be of another message. */
 	if (sqi_lease_ack(h, &lease) < 0)
 		return 0;
 	return (ssize_t)lease.len + 1;
 }
 
 /*
- * R1. The look at FULL or BACK has acquired the message; the removal (F1) confirms that it was still
- * that message when it had been copied. 0: it was not, look again.
+ * Copies and removes a small message. Returns its length and 1, or 0 if the word has changed: look
+ * again.
+ *
+ * R1. The load of the word w has acquired the message (W2, or B1). The CAS from w (F1) confirms
+ * that the cell held it until the copy was made.
  */
 static ssize_t get_small(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t len)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 
 	sqi_cell_read(c, buf, len);
+	/* F1. */
 	if (!sqi_cell_remove(c, w))
 		return 0;
 	h->ring_turn = sqi_word_state(w) == SQI_BACK;
 	if (h->ring_turn) {
 		sqi_returned_unmark(&h->ring, pos);
-		sqi_count(&h->ring.slot->redelivered);
+		sqi_count(&h->ring.slot->redelivered); /* relaxed: own counter, for people */
 	} else {
 		sqi_note_consumed(&h->ring, pos + 1);
 	}
 	return (ssize_t)len + 1;
 }
 
-/* Remove the message that this word speaks of: its length and 1. 0: look again. */
+/* Removes the message of this word, FULL or BACK. Returns its length and 1, or 0: look again. */
 static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
 	const struct sqi_cell *c = sqi_cell(&h->ring, pos);
@@ -92,8 +99,9 @@ static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t 
 }
 
 /*
- * One try: the message's length. -EAGAIN: none. -EPIPE: none, and never again. -EMSGSIZE: it is
- * longer than cap, and stays. -EBADMSG: it was damaged and is dropped, or the ring is damaged.
+ * One attempt to get a message. Returns its length; -EAGAIN if there is none; -EPIPE if there is
+ * none and never will be; -EMSGSIZE if it is longer than cap, and stays; -EBADMSG if it was damaged
+ * and is dropped, or the ring is damaged; SQI_DEAD_LETTER as sqi_select().
  */
 ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 {
@@ -106,7 +114,7 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 		if (r < 0)
 			return r;
 		if (r > 0) {
-			sqi_count(&h->ring.slot->gots);
+			sqi_count(&h->ring.slot->gots); /* relaxed: own counter, for people */
 			sqi_message_left(h->ring.head);
 			return r - 1;
 		}

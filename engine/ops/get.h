@@ -2,7 +2,7 @@
 #ifndef SQI_GET_H
 #define SQI_GET_H
 
-/* Removing a message. See get.c. */
+/* Removes a message. See get.c. */
 
 #include <sys/types.h>
 

@@ -4,7 +4,10 @@
 #include "member/join.h"
 #include "ring/position.h"
 
-/* From a geometry and a mapping: where everything is, and a participant. */
+/*
+ * Fills in where the segment's parts are, and takes a slot. Called by queue.c with a new handle,
+ * which no other thread knows yet.
+ */
 int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 {
 	h->member.ring = &h->ring;
@@ -15,7 +18,7 @@ int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 	h->ring.shift = h->ring.g.in.capacity_log2;
 	h->ring.cell_size = h->ring.g.cell_size;
 	h->ring.small = h->ring.g.in.small;
-	h->member.ops_to_upkeep = 1; /* the first use counts us in */
+	h->member.ops_to_upkeep = 1; /* the first call counts this participant in */
 	h->ring.returned_seen = ~(uint64_t)0;
 	h->ring.tail = sqi_end_anew(&h->ring, SQI_TAIL);
 	h->ring.front = sqi_end_anew(&h->ring, SQI_FRONT);

@@ -3,7 +3,8 @@
 #define SQI_HANDLE_H
 
 /*
- * A handle: one participant in one queue, private to one thread at a time.
+ * A handle: one participant in one queue. It is private to one thread at a time; only what its
+ * pointers into the segment lead to is shared.
  */
 
 #include <stdbool.h>
@@ -17,29 +18,29 @@
 #include "segment/map.h"
 #include "sq.h"
 
-/* A side of the queue to wait on. */
+/* One side of the queue on which the handle waits, and what decides whether a nap pays there. */
 struct sqi_side {
-	uint64_t ops;     /* done since the last wait */
-	int64_t began_ns; /* the last wait */
-	unsigned hurried; /* waits in a row that came soon after another */
+	uint64_t ops;     /* calls since the last wait */
+	int64_t began_ns; /* the last wait, by CLOCK_MONOTONIC */
+	unsigned hurried; /* waits in a row that began soon after the one before */
 };
 
 struct sq {
 	struct sqi_member member;
 	struct sqi_side producing, consuming;
-	bool ring_turn; /* the last message was a redelivery: the next is one of the ring, if it has any */
-	bool short_of_blocks; /* the last attempt to put failed for want of one */
+	bool ring_turn; /* the last message was a redelivery: the next is the ring's, if any */
+	bool short_of_blocks; /* the last attempt to put failed because no block was free */
 	int deferred_error;   /* an error that sq_get_many() could not report yet */
 
-	struct sqi_ref reserved; /* of a large reservation */
-	void *buffer;            /* of a small one */
+	struct sqi_ref reserved; /* block of a large reservation */
+	void *buffer;            /* memory of small reservations */
 	size_t reserved_cap;
 	enum { SQI_RESERVED_NONE, SQI_RESERVED_SMALL, SQI_RESERVED_BLOCK } reservation;
 
-	struct sq *dead_letters;
+	struct sq *dead_letters; /* handle on the queue for dead letters, or NULL */
 	struct {
-		uint64_t pos, word; /* of the message that is to be moved there */
-		bool refused;       /* in this attempt: there was no room for one */
+		uint64_t pos, word; /* of the message to be moved there */
+		bool refused;       /* this attempt found that the queue for them takes no more */
 	} dead_letter;
 
 	struct sqi_ring ring;
@@ -47,7 +48,10 @@ struct sq {
 	struct sqi_copies copies;
 };
 
-/* sqi_handle_init(): from a geometry (ring.g) and a mapping (file.base) to a participant. */
+/*
+ * sqi_handle_init(): begin to take part, with a geometry (ring.g) and a mapping (ring.base, file).
+ * Returns 0, or an error of sqi_join().
+ */
 int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace);
 
 #endif

@@ -14,24 +14,28 @@
 #include "segment/closed.h"
 
 /*
- * Leases: take a message, and settle it later. Called by the public calls and get.c, by any number
- * of participants at once.
+ * Leases a message, and settles it later. Called by the public calls, dead_letter.c and get.c, by
+ * any number of participants at once.
  *
  * In a queue without a lease time the holder reads the message where it lies. In one with a lease
- * time it reads a copy, because the message may be given to another at any moment.
+ * time it reads a copy, because the message may be given to another participant at any moment.
  *
- * The token of a lease is {cell, id, number} and the participant; the number is that in the word,
- * which is not always what the lease counts as (attempts.c). A settling step reads the cell's word,
- * compares all of them, and makes its transition from that very word.
+ * Invariant: only the holder settles a lease. The token of a lease is {cell, id, number} and the
+ * participant. The number is that in the cell's word, which may differ from what the lease counts
+ * as (attempts.c). A settling step reads the cell's word, compares all of the token, and makes its
+ * transition from that very word.
  */
 
-/* In a lease, `handle` says whose it is and which of the message's leases. */
+/* The field `handle` of a lease: the handle that holds it, and the number of the lease. */
 static uint64_t lease_handle(const struct sq *h, uint64_t taken)
 {
 	return h->file.tag << 8 | sqi_word_attempts(taken);
 }
 
-/* Has somebody announced that it is about to end a lease by a CAS from this very word? */
+/*
+ * Returns true if a participant has announced that it is about to end a lease by a CAS from this
+ * very word.
+ */
 static bool is_announced(const struct sqi_ring *ring, uint64_t w)
 {
 	for (unsigned n = 0; n < ring->g.in.participants; n++)
@@ -41,10 +45,11 @@ static bool is_announced(const struct sqi_ring *ring, uint64_t w)
 }
 
 /*
- * The number of the lease that is to follow this word. Above 127 numbers come again, and with them
- * words: one that somebody has read when it was another lease's, and is about to change, is not used.
- * Who ends a lease announces the word in its slot, and then looks once more whether the lease is to
- * be ended. (If as many are stopped there as there are numbers, one of them is used.)
+ * The number of the lease that follows this word. Numbers above 127 are used again, and with them
+ * words. If a participant has read such a word in an earlier lease, and is about to end that lease
+ * by a CAS from it, the number is not used now: the CAS would end the new lease. A participant that
+ * ends a lease announces the word in its slot, and then checks again that the lease is to be ended.
+ * (If participants are stopped there with all 128 numbers, one of them is used.)
  */
 static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
 {
@@ -63,24 +68,28 @@ static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
 }
 
 /*
- * We have taken this message, from w. Returns what the lease counts as; 0: it has ended already.
+ * The message was taken, by the transition from w to `taken`. Returns what the lease counts as, or
+ * 0 if it has ended already.
  */
 static unsigned note_taken(struct sq *h, uint64_t pos, uint64_t w, uint64_t taken)
 {
 	h->member.held++;
 	h->ring_turn = sqi_word_state(w) == SQI_BACK;
 	if (sqi_word_state(w) == SQI_FULL) {
-		/* Else it was asked for by its id, and there are others before it. */
+		/* Otherwise the message was leased by its id, and others are before it. */
 		if (pos == h->ring.front)
 			sqi_note_consumed(&h->ring, pos + 1);
 		return 1;
 	}
 	sqi_returned_unmark(&h->ring, pos);
-	sqi_count(&h->ring.slot->redelivered);
+	sqi_count(&h->ring.slot->redelivered); /* relaxed: own counter, for people */
 	return sqi_attempts_begin(&h->ring, pos, taken);
 }
 
-/* What we have leased is damaged: drop it. 0: the lease has ended, so what was read may be another's. */
+/*
+ * Drops a leased message that is damaged: -EBADMSG. Returns 0 if the lease has ended: then what was
+ * read may be another message's.
+ */
 static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 {
 	for (;;) {
@@ -96,9 +105,10 @@ static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 }
 
 /*
- * Take the message that this word speaks of. 1: it is ours, *ret_taken is the word, and *ret what
- * lies in the queue's memory: to be copied, in a queue with a lease time, and believed only if the
- * lease is still ours then. 0: the word had changed. -EBADMSG: damaged, and dropped.
+ * Takes the message of the word w, FULL or BACK. Returns 1, with the new word in *ret_taken and in
+ * *ret a lease whose data lies in the queue's memory. In a queue with a lease time the caller has
+ * to copy the data, and to check then that it still has the lease. Returns 0 if the word has
+ * changed, -EBADMSG if the message was damaged and is dropped.
  */
 int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
 {
@@ -107,11 +117,13 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 
 	if (!sqi_lease_time_prepare(&h->ring, pos, w))
 		return 0;
+	/* T2, R2. */
 	if (!sqi_cell_take(c, w, h->ring.owner, next_number(&h->ring, w), ret_taken))
 		return 0;
 	lease.attempts = note_taken(h, pos, w, *ret_taken);
 	if (lease.attempts == 0)
 		return 0;
+	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
 	lease.id = sqi_cell_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
 	lease.handle = lease_handle(h, *ret_taken);
 	if (sqi_cell_view(&h->ring, c, &lease.data, &lease.len) < 0)
@@ -120,7 +132,7 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 	return 1;
 }
 
-/* The lease is not to be had: its end was decided before it began. */
+/* The end of the lease was decided before it began (X2): carries it out (X3). Returns 0. */
 static int lost_lease(struct sq *h, uint64_t pos, uint32_t copy)
 {
 	if (copy)
@@ -129,13 +141,16 @@ static int lost_lease(struct sq *h, uint64_t pos, uint32_t copy)
 	return 0;
 }
 
-/* What was found cannot be leased, for want of memory: others may. */
+/*
+ * There is no memory for a copy: gives the message back, for other participants. The lease does not
+ * count as an attempt, because nobody has seen the message. Returns -ENOMEM.
+ */
 static int put_back(struct sq *h, uint64_t pos, uint64_t taken)
 {
 	for (;;) {
 		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, pos)->word);
 
-		if (!sqi_same_lease(w, taken))
+		if (!sqi_same_lease(w, taken) || !sqi_attempts_return(&h->ring, pos, taken))
 			return -ENOMEM;
 		if (sqi_returned_add(&h->ring, pos, w)) {
 			h->member.held--;
@@ -146,8 +161,9 @@ static int put_back(struct sq *h, uint64_t pos, uint64_t taken)
 }
 
 /*
- * From what lies in the queue's memory to a lease of the user's, whose time begins now. 1: *lease
- * is. 0: it had ended meanwhile. -ENOMEM: the message is where it was.
+ * In a queue with a lease time, copies the message and begins the lease. Returns 1 if *lease has
+ * begun, 0 if it has ended meanwhile, -ENOMEM if there is no memory: the message stays in the
+ * queue.
  */
 static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lease *lease)
 {
@@ -157,10 +173,12 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 		return 1;
 	if (sqi_copy_new(&h->copies, lease->len, &lease->copy, &data) < 0)
 		return put_back(h, pos, taken);
+	/* As T4: time for the copy, so that the lease does not end during it. */
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, lease->len / 1024 * SQI_COPY_NS_PER_KIB))
 		return lost_lease(h, pos, lease->copy);
+	/* T3. */
 	sqi_copy_bytes(data, lease->data, lease->len);
-	/* Still ours now, so it was all the time, and the copy is good. */
+	/* T4. The lease has not ended until now, so the copy is that of the message. */
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, 0))
 		return lost_lease(h, pos, lease->copy);
 	lease->data = data;
@@ -168,7 +186,10 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 	return 1;
 }
 
-/* Lease the message that this word speaks of. 1, 0 and errors as of sqi_take(); -ENOMEM. */
+/*
+ * Leases the message of the word w, FULL or BACK. Returns 1 if it did, 0 if the word has changed or
+ * the lease ended before it began, -EBADMSG as sqi_take(), or -ENOMEM.
+ */
 int sqi_lease_at(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 {
 	struct sq_lease lease;
@@ -182,21 +203,24 @@ int sqi_lease_at(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 	return r;
 }
 
+/*
+ * One attempt to lease the next message. Returns 0, or an error as sqi_select() or sqi_lease_at().
+ */
 int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t p, w;
-		int r = sqi_select(h, &p, &w);
+		uint64_t pos, w;
+		int r = sqi_select(h, &pos, &w);
 
 		if (r == 0)
-			r = sqi_lease_at(h, p, w, ret);
+			r = sqi_lease_at(h, pos, w, ret);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
 	return -EBADMSG;
 }
 
-/* Nobody reads by this lease any more. */
+/* Frees the copy of a lease. Its data must not be read any more. */
 void sqi_lease_forget(struct sq *h, const struct sq_lease *lease)
 {
 	if (lease->copy)
@@ -204,13 +228,15 @@ void sqi_lease_forget(struct sq *h, const struct sq_lease *lease)
 }
 
 /*
- * What this word says is ours already, as a lease to be settled by: of who was here before us, or
- * once more. 1, 0 and errors as of sqi_lease_at(), but a message that was damaged is not taken.
+ * Makes a lease for the message of the word w, which this participant's slot has TAKEN already: by
+ * the former tenant of the slot, or by an earlier call. Returns 1, or 0 and errors as
+ * sqi_lease_at(); a damaged message is dropped.
  */
 int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 	struct sq_lease lease = {
+		/* Acquire: pairs with write_message() in put.c. */
 		.id = sqi_cell_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift),
 		.attempts = sqi_attempts_of(&h->ring, pos, w),
 		.handle = lease_handle(h, w),
@@ -233,6 +259,7 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 		sqi_copy_bytes(data, lease.data, lease.len);
 		lease.data = data;
 	}
+	/* Still the same lease, so all that was read and copied is of its message. */
 	if (!sqi_same_lease(sqi_load_seq(&c->word), w)) {
 		sqi_lease_forget(h, &lease);
 		return 0;
@@ -243,7 +270,13 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 	return 1;
 }
 
-/* Is the lease still ours? Then *ret_word is the word that says so. */
+/*
+ * Returns true if this participant still holds the lease; then *ret_word is the cell's word.
+ *
+ * The load of meta is relaxed. The load of the word acquires the commit (W2) of the message that
+ * the word is about, and so its meta. If the word changes afterwards, the caller's CAS from it
+ * fails.
+ */
 bool sqi_lease_holds(const struct sq *h, const struct sq_lease *lease, uint64_t *ret_word)
 {
 	const struct sqi_cell *c = sqi_cell(&h->ring, lease->id);
@@ -258,7 +291,10 @@ bool sqi_lease_holds(const struct sq *h, const struct sq_lease *lease, uint64_t 
 	return true;
 }
 
-/* Remove the message. -ESTALE. */
+/*
+ * Acknowledges: removes the message and wakes a producer. Returns 0, or -ESTALE if the lease has
+ * ended.
+ */
 int sqi_lease_ack(struct sq *h, const struct sq_lease *lease)
 {
 	uint64_t w;
@@ -272,7 +308,10 @@ int sqi_lease_ack(struct sq *h, const struct sq_lease *lease)
 	return 0;
 }
 
-/* Have the message delivered again, at once or, quietly, at the next sweep. -ESTALE. */
+/*
+ * Gives the message back, to be delivered again: at once, or `quietly` by the next sweep or the
+ * next search. Returns 0, or -ESTALE if the lease has ended.
+ */
 int sqi_lease_give_back(struct sq *h, const struct sq_lease *lease, bool quietly)
 {
 	uint64_t w;

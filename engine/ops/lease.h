@@ -2,11 +2,11 @@
 #ifndef SQI_LEASE_H
 #define SQI_LEASE_H
 
-/* Taking a message, and settling it later. See lease.c. */
+/* Leases a message, and settles it later. See lease.c. */
 
 #include "ops/handle.h"
 
-#define SQI_COPY_NS_PER_KIB 16000 /* 64 MB/s: far slower than any copy */
+#define SQI_COPY_NS_PER_KIB 16000 /* 64 MB/s: slower than any copy */
 
 int sqi_lease_try(struct sq *h, struct sq_lease *ret);
 int sqi_lease_at(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret);
@@ -17,6 +17,7 @@ bool sqi_lease_holds(const struct sq *h, const struct sq_lease *lease, uint64_t 
 int sqi_lease_ack(struct sq *h, const struct sq_lease *lease);
 int sqi_lease_give_back(struct sq *h, const struct sq_lease *lease, bool quietly);
 
+/* The number of the lease, as in the cell's word. */
 static inline unsigned sqi_lease_number(const struct sq_lease *lease)
 {
 	return lease->handle & 0xff;

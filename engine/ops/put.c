@@ -11,14 +11,18 @@
 #include "segment/closed.h"
 
 /*
- * Appending a message: claim the first free cell, fill it, commit it. Called by the public calls, by
- * any number of participants at once.
+ * Appends a message: claims the first free cell, fills it, commits it. Called by queue.c and
+ * reserve.c, by any number of participants at once.
+ *
+ * Invariant: while a put may have happened and is not counted, this participant's slot says at
+ * which position, so recovery can decide after a death whether it happened.
  */
 
 /*
- * What the message is goes into the cell that we have claimed. All stores release, though the commit
- * does so once more: who read the cell's word before our claim, and takes what it reads here for
- * another message's reference, sees the claim when it looks at the word again.
+ * Writes the message, or the reference to its block, to the claimed cell at pos. All stores
+ * release, though the commit (W2) releases, too. They pair with the acquire loads of cell.c, find.c
+ * and attempts.c: a participant that read the word before the claim, and finds the new meta or
+ * reference, sees the claim when it reads the word again.
  */
 static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *m)
 {
@@ -33,40 +37,54 @@ static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *
 	sqi_store_release(&c->meta, turn | SQI_META_BLOCK);
 	sqi_store_release(&c->data[0], m->block.gen);
 	sqi_store_release(&c->data[1], m->block.index << 32 | m->block.len);
-	/* Before the commit: if we die after it, recovery must find the cell that refers to the block. */
+	/*
+	 * Before the commit: recovery after this participant's death (D1) keeps the block only if
+	 * the cell at `home` refers to it.
+	 */
 	sqi_store_release(&sqi_block(&h->ring, m->block.index)->home, pos);
 }
 
-/* The put at this position may have happened, for whoever finds us dead: the cell's word tells. */
+/*
+ * Notes that a put is in doubt: if this participant dies, recovery looks at the cell at pos to
+ * decide whether it happened. Release, in this order: recovery reads both after the death (D1), and
+ * the put is in doubt only once intent_base equals puts.
+ */
 static void begin_doubt(struct sq *h, uint64_t pos)
 {
 	sqi_store_release(sqi_intent(h->ring.slot, h->member.puts), pos);
 	sqi_store_release(&h->ring.slot->intent_base, h->member.puts);
 }
 
-/* Our claim was revoked: let the cell go. */
+/*
+ * The claim at pos was revoked: frees the cell. Returns 0, or -EBADMSG if the cell is not this
+ * participant's: damage.
+ */
 static int let_go(struct sq *h, uint64_t pos)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 	uint64_t w;
 
-	/* End the doubt before the cell is free: recovery looks at the cell to decide it. */
+	/*
+	 * End the doubt before the cell is free: recovery looks at the cell to decide whether the
+	 * put happened. Release: recovery reads it after a death (D1).
+	 */
 	sqi_store_release(&h->ring.slot->intent_base, ~(uint64_t)0);
+	/* V2. It fails only if the cell was skipped. */
 	do {
 		w = sqi_load_seq(&c->word);
 		if (sqi_word_state(w) != SQI_VOID || sqi_word_owner(w) != h->ring.owner)
 			return -EBADMSG;
-	} while (!sqi_cell_free(c, w)); /* only skips come in between */
-	/* The cell is free: for a put; or for the end of a queue that was shut down. */
+	} while (!sqi_cell_free(c, w));
+	/* The cell is free, for a put or for the seal of a queue that was shut down. */
 	sqi_message_left(h->ring.head);
 	return 0;
 }
 
 /*
- * One try. -EAGAIN: full. -EPIPE: shut down. The block of a message that has one is still the
- * caller's after an error.
+ * One attempt to put the message. Returns -EAGAIN if the ring is full, -EPIPE if the queue is shut
+ * down, -EBADMSG if its memory is damaged. After an error the caller still has the message's block.
  *
- * Between claim and commit there is the copy of one small message and nothing that could wait.
+ * Between claim and commit there is only the copy of a small message, and nothing that could wait.
  */
 int sqi_put_try(struct sq *h, const struct sqi_message *m)
 {
@@ -81,9 +99,12 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			return r;
 		write_message(h, pos, m);
 		begin_doubt(h, pos);
+		/* W2. */
 		if (sqi_cell_commit(sqi_cell(&h->ring, pos), w)) {
+			/* Ends the doubt. Release: recovery reads it after a death (D1). */
 			sqi_store_release(&h->ring.slot->puts, ++h->member.puts);
 			h->member.last = sqi_position_id(pos, h->ring.shift) + 1;
+			/* E1. */
 			sqi_event_wake(&h->ring.head->message_event);
 			return 0;
 		}

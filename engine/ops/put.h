@@ -2,13 +2,13 @@
 #ifndef SQI_PUT_H
 #define SQI_PUT_H
 
-/* Appending a message. See put.c. */
+/* Appends a message. See put.c. */
 
 #include "ops/handle.h"
 
-/* A message on its way in: bytes to copy to a cell, or a block already filled. */
+/* A message to put: bytes to copy to a cell, or a block that is filled already. */
 struct sqi_message {
-	const void *data; /* NULL: in the block */
+	const void *data; /* NULL: the message is in the block */
 	size_t len;
 	struct sqi_ref block;
 };

@@ -8,19 +8,23 @@
 #include "ring/returned.h"
 
 /*
- * Which message comes next: of those that wait for redelivery the one that waits longest, or the
- * first of the ring, by turns as far as there are both; or none; or none for ever. By turns, so that
- * a message that is given back again and again keeps no other from being delivered. Called by get.c
- * and lease.c.
+ * Chooses the message that comes next: the one that has waited longest for redelivery, or the first
+ * of the ring, by turns if there are both. By turns, so that a message that is given back again and
+ * again does not keep others from being delivered. Also finds that there is no message, now or for
+ * ever. Called by get.c and lease.c, by any number of participants at once.
+ *
+ * Invariant: it takes no message. The caller's CAS from the word that it returns decides.
  */
 
 /*
- * Nothing was found, and the queue is closed. -EPIPE: there is nothing and never will be. -EAGAIN:
- * a lease of somebody else may still come back. 0: look again.
+ * Nothing was found, and the queue is closed. Returns -EPIPE if there is no message and never will
+ * be, -EAGAIN if another participant's lease may still come back, 0 if the caller should look
+ * again.
  *
- * Who holds leases himself is not kept waiting for others, who may be waiting for him.
+ * A participant that holds leases itself gets -EPIPE, and does not wait for others' leases: the
+ * others may be waiting for its own.
  */
-static int drained(struct sq *h)
+static int end_of_queue(struct sq *h)
 {
 	bool own = false, others = false, stuck = true;
 	int r = sqi_seal(&h->ring);
@@ -37,7 +41,7 @@ static int drained(struct sq *h)
 				sqi_returned_announce(&h->ring, i);
 				return 0;
 			}
-			break; /* a dead letter that its queue does not take: it stays, for nobody */
+			break; /* a dead letter that its queue does not take: it is not delivered */
 		case SQI_TAKEN:
 			own |= sqi_word_owner(w) == h->ring.owner;
 			others |= sqi_word_owner(w) != h->ring.owner;
@@ -50,12 +54,18 @@ static int drained(struct sq *h)
 		return -EPIPE;
 	if (others)
 		return -EAGAIN;
-	/* No cell for the seal, for all hold dead letters that go nowhere: neither will anything come. */
+	/*
+	 * stuck: all cells hold such dead letters, so no cell is free for the seal. No message can
+	 * come.
+	 */
 	return stuck ? -EPIPE : r;
 }
 
-/* A message waiting for redelivery. -EAGAIN: none. */
-static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+/*
+ * Finds a message that waits for redelivery. Returns 0, -EAGAIN if there is none, or
+ * SQI_DEAD_LETTER with the message in h->dead_letter.
+ */
+static int next_returned(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	if (!sqi_returned_find(&h->ring, !h->dead_letter.refused, ret_pos, ret_word))
 		return -EAGAIN;
@@ -67,8 +77,9 @@ static int next_back(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 }
 
 /*
- * 0: *ret_word is FULL or BACK. -EAGAIN: none. -EPIPE: none and never again. SQI_DEAD_LETTER: the
- * one in h->dead_letter comes next, and is to be moved to the dead letters first.
+ * Chooses the next message. Returns 0 if *ret_word is FULL or BACK, -EAGAIN if there is no message,
+ * -EPIPE if there is none and never will be, -EBADMSG if the ring is damaged, or SQI_DEAD_LETTER if
+ * the one in h->dead_letter comes next and is to be moved to the dead letters first.
  */
 int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
@@ -80,7 +91,7 @@ int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		if (sqi_returned_maybe(&h->ring)) {
 			r = h->ring_turn ? sqi_front(&h->ring, ret_pos, ret_word) : -EAGAIN;
 			if (r == -EAGAIN || r == -EPIPE)
-				r = next_back(h, ret_pos, ret_word);
+				r = next_returned(h, ret_pos, ret_word);
 			if (r != -EAGAIN)
 				return r;
 		}
@@ -88,14 +99,15 @@ int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		if (r != -EAGAIN && r != -EPIPE)
 			return r;
 		/*
-		 * One may have gone from the ring to those behind the search's back. Each time
-		 * there was a redelivery; but not for ever.
+		 * A message may have been leased from the ring and given back between the two
+		 * looks. Each time there was a redelivery, which is progress; the number of rounds
+		 * is limited all the same.
 		 */
 		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_returned_maybe(&h->ring))
 			continue;
 		if (!sqi_load_seq(&h->ring.head->closed))
 			return r;
-		r = drained(h);
+		r = end_of_queue(h);
 		if (r < 0)
 			return r;
 	}

@@ -8,34 +8,41 @@
 #include "member/upkeep.h"
 
 /*
- * Of those who sleep on one event one keeps watch: it has short ticks, and the others long ones, for
- * hundreds that sleep should not wake twenty times a second each. When it has what it waited for it
- * gives the watch up, to the next who goes to sleep or has a tick. If it was killed or stopped, the
- * others see at their own ticks what it would have seen. A tick costs some 100 us, nearly all of it
- * in the kernel: so those who are many have it seldom. Slots are taken from the first on, so who
- * has one of the first may be one of few, who wait for each other's ticks; the others are not.
+ * Waits until an attempt succeeds: tries again for some microseconds, then naps, then sleeps on an
+ * eventcount. Called by call.c, by any number of participants at once.
+ *
+ * Invariant: no participant sleeps longer than a long tick, because a waker may be killed or
+ * stopped before its wake-up (E1), and a stopped sleeper may swallow one.
+ *
+ * Of the participants that sleep on one event one keeps watch: it has short ticks and does the
+ * upkeep at each. The others have long ticks, because a tick costs some 100 us, nearly all of it in
+ * the kernel, and there may be hundreds of sleepers. A participant gives the watch up when its wait
+ * ends; the next one that goes to sleep or has a tick takes it. If the one that keeps watch is
+ * killed or stopped, the others do the upkeep at their own ticks. Slots are taken in order. So a
+ * participant in one of the first slots may be one of few, which depend on each other's ticks; one
+ * in a later slot is one of many, and its long tick is longer.
  */
 
 #ifndef SPIN_PAUSES_MAX
-#define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, reading the line 7 times */
+#define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, with 7 attempts */
 #endif
-#define TICK_MIN_NS  10000000 /* then 20, 40, and 50 ms */
+#define TICK_MIN_NS  10000000 /* short ticks: 10 ms, then 20, 40, and 50 ms */
 #define TICK_MAX_NS  50000000
-#define TICK_LONG_NS 1000000000 /* of those who do not keep watch; if they may be ... */
-#define MANY         8          /* ... in slots from this one on, four times that */
+#define TICK_LONG_NS 1000000000 /* long ticks, without the watch; four times that ... */
+#define MANY         8          /* ... in slots behind the first eight */
 #define NAP_NS       50000
-#define NAP_CAPACITY 256 /* a ring that does not run dry while a neighbour naps */
+#define NAP_CAPACITY 256 /* a smaller ring would run empty, or full, during a nap */
 #define FLOW_OPS     4
-#define FLOW_NS      200000 /* between messages: slower is no flow */
-#define HURRY_NS     15000  /* between waits */
+#define FLOW_NS      200000 /* from message to message: if they come less often, no nap */
+#define HURRY_NS     15000  /* from wait to wait */
 #define HURRIES      4
 
 /*
- * Would it pay to sleep a moment without asking to be woken? When messages come faster than
- * processes can be woken, asking makes every one of them cost a system call on the other side and a
- * switch on this one.
+ * Returns true if a nap pays: a short sleep without asking to be woken. When messages come faster
+ * than processes can be woken, asking would make each of them cost a system call on the other side
+ * and a context switch on this one.
  */
-static bool flowing(const struct sq *h, struct sqi_side *side, int64_t now)
+static bool nap_pays(const struct sq *h, struct sqi_side *side, int64_t now)
 {
 	int64_t span = now - side->began_ns;
 	uint64_t ops = side->ops;
@@ -48,7 +55,7 @@ static bool flowing(const struct sq *h, struct sqi_side *side, int64_t now)
 	return (ops >= FLOW_OPS && span / (int64_t)ops < FLOW_NS) || side->hurried >= HURRIES;
 }
 
-/* What wakes those who wait on this side for what they wait for. */
+/* The event that wakes participants that wait on this side. */
 static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 {
 	if (side == &h->consuming)
@@ -56,7 +63,7 @@ static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 	return h->short_of_blocks ? &h->ring.head->block_event : &h->ring.head->room_event;
 }
 
-/* Who keeps watch for this event. */
+/* The word that says which participant keeps watch for this event. */
 static sqi_u64 *watch_of(struct sqi_ring *ring, const sqi_u32 *event)
 {
 	if (event == &ring->head->message_event)
@@ -65,7 +72,10 @@ static sqi_u64 *watch_of(struct sqi_ring *ring, const sqi_u32 *event)
 						: &ring->head->block_watch;
 }
 
-/* Do we keep watch now? If nobody does; or, if we are to `ask`, who did is dead. */
+/*
+ * Returns true if this participant keeps watch now. It takes the watch if no other has it, or, with
+ * `ask`, if the one that has it is dead.
+ */
 static bool keeps_watch(struct sq *h, sqi_u64 *watch, bool ask)
 {
 	uint64_t who = sqi_load_seq(watch);
@@ -76,13 +86,13 @@ static bool keeps_watch(struct sq *h, sqi_u64 *watch, bool ask)
 	       sqi_cas(watch, who, h->member.id);
 }
 
-/* How long we sleep at most, if we do not keep watch. */
+/* The long tick of this participant, in nanoseconds. */
 static int64_t long_tick(const struct sq *h)
 {
 	return h->ring.owner <= MANY ? TICK_LONG_NS : (int64_t)4 * TICK_LONG_NS;
 }
 
-/* We sleep no more. */
+/* Gives up the watch for this event (NULL: none), if this participant has it. */
 static void give_up_watch(struct sq *h, sqi_u32 *event)
 {
 	if (event)
@@ -94,12 +104,13 @@ struct wait {
 	struct sq *h;
 	struct sqi_side *side;
 	int64_t deadline;
-	int64_t tick;     /* of who keeps watch: the next */
-	sqi_u32 *watched; /* the event that we keep watch for, or NULL */
-	sqi_u32 *woken;   /* the event that woke us last, or NULL */
-	bool late;        /* the last sleep was ended by its tick */
+	int64_t tick;     /* the next short tick */
+	sqi_u32 *watched; /* the event for which this participant keeps watch, or NULL */
+	sqi_u32 *woken;   /* the event that woke this participant last, or NULL */
+	bool late;        /* the last sleep ended by its tick */
 };
 
+/* Tries again for some microseconds, with growing pauses. */
 static int spin(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	int r = -EAGAIN;
@@ -112,7 +123,10 @@ static int spin(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg
 	return r;
 }
 
-/* A sleep was ended by its tick: look after the queue, as whoever keeps watch, or as one of many. */
+/*
+ * A sleep ended by its tick: do the upkeep, always if this participant keeps watch, otherwise only
+ * if nobody has done it for too long.
+ */
 static void at_tick(struct wait *wait)
 {
 	wait->late = true;
@@ -123,10 +137,12 @@ static void at_tick(struct wait *wait)
 		sqi_upkeep_if_late(&wait->h->member);
 	}
 	if (wait->h->member.lap.count > 0)
-		wait->tick = TICK_MIN_NS; /* there is work under way */
+		wait->tick = TICK_MIN_NS; /* a lap of recovery is under way */
 }
 
-/* Sleep on the event, whose word was v when there was nothing, until woken or to the next tick. */
+/*
+ * Sleeps on the event, whose word was v when there was nothing to do, until woken or the next tick.
+ */
 static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t now)
 {
 	struct sq *h = wait->h;
@@ -137,7 +153,7 @@ static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t no
 	wait->watched = keeps_watch(h, watch_of(&h->ring, event), wait->late) ? event : NULL;
 	wait->late = false;
 	span = wait->watched || h->member.lap.count > 0 ? wait->tick : long_tick(h);
-	/* Relaxed: it is for people and forwarders, and may be seen late. */
+	/* Relaxed: sq_wanted() may see it late. */
 	if (wait->side == &h->consuming)
 		sqi_store_relaxed(&h->ring.head->wanted, 1);
 	if (sqi_event_sleep(event, v, wait->deadline - now > span ? now + span : wait->deadline))
@@ -146,6 +162,7 @@ static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t no
 		wait->woken = event;
 }
 
+/* Alternates between attempts and sleeping, until an attempt succeeds or the time is up. */
 static int wait_loop(
 	struct wait *wait, bool napping, int (*attempt)(struct sq *h, void *arg), void *arg)
 {
@@ -166,21 +183,21 @@ static int wait_loop(
 			continue;
 		}
 		event = event_of(h, wait->side);
-		v = sqi_event_arm(event); /* E2 */
+		v = sqi_event_arm(event); /* E2: before the last attempt */
 		r = attempt(h, arg);
 		if (r != -EAGAIN)
 			return r;
 		if (now >= wait->deadline)
 			return -ETIMEDOUT;
-		/* Unless it is something else that we wait for now. */
+		/* If the attempt now waits for another event (a block, not room), arm that one. */
 		if (event == event_of(h, wait->side))
 			sleep_once(wait, event, v, now);
 	}
 }
 
 /*
- * Call attempt() until it returns something else than -EAGAIN, or the time is up: -ETIMEDOUT, and
- * then the last attempt was made at the deadline or later.
+ * Calls attempt() until it returns something else than -EAGAIN. Returns that, or -ETIMEDOUT if the
+ * time is up; then the last attempt was made at the deadline or later.
  */
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
@@ -191,9 +208,12 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 
 	if (timeout >= 0 && timeout < INT64_MAX - now)
 		wait.deadline = now + timeout;
-	r = wait_loop(&wait, flowing(h, side, now), attempt, arg);
+	r = wait_loop(&wait, nap_pays(h, side, now), attempt, arg);
 	give_up_watch(h, wait.watched);
-	/* Woken for something that we leave where it is: another sleeper may want it. */
+	/*
+	 * This participant was woken and then failed, so it may have swallowed a wake-up: wake
+	 * another sleeper, which may want what is there.
+	 */
 	if (r < 0 && wait.woken)
 		sqi_event_wake(wait.woken);
 	return r;

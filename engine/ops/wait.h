@@ -2,7 +2,7 @@
 #ifndef SQI_WAIT_H
 #define SQI_WAIT_H
 
-/* Waiting until a call can be done. See wait.c. */
+/* Waits until a call can be done. See wait.c. */
 
 #include "ops/handle.h"
 

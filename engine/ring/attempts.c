@@ -2,34 +2,43 @@
 #include "ring/attempts.h"
 
 /*
- * How often a message counts as leased, in a queue with max_attempts. The number of leases in a
- * cell's word tells leases apart, so it always rises; but one that was given back by sq_return()
- * does not count. So beside each cell lies a word with what is known of one lease:
+ * What the leases of a message count as, in a queue with max_attempts. The number in a cell's word
+ * tells leases apart, so it rises with each. But a lease that ended by sq_return() is no attempt.
+ * So beside each cell lies a word that records one lease of its message:
  *
- *	turn of the message << 24 | it was returned << 16 | the lease's number << 8 | it counts as so
+ *	turn of the message << 24 | returned << 16 | number of the lease << 8 | what it counts as
  *
- * What follows from it for later leases is counted on: each is one more, but the first after one
- * that was returned. A word that speaks of another message says nothing: each lease counts. The
- * steps C1 and C2 are those of docs/MEMORY_MODEL.md, "What does not count".
+ * Later leases are counted on from it: each counts one more, but the first after a returned one
+ * counts the same. If the word records a lease of another message (another turn), then each lease
+ * of this one counts. The steps C1 and C2 are those of docs/MEMORY_MODEL.md, "What does not count".
  *
- * Called by lease.c (who takes, and gives back), and by those who ask whether a message that waits
- * has attempts left; any number of participants at once.
+ * Called by ops/lease.c and lease.c, which begin and return leases, and by whoever asks whether a
+ * waiting message has attempts left; any number of participants may be in it at once.
+ *
+ * Invariant: what a record says of a lease stays true. Only `returned` is added, once.
  */
 
 #define RETURNED ((uint64_t)1 << 16)
 
-static uint64_t known(uint64_t meta, unsigned number, unsigned count, bool returned)
+/* The record of a lease of the message that has this meta word. */
+static uint64_t record_of(uint64_t meta, unsigned number, unsigned count, bool returned)
 {
 	return (meta & SQI_TURN_MASK) | (returned ? RETURNED : 0) | (uint64_t)number << 8 | count;
 }
 
-/* Does this word speak of the lease of that number? */
-static bool is_of(uint64_t u, uint64_t meta, unsigned number)
+/*
+ * Returns true if the record is of the lease of that number, of the message that has this meta
+ * word.
+ */
+static bool is_of(uint64_t record, uint64_t meta, unsigned number)
 {
-	return (u & SQI_TURN_MASK) == (meta & SQI_TURN_MASK) && (u >> 8 & 0xff) == number;
+	return (record & SQI_TURN_MASK) == (meta & SQI_TURN_MASK) && (record >> 8 & 0xff) == number;
 }
 
-/* So many leases after the one of this number came the other. Numbers above 127 come again. */
+/*
+ * How many leases after the one numbered `from` came the one numbered `to`; 0 if `to` is not later.
+ * Numbers above 127 are used again and again, so a distance among them is taken to be below 128.
+ */
 unsigned sqi_attempts_distance(unsigned from, unsigned to)
 {
 	if (from > SQI_ATTEMPTS_ONCE && to > SQI_ATTEMPTS_ONCE)
@@ -37,59 +46,70 @@ unsigned sqi_attempts_distance(unsigned from, unsigned to)
 	return to > from ? to - from : 0;
 }
 
-/* What the lease of this number counts as. */
-static unsigned count_of(uint64_t u, uint64_t meta, unsigned number)
+/* What the lease of this number counts as, by the record. */
+static unsigned count_of(uint64_t record, uint64_t meta, unsigned number)
 {
-	unsigned count = u & 0xff, later;
+	unsigned count = record & 0xff, later;
 
-	if ((u & SQI_TURN_MASK) != (meta & SQI_TURN_MASK))
+	if ((record & SQI_TURN_MASK) != (meta & SQI_TURN_MASK))
 		return number;
-	later = sqi_attempts_distance(u >> 8 & 0xff, number);
+	later = sqi_attempts_distance(record >> 8 & 0xff, number);
 	if (later > 0)
-		count += later - ((u & RETURNED) != 0);
+		count += later - ((record & RETURNED) != 0);
 	if (count == 0)
-		return 1; /* damage */
+		return 1; /* the record is damaged */
 	return count < SQI_ATTEMPTS_LAST ? count : SQI_ATTEMPTS_LAST;
 }
 
 /*
- * C1, C2. What this lease counts as is known from now on; and that it was returned. The count, or 0:
- * it has ended.
+ * C1; with `returned`, C2. Records what the lease counts as, and that it is returned. Returns the
+ * count, or 0 if the lease has ended.
  */
-static unsigned note(struct sqi_ring *ring, uint64_t pos, uint64_t taken, bool returned)
+static unsigned record_lease(struct sqi_ring *ring, uint64_t pos, uint64_t taken, bool returned)
 {
 	const struct sqi_cell *c = sqi_cell(ring, pos);
 	unsigned number = sqi_word_attempts(taken), count;
 
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
-		uint64_t u = sqi_load_seq(sqi_attempts_word(ring, pos)),
+		/* The acquire pairs with write_message() in put.c; the next look confirms it. */
+		uint64_t record = sqi_load_seq(sqi_attempts_word(ring, pos)),
 			 meta = sqi_load_acquire(&c->meta);
 
-		/* After the look at what is known: if another lease begins, it changes that. */
+		/*
+		 * Look at the word after the record. If another lease begins later, it changes the
+		 * record, and the CAS below fails.
+		 */
 		if (!sqi_same_lease(sqi_load_seq(&c->word), taken))
 			return 0;
-		count = count_of(u, meta, number);
-		if (is_of(u, meta, number) && (!returned || (u & RETURNED)))
+		count = count_of(record, meta, number);
+		if (is_of(record, meta, number) && (!returned || (record & RETURNED)))
 			return count;
-		if (sqi_cas(sqi_attempts_word(ring, pos), u, known(meta, number, count, returned)))
+		if (sqi_cas(sqi_attempts_word(ring, pos), record,
+			    record_of(meta, number, count, returned)))
 			return count;
 	}
 	return 0;
 }
 
-/* A lease that this word speaks of, ours, has begun. What it counts as; 0: it has ended. */
+/*
+ * C1. The caller's lease, of this word, has begun. Returns what it counts as, or 0 if it has ended.
+ */
 unsigned sqi_attempts_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
-	return ring->g.in.max_attempts ? note(ring, pos, taken, false) : sqi_word_attempts(taken);
+	return ring->g.in.max_attempts ? record_lease(ring, pos, taken, false)
+				       : sqi_word_attempts(taken);
 }
 
-/* Our lease is about to be returned. False: it has ended. */
+/* C2. The caller's lease, of this word, is about to be returned. Returns false if it has ended. */
 bool sqi_attempts_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
-	return !ring->g.in.max_attempts || note(ring, pos, taken, true) > 0;
+	return !ring->g.in.max_attempts || record_lease(ring, pos, taken, true) > 0;
 }
 
-/* What the lease that this word speaks of counts as, if it is still under way. */
+/*
+ * What the lease of this word counts as. The result is meaningful only while the lease lasts, which
+ * the caller checks afterwards; so the acquire load of meta is enough.
+ */
 unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	if (!ring->g.in.max_attempts)
@@ -98,30 +118,34 @@ unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t tak
 		sqi_load_acquire(&sqi_cell(ring, pos)->meta), sqi_word_attempts(taken));
 }
 
-/* The same of a message that waits, from what is in its cell and beside it. */
-bool sqi_attempts_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t u)
+/*
+ * Returns true if a message that waits has attempts left, given its word, its meta word and its
+ * record.
+ */
+bool sqi_attempts_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t record)
 {
-	unsigned number = sqi_word_attempts(w), count = count_of(u, meta, number);
+	unsigned number = sqi_word_attempts(w), count = count_of(record, meta, number);
 
-	if (is_of(u, meta, number) && (u & RETURNED))
+	if (is_of(record, meta, number) && (record & RETURNED))
 		count--;
 	return count < limit;
 }
 
 /*
- * Has the message that this word speaks of, BACK, attempts left? If the word has changed the answer
- * is yes: who acts on that word finds out.
+ * Returns true if the waiting message of this word, BACK, has attempts left; also if the word has
+ * changed meanwhile: then the caller's CAS from it fails.
  */
 bool sqi_attempts_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	const struct sqi_cell *c = sqi_cell(ring, pos);
 	unsigned limit = sqi_attempts_limit(ring);
-	uint64_t meta, u;
+	uint64_t meta, record;
 
-	/* It cannot count as more than there were. */
+	/* A lease never counts as more than its number. */
 	if (sqi_word_attempts(w) < limit)
 		return true;
+	/* Acquire: pairs with write_message() in put.c. The second look at the word confirms it. */
 	meta = sqi_load_acquire(&c->meta);
-	u = sqi_load_seq(sqi_attempts_word(ring, pos));
-	return sqi_load_seq(&c->word) != w || sqi_attempts_left_by(limit, w, meta, u);
+	record = sqi_load_seq(sqi_attempts_word(ring, pos));
+	return sqi_load_seq(&c->word) != w || sqi_attempts_left_by(limit, w, meta, record);
 }

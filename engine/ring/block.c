@@ -6,22 +6,24 @@
 #include "base/event.h"
 
 /*
- * Blocks: memory for the messages that do not fit in a cell. Called by those who put large
- * messages (allocate), cell.c and member/reclaim.c (free).
+ * Blocks: memory for messages that do not fit in a cell. Called by queue.c and reserve.c (allocate,
+ * free), cell.c and member/reclaim.c (free), by any number of participants at once.
  *
- *	FREE@g --allocate--> HELD@g(o) --free--> FREE@g+1
+ *	FREE@g --allocate A1--> HELD@g(o) --free F2--> FREE@g+1
  *
- * Each step is one CAS of the block's word. The generation never goes down, so a reference {index,
- * generation} of an earlier message frees nothing. Who allocated it stays the block's owner on
- * record while a cell refers to it; when that participant is dead, the block is reclaimed unless
- * the cell at `home` still speaks for it.
+ * Each step is one CAS of the block's word. Invariant: the generation never goes down, so a
+ * reference {index, generation} of an earlier message frees nothing.
+ *
+ * The participant that allocated the block stays its owner, also while a cell refers to it. When
+ * that participant is dead, the block is reclaimed unless the cell at the block's `home` refers to
+ * it.
  */
 
 #define HELD        1
 #define GEN_SHIFT   16
 #define GEN_ONE     ((uint64_t)1 << GEN_SHIFT)
 #define GEN_MASK    (~(uint64_t)0 << GEN_SHIFT)
-#define SWEEP_EVERY 64 /* allocations; then from the first block again: few, and warm in cache */
+#define SWEEP_EVERY 64 /* allocations; then search from the first block again, which is cached */
 
 unsigned sqi_block_owner(uint64_t w)
 {
@@ -33,12 +35,13 @@ uint64_t sqi_block_generation(uint64_t w)
 	return w >> GEN_SHIFT;
 }
 
-/* Does this word of a block say that nobody has it? */
+/* Returns true if this word of a block says that it is free. */
 bool sqi_block_is_free(uint64_t w)
 {
 	return !(w & HELD);
 }
 
+/* The class of the block with this index, which has been checked. */
 static const struct sqi_class *class_of(const struct sqi_ring *ring, uint64_t index)
 {
 	const struct sqi_class *k = ring->g.class;
@@ -48,7 +51,7 @@ static const struct sqi_class *class_of(const struct sqi_ring *ring, uint64_t in
 	return k;
 }
 
-/* Where the bytes of this block are. The index has been checked. */
+/* The block's bytes; *ret_cap is their number. The index has been checked. */
 void *sqi_block_data(const struct sqi_ring *ring, uint64_t index, uint64_t *ret_cap)
 {
 	const struct sqi_class *k = class_of(ring, index);
@@ -57,7 +60,10 @@ void *sqi_block_data(const struct sqi_ring *ring, uint64_t index, uint64_t *ret_
 	return ring->base + k->data + (index - k->first) * k->size;
 }
 
-/* Is this a block in use, of that generation, and large enough for what it is said to hold? */
+/*
+ * Returns true if the reference is to a block in use, of that generation, and large enough for the
+ * length it gives.
+ */
 bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref)
 {
 	uint64_t w;
@@ -68,7 +74,8 @@ bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref)
 	return (w & HELD) && w >> GEN_SHIFT == ref->gen;
 }
 
-static bool get_from(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
+/* Allocates a block of class n. Returns false if none is free. */
+static bool get_of_class(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
 {
 	const struct sqi_class *k = &ring->g.class[n];
 
@@ -78,7 +85,7 @@ static bool get_from(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
 		uint64_t w = sqi_load_seq(&b->word);
 
 		ring->cursor[n] = at + 1 < k->count ? at + 1 : 0;
-		/* A1. Acquires from whoever freed it. */
+		/* A1. Acquires F2: the former reader of the block is done with it. */
 		if ((w & HELD) ||
 			!sqi_cas(&b->word, w, (w & GEN_MASK) | (uint64_t)ring->owner << 4 | HELD))
 			continue;
@@ -90,7 +97,10 @@ static bool get_from(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
 	return false;
 }
 
-/* A block for len bytes, or the next larger one there is. -EAGAIN: none is free. */
+/*
+ * Allocates a block of the smallest class that is large enough for len bytes and has one free.
+ * Returns -EAGAIN if there is none.
+ */
 int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret)
 {
 	if (ring->cursor_left-- == 0) {
@@ -99,19 +109,19 @@ int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret)
 			ring->cursor[n] = 0;
 	}
 	for (uint32_t n = 0; n < ring->g.classes; n++)
-		if (ring->g.class[n].size >= len && get_from(ring, n, ret))
+		if (ring->g.class[n].size >= len && get_of_class(ring, n, ret))
 			return 0;
 	return -EAGAIN;
 }
 
-/* Free what the reference means, unless that was done already. */
+/* Frees the block, unless that was done already: then its generation differs, or the CAS fails. */
 void sqi_block_free(struct sqi_ring *ring, const struct sqi_ref *ref)
 {
 	sqi_u64 *word = &sqi_block(ring, ref->index)->word;
 	uint64_t w = sqi_load_seq(word);
 
-	/* F2. Releases what was read of the block; A1 acquires it. Failing means freed. */
+	/* F2. Releases what was read of the block; A1 acquires it. */
 	if ((w & HELD) && w >> GEN_SHIFT == ref->gen && sqi_cas(word, w, (w & GEN_MASK) + GEN_ONE))
 		sqi_event_wake_all(
-			&ring->head->block_event); /* all: not every one fits every sleeper */
+			&ring->head->block_event); /* all: a sleeper may need a larger one */
 }

@@ -2,11 +2,11 @@
 #ifndef SQI_BLOCK_H
 #define SQI_BLOCK_H
 
-/* Blocks: memory for the messages that do not fit in a cell. See block.c. */
+/* Blocks: memory for messages that do not fit in a cell. See block.c. */
 
 #include "ring/ring.h"
 
-/* A block in the hands of this handle. */
+/* A reference to a block, checked, and private to the caller. */
 struct sqi_ref {
 	uint64_t index; /* among all classes */
 	uint64_t gen;

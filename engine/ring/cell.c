@@ -7,11 +7,18 @@
 #include "ring/transition.h"
 
 /*
- * What the bytes of a cell mean, and letting a cell go. Everything read here was written by
- * somebody else and is checked against the geometry before it is used.
+ * What the bytes of a cell mean, and freeing a cell. Called by ops/, find.c, drain.c and
+ * member/reclaim.c, by any number of participants at once.
+ *
+ * Invariant: everything read here was written by another participant, so it is checked against the
+ * geometry before it is used. The loads of meta and data are acquire: they pair with the release
+ * stores in ops/put.c, so that a second look at the word confirms what was read.
  */
 
-/* The cell's block, read once; true if it is one of ours. */
+/*
+ * Reads the reference to the cell's block, once. Returns false if the cell refers to no block, or
+ * to none that is in use and of that generation.
+ */
 bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret)
 {
 	struct sqi_ref ref;
@@ -29,7 +36,10 @@ bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struc
 	return true;
 }
 
-/* Where the message lies and how long it is. -EBADMSG: what the cell says cannot be. */
+/*
+ * Finds where the message lies and how long it is. Returns -EBADMSG if what the cell says is
+ * impossible.
+ */
 int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len)
 {
@@ -52,7 +62,10 @@ int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const v
 	return 0;
 }
 
-/* RELEASING is ours: free the block, and then the cell. */
+/*
+ * The cell is RELEASING, by this participant: free the block, and then the cell. The block comes
+ * first: while the cell says RELEASING, recovery knows that both may remain to be done.
+ */
 static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 {
 	struct sqi_ref ref;
@@ -60,22 +73,25 @@ static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 
 	if (sqi_cell_block(ring, c, &ref))
 		sqi_block_free(ring, &ref);
+	/* F1. It fails only if the cell was skipped. */
 	do
 		w = sqi_load_seq(&c->word);
 	while (sqi_word_state(w) == SQI_RELEASING && sqi_word_owner(w) == ring->owner &&
-		!sqi_cell_free(c, w)); /* only skips come in between */
+		!sqi_cell_free(c, w));
 }
 
 /*
- * We are done with the message that we have taken: from this very word to FREE, by way of RELEASING
- * if it has a block. False: the word had changed.
+ * Frees the cell of a message that the caller has TAKEN, from this very word; by way of RELEASING
+ * if the message has a block. Returns false if the word has changed.
  */
 bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
 	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
+		/* F1. */
 		return sqi_cell_remove(c, w);
+	/* L1. */
 	if (!sqi_cell_begin_release(c, w, ring->owner))
 		return false;
 	release_block(ring, c);
@@ -83,8 +99,9 @@ bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 }
 
 /*
- * What the cell says of its message cannot be. If it is still the same message, it is removed and
- * reported, once: -EBADMSG. 0: it had changed, look again.
+ * What the cell says of its message is impossible. If the word has not changed, removes the message
+ * and counts it as damaged: -EBADMSG, once for each message. Returns 0 if the word has changed: the
+ * caller looks again.
  */
 int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {

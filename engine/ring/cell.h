@@ -2,7 +2,7 @@
 #ifndef SQI_CELL_H
 #define SQI_CELL_H
 
-/* What the bytes of a cell mean, and letting a cell go. See cell.c. */
+/* What the bytes of a cell mean, and freeing a cell. See cell.c. */
 
 #include "ring/block.h"
 #include "ring/ring.h"
@@ -13,7 +13,7 @@ bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struc
 bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
-/* The id of the message put at this position: of its turn 40 bits. */
+/* The id of the message put at this position: the cell's index and 40 bits of the turn. */
 static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
 {
 	return shift + SQI_TURN_BITS < 64
@@ -21,7 +21,7 @@ static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
 		       : position;
 }
 
-/* The same from the cell. */
+/* The same id from the cell's meta word. */
 static inline uint64_t sqi_cell_id(uint64_t meta, uint64_t position, uint64_t mask, unsigned shift)
 {
 	return meta >> SQI_TURN_SHIFT << shift | (position & mask);

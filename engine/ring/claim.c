@@ -8,19 +8,22 @@
 #include "ring/transition.h"
 
 /*
- * Claiming the first free cell, round those that are busy. Called by ops/put.c, by any number of
- * participants at once.
+ * Claims the first free cell, passing busy ones. Called by ops/put.c, by any number of participants
+ * at once.
+ *
+ * Invariant: a cell is claimed only at the first position that is not passed, so positions are
+ * claimed in order, and no message is put behind a free position.
  */
 
 /*
- * The ring is full at pos. True: not any more, or only by a writer whose claim is now revoked: look
- * again.
+ * The ring is full at pos. Returns true if the caller should look again: there is room by now, or
+ * the claim of a late writer was revoked to make some.
  *
- * Consumers revoke a claim only for a message behind it. If there is none in the whole ring they do
- * not: the queue is empty for them. But producers cannot pass that writer, though cells behind it
- * may be free. For one of those a producer revokes the claim. The producer then takes that cell, and
- * the writer finds another, or its own again. They cannot revoke each other for ever: each revocation
- * needs a free cell that no producer can reach.
+ * A consumer revokes a claim only if a message lies behind it. If the whole ring has no message,
+ * the queue is empty for consumers, and none of them revokes. But a late writer may still keep
+ * producers from the free cells behind it. A producer then revokes its claim and takes that cell,
+ * and the writer finds another, or the same again. Two producers cannot revoke each other for ever:
+ * each revocation needs a free cell that no producer can reach.
  */
 static bool make_room(struct sqi_ring *ring, uint64_t pos)
 {
@@ -54,6 +57,7 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 	return true;
 }
 
+/* As sqi_claim(), by walking from the handle's lower bound of the tail. */
 static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
@@ -66,6 +70,7 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 			return r;
 		switch (sqi_word_state(walk.word)) {
 		case SQI_FREE:
+			/* W1. */
 			if (!sqi_cell_claim(
 				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
 				continue;
@@ -80,13 +85,16 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 			break;
 		case SQI_FULL:
 		case SQI_WRITING:
-			break; /* of the lap before */
+			break; /* of the lap before: full */
 		case SQI_SEALED:
 			return -EPIPE;
 		default:
 			return -EBADMSG;
 		}
-		/* Once for each cell: a writer whose claim was revoked may come again, but not for ever. */
+		/*
+		 * At most once for each cell: a writer whose claim was revoked may claim the cell
+		 * again.
+		 */
 		if (revoked++ > ring->mask || !make_room(ring, walk.pos)) {
 			ring->tail = walk.pos;
 			return -EAGAIN;
@@ -95,15 +103,18 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 }
 
 /*
- * Claim the first free cell: *ret_pos is its position and *ret_word the word that says so. -EAGAIN:
- * the ring is full. -EPIPE: it is sealed. -EBADMSG: its memory is damaged.
+ * Claims the first free cell: *ret_pos is its position and *ret_word its new word. Returns -EAGAIN
+ * if the ring is full, -EPIPE if it is sealed, and -EBADMSG if its memory is damaged.
  */
 int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
-	/* Mostly nobody has been here since we were, and the cell is free. */
+	/*
+	 * W1. The common case: no participant has claimed a cell since this one did, and the next
+	 * is free.
+	 */
 	if (sqi_load_seq(&c->word) == free && sqi_cell_claim(c, free, ring->owner, ret_word)) {
 		*ret_pos = pos;
 	} else {

@@ -2,7 +2,7 @@
 #ifndef SQI_CLAIM_H
 #define SQI_CLAIM_H
 
-/* Claiming the first free cell. See claim.c. */
+/* Claims the first free cell. See claim.c. */
 
 #include "ring/ring.h"
 

@@ -9,10 +9,14 @@
 #include "ring/transition.h"
 
 /*
- * The first message of the ring, past writers that are late, and the end of a queue that was shut
- * down. Called by ops/select.c, by any number of participants at once. Takes nothing itself.
+ * Finds the first message of the ring, passing late writers, and seals the end of a queue that was
+ * shut down. Called by ops/select.c, by any number of participants at once.
+ *
+ * Invariant: it takes no message. It moves the handle's front only past positions that are
+ * consumed, skipped or revoked.
  */
 
+/* As sqi_front(), by walking from the handle's lower bound of the front. */
 static int front_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->front, SQI_FRONT);
@@ -47,14 +51,17 @@ static int front_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 }
 
 /*
- * The first message: its position and the word that says FULL. -EAGAIN: there is none. -EPIPE: there
- * is none, and the end is sealed. -EBADMSG: the memory is damaged.
+ * Finds the first message: its position and its word, which says FULL. Returns -EAGAIN if there is
+ * none, -EPIPE if there is none and the end is sealed, -EBADMSG if the memory is damaged.
  */
 int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	uint64_t pos = ring->front, full = sqi_word(SQI_FULL, 0, 0, pos >> ring->shift);
 
-	/* Mostly nobody has been here since we were, and a message is there. */
+	/*
+	 * The common case: no participant has taken a message since this one did, and the next is
+	 * there.
+	 */
 	if (sqi_load_seq(&sqi_cell(ring, pos)->word) == full) {
 		*ret_pos = pos;
 		*ret_word = full;
@@ -64,9 +71,9 @@ int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 }
 
 /*
- * The queue is closed: set the seal at its front, or behind cells that are busy there, as a producer
- * would go round them. -EPIPE: it is sealed. 0: there is something to take, look again. -EAGAIN: no
- * cell is free for the seal. -EBADMSG: the memory is damaged.
+ * Seals a closed queue: at its front, or behind busy cells there, which are skipped as a producer
+ * would. Returns -EPIPE if it is sealed, 0 if a message may be there and the caller should look
+ * again, -EAGAIN if no cell is free for the seal, -EBADMSG if the memory is damaged.
  */
 int sqi_seal(struct sqi_ring *ring)
 {
@@ -81,6 +88,7 @@ int sqi_seal(struct sqi_ring *ring)
 		case SQI_SEALED:
 			return -EPIPE;
 		case SQI_FREE:
+			/* S2. */
 			if (!sqi_cell_seal(sqi_cell(ring, walk.pos), walk.word))
 				continue;
 			sqi_event_wake_all(&ring->head->message_event);

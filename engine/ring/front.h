@@ -2,7 +2,7 @@
 #ifndef SQI_FRONT_H
 #define SQI_FRONT_H
 
-/* Finding the first message of the ring, and its end. See front.c. */
+/* Finds the first message of the ring, and its end. See front.c. */
 
 #include "ring/ring.h"
 

@@ -5,34 +5,38 @@
 #include "ring/returned.h"
 
 /*
- * Lease times: when a lease ends by itself. Only in queues that have one: a word beside each cell.
+ * When a lease ends by itself, in a queue with a lease time. Beside each cell lies one word:
  *
  *	deadline: a moment of CLOCK_MONOTONIC in nanoseconds << 1 | ended
  *
- * Its value only ever rises, so a CAS of it succeeds only if nothing happened to it since it was
- * read. The steps T1 to T5 and X1 to X3 are those of docs/MEMORY_MODEL.md, "Lease times", which
- * argues why no lease ends early, or by the end of another one.
+ * Invariant: its value only rises. So a CAS of it succeeds only if nothing has happened to it since
+ * it was read. The steps T1 to T5 and X1 to X3 are those of docs/MEMORY_MODEL.md, "Lease times",
+ * which argues why no lease ends early, or by the end of another one.
  *
- * Called by lease.c (who takes, holds, touches) and by whoever looks at the clock (recover.c,
- * queue.c); any number of participants at once.
+ * Called by ops/ and lease.c for the caller's own lease (T1, T4, T5), and by member/upkeep.c and
+ * queue.c for all that are overdue (X1 to X3); any number of participants may be in it at once.
  */
 
 #define ENDED      ((uint64_t)1)
 #define MOMENT_MAX ((uint64_t)INT64_MAX)
 
-/* The value after this one, which lies a lease time ahead, or as little as it has to. */
+/*
+ * The next value of a deadline: a lease time and more_ns from now, and higher than the old value in
+ * any case.
+ */
 static uint64_t next_deadline(const struct sqi_ring *ring, uint64_t old, uint64_t more_ns)
 {
 	uint64_t moment = (uint64_t)sqi_now_ns() + ring->g.in.lease_ns + more_ns;
 
 	if (moment <= old >> 1)
-		moment = (old >> 1) + 1; /* of a clock that is ahead of ours, or damaged */
+		moment = (old >> 1) + 1; /* the old one is of a clock ahead of ours, or damaged */
 	return (moment < MOMENT_MAX ? moment : MOMENT_MAX) << 1;
 }
 
 /*
- * T1. Before the message that this word speaks of, FULL or BACK, is taken: no end that was decided
- * for an earlier lease is taken for one of the next. False: the word has changed.
+ * T1. The caller is about to take the message of this word, FULL or BACK: gives the deadline a new
+ * value, not ended. So an end that was decided for an earlier lease cannot end the new one. Returns
+ * false if the word has changed.
  */
 bool sqi_lease_time_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
@@ -43,7 +47,10 @@ bool sqi_lease_time_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t old = sqi_load_seq(deadline);
 
-		/* After the look at the deadline: so no lease is under way that it is the end of. */
+		/*
+		 * Look at the word after the deadline. It says that no lease is under way, so the
+		 * value that was read ends none.
+		 */
 		if (sqi_load_seq(&sqi_cell(ring, pos)->word) != w)
 			return false;
 		if (sqi_cas(deadline, old, next_deadline(ring, old, 0)))
@@ -53,8 +60,8 @@ bool sqi_lease_time_prepare(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 }
 
 /*
- * T4, T5. The lease that this word speaks of, which is ours, has a whole lease time from now on,
- * and `more_ns`. False: it has ended, or its end is decided.
+ * T4, T5. The caller's lease, of this word, lasts a whole lease time and more_ns from now on.
+ * Returns false if the lease has ended or its end has been decided (X2).
  */
 bool sqi_lease_time_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint64_t more_ns)
 {
@@ -74,8 +81,9 @@ bool sqi_lease_time_extend(struct sqi_ring *ring, uint64_t pos, uint64_t w, uint
 }
 
 /*
- * X3. The lease of this cell is over, and this is how its deadline says so: give the message back.
- * As long as the deadline is that, no other lease of the cell has begun: each changes it first.
+ * X3. The lease of this cell is over, and `ended` is the value of its deadline: give the message
+ * back. While the deadline has that value no other lease of the cell has begun, because each begins
+ * by changing it (T1).
  */
 static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 {
@@ -83,8 +91,12 @@ static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 		uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 
 		if (sqi_word_state(w) != SQI_TAKEN)
-			break; /* settled, or given back by another */
-		/* Said first: who would use this very word for a new lease uses another. */
+			break; /* settled, or given back by another participant */
+		/*
+		 * Announce before the look at the deadline: a participant that takes the message
+		 * later either sees this announcement and uses another number, or has changed the
+		 * deadline by then.
+		 */
 		sqi_announce_end(ring, w);
 		if (sqi_load_seq(sqi_deadline(ring, pos)) != ended)
 			break;
@@ -97,8 +109,8 @@ static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 	sqi_announce_end(ring, 0);
 }
 
-/* End the lease of this cell, if its time is up. */
-static void end(struct sqi_ring *ring, uint64_t pos, uint64_t now)
+/* Ends the lease of this cell if its time is up. */
+static void end_if_due(struct sqi_ring *ring, uint64_t pos, uint64_t now)
 {
 	sqi_u64 *deadline = sqi_deadline(ring, pos);
 	uint64_t old;
@@ -111,8 +123,9 @@ static void end(struct sqi_ring *ring, uint64_t pos, uint64_t now)
 		if (old >> 1 > now)
 			return;
 		/*
-		 * X2. Failing means touched, or taken by another, or ended. If the message has been
-		 * settled meanwhile, this ends nothing: whoever takes the next one here changes it.
+		 * X2. If the CAS fails, the lease was touched, settled and the message taken again,
+		 * or ended by another participant. If the lease was settled meanwhile and the CAS
+		 * succeeds, it ends nothing: the next T1 changes the value.
 		 */
 		if (!sqi_cas(deadline, old, old | ENDED))
 			return;
@@ -120,7 +133,10 @@ static void end(struct sqi_ring *ring, uint64_t pos, uint64_t now)
 	give_back(ring, pos, old | ENDED);
 }
 
-/* We found the end of our own lease decided, though perhaps not carried out. */
+/*
+ * The end of the caller's own lease was decided (X2): carries it out, if that was not done yet
+ * (X3).
+ */
 void sqi_lease_time_finish(struct sqi_ring *ring, uint64_t pos)
 {
 	uint64_t old = sqi_load_seq(sqi_deadline(ring, pos));
@@ -129,7 +145,7 @@ void sqi_lease_time_finish(struct sqi_ring *ring, uint64_t pos)
 		give_back(ring, pos, old);
 }
 
-/* End the leases whose time is up, among these cells. */
+/* Ends the leases of these cells whose time is up. */
 void sqi_lease_time_expire(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
 	uint64_t now = (uint64_t)sqi_now_ns();
@@ -137,5 +153,5 @@ void sqi_lease_time_expire(struct sqi_ring *ring, uint64_t from, uint64_t count)
 	if (!ring->g.in.lease_ns)
 		return;
 	for (uint64_t i = from; i < from + count; i++)
-		end(ring, i, now);
+		end_if_due(ring, i, now);
 }

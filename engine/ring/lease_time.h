@@ -2,7 +2,7 @@
 #ifndef SQI_LEASE_TIME_H
 #define SQI_LEASE_TIME_H
 
-/* Lease times. See lease_time.c. */
+/* When a lease ends by itself. See lease_time.c. */
 
 #include "ring/ring.h"
 

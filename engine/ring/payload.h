@@ -3,9 +3,9 @@
 #define SQI_PAYLOAD_H
 
 /*
- * The bytes of a message in a cell. They are moved by relaxed atomic words, because a reader may
- * copy while the cell changes hands: its copy counts only if its CAS of the cell's word then
- * succeeds.
+ * The bytes of a message in a cell. They are moved as relaxed or released atomic words, because a
+ * reader may copy them while the cell changes hands. Such a copy counts only if the reader's CAS of
+ * the cell's word succeeds afterwards. Called by ops/.
  */
 
 #include <stddef.h>
@@ -14,9 +14,10 @@
 #include "segment/layout.h"
 
 /*
- * Into a cell that we have claimed. Released, though the commit does that once more: who takes these
- * words for a block's reference, and read the cell's word before our claim, sees the claim when he
- * looks at it again.
+ * Writes to a cell that the caller has claimed. The stores release, though the commit (W2)
+ * releases, too. A participant that read the cell's word before the claim may take these words for
+ * the reference of the former message's block. It loads them with acquire, so it sees the claim
+ * when it reads the word again.
  */
 static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t len)
 {
@@ -35,6 +36,11 @@ static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t l
 	}
 }
 
+/*
+ * Copies the bytes of a message in a cell. Relaxed: the caller's CAS from the word that it has read
+ * confirms afterwards that the cell still held that message (R1 to F1); if it fails, the copy is
+ * thrown away.
+ */
 static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len)
 {
 	unsigned char *to = buf;
@@ -60,12 +66,16 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
 #endif
 
 /*
- * Copy a message, wherever it lies, that may be given to others meanwhile and its memory used
- * again: whoever wants to use the copy sees afterwards that this was not so. Whole words are read,
- * to the end of the last one: memory of a queue is a multiple of them.
+ * Copies a message that may be given to another participant meanwhile, and its memory used again.
+ * Relaxed: the caller checks afterwards that the lease lasted until the copy was made (T4, or the
+ * word of the cell), and throws the copy away if not. Whole words are read, to the end of the last
+ * one; the memory of a queue is a multiple of words.
  */
 #ifdef SQI_TSAN
-/* The writer of a block is the user, or memcpy(): to ThreadSanitizer that is a race, and is one. */
+/*
+ * The user, or memcpy(), writes to a block with plain stores. To ThreadSanitizer that is a race,
+ * and by the rules of C it is one; the caller's check makes it harmless.
+ */
 __attribute__((no_sanitize("thread")))
 #endif
 static inline void

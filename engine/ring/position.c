@@ -4,20 +4,21 @@
 #include "ring/transition.h"
 
 /*
- * Where the ring begins and ends. Called by those who put and those who take, any number at once.
+ * Where the ring begins and ends. Called by claim.c, front.c, ops/ and the public calls; any number
+ * of participants may be in it at once.
  *
- * Invariant: a producer moves past a position only when it has been claimed or skipped by somebody.
- * So a position that is free has nothing behind it, and the first message is always at the first
- * position not yet consumed.
+ * Invariant: a producer moves past a position only when it has been claimed or skipped. So no
+ * message lies behind a free position, and the first message of the ring is at the first position
+ * that is not consumed.
  *
- * Where to begin is a hint: a lower bound that the handle remembers, or one that others publish in
- * the head now and then. A hint may be stale, or damaged. It counts only if the position just before
- * it is passed, which is what all positions before it are then: both ends only ever move on.
+ * A walk begins at a hint: a lower bound that the handle remembers, or one that is published in the
+ * head. It may be old, which costs steps only, because both ends only move forward. It may be
+ * damaged, so it is used only if the position just before it is passed.
  */
 
 #define HINT_EVERY 16 /* positions between two publications of a hint */
 
-/* Does the cell of this position say that it is passed? */
+/* Returns true if this position is passed. */
 static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
 {
 	uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
@@ -26,8 +27,8 @@ static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
 }
 
 /*
- * The hints are of no use: the end, by all the words. `near` is any position that is less than 2^39
- * laps away. Words only go up, so what was passed stays passed while the others are looked at.
+ * Finds the end from the words of all cells, without any hint. `near` is any position less than
+ * 2^39 laps away. Words only go up, so a position that was passed stays passed during the survey.
  */
 static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_end end)
 {
@@ -48,14 +49,14 @@ static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_end 
 }
 
 /*
- * Others have gone by: where to go on looking. A producer that reached a position had found the one
- * a lap before it consumed, and all before that; so the hint of the tail is one of the front, too.
- * A hint counts only if it lies ahead: one word alone would tell nothing, for a redelivery raises
- * its turn before the ring's end comes there.
+ * The position to go on from after another participant has passed `pos`: the greatest hint that
+ * holds. The hint of the tail serves for the front, too: a producer that reached a position had
+ * found the one a lap before it consumed, and all before that. A hint is used only if it lies ahead
+ * of `pos`, and the position just before it is passed.
  */
 static uint64_t catch_up(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
 {
-	/* Relaxed, both: hints, which count only after a look at a cell. */
+	/* Relaxed, both: a hint is used only after a look at a cell has confirmed it. */
 	uint64_t tail = sqi_load_relaxed(&ring->head->tail), front;
 
 	if (end == SQI_TAIL)
@@ -69,11 +70,11 @@ static uint64_t catch_up(const struct sqi_ring *ring, uint64_t pos, enum sqi_end
 	return pos;
 }
 
-/* Where to begin without a position of one's own, or with one so old that its turn has wrapped. */
+/* Where a walk begins without a position of its own, or with one so old that turns have wrapped. */
 uint64_t sqi_end_anew(const struct sqi_ring *ring, enum sqi_end end)
 {
 	const struct sqi_head *head = ring->head;
-	/* Relaxed: a hint, which counts only after a look at a cell. */
+	/* Relaxed: the hint is used only after a look at a cell has confirmed it. */
 	uint64_t hint = sqi_load_relaxed(end == SQI_TAIL ? &head->tail : &head->head);
 
 	if (passed(ring, hint - 1, end))
@@ -82,6 +83,7 @@ uint64_t sqi_end_anew(const struct sqi_ring *ring, enum sqi_end end)
 		ring, sqi_word_turn(sqi_load_seq(&sqi_cell(ring, 0)->word)) << ring->shift, end);
 }
 
+/* Begins the walk again, at the end that the hints or a survey give. */
 struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk)
 {
 	walk.anew = true;
@@ -89,7 +91,10 @@ struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk)
 	return walk;
 }
 
-/* To the next position; but with the first step to where others are, and once a lap by a survey. */
+/*
+ * Moves the walk past one position. After the first step it goes on at the published hint, and once
+ * in each lap at the result of a survey.
+ */
 struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk)
 {
 	walk.pos++;
@@ -101,7 +106,7 @@ struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk)
 	return walk;
 }
 
-/* The first position that nobody has claimed. -EBADMSG: the memory is damaged. */
+/* Finds the first position that is not claimed. Returns 0, or -EBADMSG if the memory is damaged. */
 int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
@@ -112,7 +117,7 @@ int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos)
 	return r;
 }
 
-/* All positions before this one are claimed, as far as this handle is concerned. */
+/* Notes that all positions before this one are claimed, and now and then publishes it as a hint. */
 void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
 {
 	ring->tail = pos;
@@ -120,7 +125,9 @@ void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
 		sqi_raise(&ring->head->tail, pos);
 }
 
-/* All positions before this one are consumed. */
+/*
+ * Notes that all positions before this one are consumed, and now and then publishes it as a hint.
+ */
 void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
 {
 	ring->front = pos;
@@ -129,9 +136,9 @@ void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
 }
 
 /*
- * Does a free cell follow the busy ones at pos and behind it? Then *ret is where. A skip costs a
- * cell its lap, so none is made before a full ring's oldest message, or round a ring in which all
- * is leased.
+ * Returns true if a free cell follows the busy ones from pos on; then *ret is its position. A
+ * skipped cell cannot be claimed in this lap. So no skip is made if that would gain no cell: before
+ * the oldest message of a full ring, or in a ring of which all is leased.
  */
 static bool free_cell_follows(const struct sqi_ring *ring, uint64_t pos, uint64_t *ret)
 {
@@ -139,7 +146,10 @@ static bool free_cell_follows(const struct sqi_ring *ring, uint64_t pos, uint64_
 		switch (sqi_word_state(s.word)) {
 		case SQI_FULL:
 		case SQI_WRITING:
-			/* Of the lap before: the ring is full. Of this one: others have gone on. */
+			/*
+			 * Of the lap before: the ring is full. Of this one: another producer has
+			 * passed pos already.
+			 */
 			*ret = s.pos;
 			return s.ahead != -1;
 		case SQI_FREE:
@@ -156,8 +166,9 @@ static bool free_cell_follows(const struct sqi_ring *ring, uint64_t pos, uint64_
 }
 
 /*
- * The walk stands at a cell that is busy (TAKEN, BACK, VOID or RELEASING). Skip it, if a free one
- * follows. True: skipped, or somebody has changed it: go on. False: no free one follows.
+ * Skips the busy cell (TAKEN, BACK, VOID or RELEASING) at which the walk stands, if a free one
+ * follows. Returns true if it was skipped or its word has changed: the caller goes on walking.
+ * Returns false if no free cell follows.
  */
 bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk)
 {
@@ -165,8 +176,12 @@ bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk)
 
 	if ((int64_t)(walk->follows - walk->pos) <= 0 &&
 		!free_cell_follows(ring, walk->pos, &walk->follows))
-		/* The cells were of one lap only if nobody has passed this one while we looked. */
+		/*
+		 * If the word is the same, no participant passed this cell during the scan, so the
+		 * scan saw cells of one lap and its result holds.
+		 */
 		return sqi_load_seq(&c->word) != walk->word;
+	/* S1. */
 	if (sqi_cell_skip(c, walk->word)) {
 		walk->pos++;
 		if (walk->end == SQI_TAIL)

@@ -4,33 +4,33 @@
 
 /*
  * Positions count for ever: position p lies in cell p mod N, in the lap p / N. The ring's messages
- * lie from its front, the first position that is not consumed, to its tail, the first that nobody
- * has claimed. Neither is written down anywhere: both are found by looking at the cells, from a
- * lower bound on. See position.c.
+ * lie from its front, the first position that is not consumed, to its tail, the first that is not
+ * claimed. Neither is stored: both are found by walking over the cells from a lower bound. See
+ * position.c.
  */
 
 #include <errno.h>
 
 #include "ring/ring.h"
 
-/* Which end of the ring is meant. A position is passed if it lies before that end. */
+/* The end of the ring that a walk goes to. A position is passed if it lies before that end. */
 enum sqi_end {
 	SQI_FRONT, /* passed: consumed, or skipped */
 	SQI_TAIL,  /* passed: claimed, or skipped */
 };
 
 /*
- * A walk along the ring to one of its ends. It belongs to one call; `pos` is where it is, `word` what
- * the cell there said, and `ahead` how far the word's turn is above the position's.
+ * A walk along the ring to one of its ends, private to one call. `pos` is where it is, `word` the
+ * word of the cell there, and `ahead` how far the word's turn is above the position's.
  */
 struct sqi_walk {
 	enum sqi_end end;
-	bool anew; /* it had no position of its own to begin with */
+	bool anew; /* it began at sqi_end_anew(): there is no better place to begin */
 	uint64_t pos, word;
 	int64_t ahead;
-	uint64_t passed;  /* positions it went by, one by one */
-	uint64_t left;    /* looks, and then it is given up */
-	uint64_t follows; /* up to here a free cell is known to follow */
+	uint64_t passed;  /* positions that it has passed one by one */
+	uint64_t left;    /* looks at cells until the walk is given up */
+	uint64_t follows; /* a busy cell before this position has a free one behind it */
 };
 
 int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos);
@@ -39,21 +39,23 @@ void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos);
 void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos);
 bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk);
 
-/* The rest of sqi_walk_next(), out of line. */
+/* The rest of sqi_walk_next(), out of line. Each returns the walk at its next position. */
 struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk);
 struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk);
 
 /*
- * No walk is longer than this while the ring's memory is whole: a lap to see that the hints are of
- * no use, another behind a survey, and looks that were lost to others, each of which is progress of
- * somebody.
+ * A limit on the looks of one walk in undamaged memory: one lap until the hints prove useless,
+ * another after a survey, and the looks at cells that other participants changed in between, each
+ * of which is their progress.
  */
 static inline uint64_t sqi_looks_max(const struct sqi_ring *ring)
 {
 	return 4 * ring->mask + (1 << 22);
 }
 
-/* Does a cell of this word, whose turn is so far ahead of a position's, say that it is passed? */
+/*
+ * Returns true if a position is passed, given its cell's word and how far the word's turn is ahead.
+ */
 static inline bool sqi_is_passed(uint64_t word, int64_t ahead, enum sqi_end end)
 {
 	return ahead > 0 ||
@@ -61,7 +63,10 @@ static inline bool sqi_is_passed(uint64_t word, int64_t ahead, enum sqi_end end)
 		       (sqi_word_state(word) == SQI_FULL || sqi_word_state(word) == SQI_WRITING));
 }
 
-/* Is there still a message of the lap before, or one being written? Then the ring is full here. */
+/*
+ * Returns true if the cell still holds a message of the lap before, or one being written: then the
+ * ring is full at this position.
+ */
 static inline bool sqi_is_full(uint64_t word, int64_t ahead)
 {
 	return ahead == -1 &&
@@ -76,9 +81,9 @@ static inline struct sqi_walk sqi_walk_from(
 }
 
 /*
- * From where the walk is to its end, which may be where it is: 0. The caller goes on by calling
- * again, after whatever it has done to the cell there, or if it was too late to do it. -EBADMSG:
- * there is no end, so the memory is damaged.
+ * Goes on from where the walk is to the first position that is not passed, which may be the same
+ * one. The caller acts on the cell there and calls again. Returns 0, or -EBADMSG if no such
+ * position is found: then the memory is damaged.
  */
 static inline int sqi_walk_next(const struct sqi_ring *ring, struct sqi_walk *walk)
 {

@@ -6,21 +6,27 @@
 #include "ring/transition.h"
 
 /*
- * Messages that wait for redelivery lie outside the ring's order, in whatever cell they were. One
- * bit a cell says where to look, and a counter says that there is something to look for, so that
- * nobody searches in vain.
+ * Messages that wait for redelivery. Each stays in its cell (state BACK), outside the ring's order.
+ * A bitmap has one bit for each cell: a message waits there. A sequence counter, back_seq, rises
+ * with each announcement, so a consumer searches the bitmap only after one.
  *
- * The bits are hints, the words decide: who finds a bit without a BACK takes it down. A bit that its
- * setter was stopped or killed before setting is found by the sweep.
+ * Called by ops/ (add, find, take) and by whoever ends another's lease (lease_time.c, member/); any
+ * number of participants may be in it at once.
  *
- * Among themselves those that wait are delivered in the order in which they came back: each bears a
- * number (sqi_return_number()). A search remembers the first of them, so that many do not cost a search
- * each: who comes back later has a higher number, so they stay the first until they are taken.
+ * The bits are hints, and the words decide. A search clears a bit whose cell is not BACK. If a
+ * participant dies after the word became BACK and before it set the bit, a later sweep over all
+ * cells sets it.
  *
- * Half of each word counts the settings of its bits. A bit is taken down by a CAS from a value that
- * was read *before* the look at the cell found no BACK: if the message came back after that look,
- * its setter has counted, or will set the bit afterwards. So nobody ever hides a message, also not
- * one who is stopped in the middle. (A count wraps after 2^32 settings during one search.)
+ * Messages that wait are delivered in the order in which they came back: each has the number of its
+ * return beside its cell (sqi_return_number()). A search over the bitmap costs time, so the handle
+ * keeps a list of the first ones. Messages that come back later have higher numbers, so the list
+ * stays right until it is used up.
+ *
+ * Invariant: no participant hides a waiting message, even if it is stopped in the middle. Each word
+ * of the bitmap holds 32 bits and, in its other half, a count of their settings. A bit is cleared
+ * by a CAS from a value that was read before the look at the cell found no BACK. If the message
+ * came back after that look, the setter has raised the count, so the CAS fails, or it will set the
+ * bit later. (The count wraps only after 2^32 settings during one search.)
  */
 
 #define COUNT_ONE ((uint64_t)1 << 32)
@@ -35,8 +41,8 @@ static uint64_t bit_of(uint64_t index)
 	return (uint64_t)1 << index % SQI_BITS;
 }
 
-/* Counted first: a bit that stands already is new from here on. */
-static void set(struct sqi_ring *ring, uint64_t index)
+/* Counts first, so that a bit that is set already counts as set anew. */
+static void set_bit(struct sqi_ring *ring, uint64_t index)
 {
 	(void)sqi_add(word_of(ring, index), COUNT_ONE);
 	SQ_STEP();
@@ -44,9 +50,12 @@ static void set(struct sqi_ring *ring, uint64_t index)
 }
 
 /*
- * From this very word, TAKEN, to BACK. False: the word had changed. Its number is written before,
- * so it has one when it can be found; a number that was written for nothing, or by one who was
- * stopped here, makes somebody wait longer or shorter, and nothing else.
+ * B1. From this very word, TAKEN, to BACK. Returns false if the word has changed.
+ *
+ * The message gets the number of its return before the CAS, so that a message that can be found has
+ * one. The store is release, and pairs with the acquire loads in search() and sqi_returned_find().
+ * If the CAS fails, or the caller is stopped before it, the message in the cell may have a number
+ * that is too high or too low: then it waits longer or shorter, nothing else.
  */
 bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
@@ -54,21 +63,30 @@ bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	return sqi_cell_give_back(sqi_cell(ring, pos), w);
 }
 
-/* This cell's word is BACK, or was a moment ago. Wakes a consumer. */
+/*
+ * Announces a message that has come back: sets its bit, raises back_seq, and wakes a consumer (E1).
+ * The cell may have changed since; then this costs one search.
+ */
 void sqi_returned_announce(struct sqi_ring *ring, uint64_t pos)
 {
-	set(ring, pos & ring->mask);
+	set_bit(ring, pos & ring->mask);
 	(void)sqi_add(&ring->head->back_seq, 1);
 	sqi_event_wake(&ring->head->message_event);
 }
 
-/* This cell's word is BACK again, and nobody need come for it before the next sweep. */
+/*
+ * Sets the bit of a message that has come back, without telling consumers: it is found by their
+ * next search, or announced by the next sweep.
+ */
 void sqi_returned_mark(struct sqi_ring *ring, uint64_t pos)
 {
-	set(ring, pos & ring->mask);
+	set_bit(ring, pos & ring->mask);
 }
 
-/* Into its place among those that wait. False: one of them, the last, had to go. */
+/*
+ * Inserts an entry in the order of numbers. Returns false if the list was full, so the entry or the
+ * last one was left out.
+ */
 static bool insert(struct sqi_waiting *waiting, uint64_t index, uint64_t number)
 {
 	unsigned at = waiting->count;
@@ -88,7 +106,7 @@ static bool insert(struct sqi_waiting *waiting, uint64_t index, uint64_t number)
 	return true;
 }
 
-/* Find the first of those that wait: all, or those that have attempts left. */
+/* Lists the messages that have waited longest: all (`any`), or those that have attempts left. */
 static void search(struct sqi_ring *ring, bool any)
 {
 	uint64_t seq = sqi_load_seq(&ring->head->back_seq);
@@ -106,10 +124,11 @@ static void search(struct sqi_ring *ring, bool any)
 
 			bits &= bits - 1;
 			if (sqi_word_state(w) != SQI_BACK) {
-				/* If that fails, the next search will try. */
+				/* If it fails, the next search tries again. */
 				if (sqi_cas(word_of(ring, i), old, old & ~bit))
 					old &= ~bit;
 			} else if (any || sqi_attempts_left(ring, index, w)) {
+				/* Acquire: pairs with sqi_returned_add(). */
 				all &= insert(&ring->waiting, index,
 					sqi_load_acquire(sqi_return_number(ring, index)));
 			}
@@ -119,7 +138,10 @@ static void search(struct sqi_ring *ring, bool any)
 		ring->returned_seen = seq;
 }
 
-/* The longest waiting redelivery, of any or of those with attempts left, if there is one. */
+/*
+ * Finds the message that has waited longest: of all (`any`), or of those that have attempts left.
+ * Returns false if there is none.
+ */
 bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_waiting *waiting = &ring->waiting;
@@ -150,7 +172,10 @@ bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint6
 	return false;
 }
 
-/* The message of this cell was taken: most of the time its bit can go at once. */
+/*
+ * Clears the bit of a message that was taken. The bitmap is read before the cell's word: see above.
+ * If the message is back already, or the CAS fails, the bit stays, and a search clears it.
+ */
 void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
 {
 	uint64_t old = sqi_load_seq(word_of(ring, pos & ring->mask));
@@ -160,7 +185,7 @@ void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
 			word_of(ring, pos & ring->mask), old, old & ~bit_of(pos & ring->mask));
 }
 
-/* Find those whose bit was never set, among these cells. */
+/* Announces the messages of these cells that are BACK, for those whose bit was never set. */
 void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
 	for (uint64_t i = from; i < from + count; i++)

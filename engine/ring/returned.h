@@ -13,7 +13,10 @@ bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint6
 void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos);
 void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count);
 
-/* May there be one that waits for redelivery, and that this handle does not know to have gone? */
+/*
+ * Returns true if a message may be waiting for redelivery: one is listed, or one came back since
+ * the last search.
+ */
 static inline bool sqi_returned_maybe(const struct sqi_ring *ring)
 {
 	return ring->waiting.next < ring->waiting.count || ring->waiting.again ||

@@ -5,17 +5,20 @@
 #include "ring/transition.h"
 
 /*
- * Writers that are late: they have claimed a cell and not committed yet. Called by front.c and
- * claim.c, by any number of participants at once.
+ * Revokes the claims of late writers: those that have claimed a cell and not committed when another
+ * participant needs to pass. Called by front.c and claim.c, by any number of participants at once.
+ *
+ * Invariant: a claim is revoked only from the very word that the caller saw, so a claim made later
+ * is never revoked by mistake.
  */
 
-#ifndef PATIENCE_PAUSES    /* the explorer has less: each look costs it a step */
-#define PATIENCE_PAUSES 64 /* with a writer, before looking behind it: about 1 us */
+#ifndef PATIENCE_PAUSES    /* the explorer sets fewer: each look is a step */
+#define PATIENCE_PAUSES 64 /* about 1 us, before the look behind a writer */
 #endif
 
 /*
- * Is there a message, or the end, behind the writer at pos? Stops at the first cell that nobody has
- * claimed.
+ * Returns true if a message, or the seal, lies behind the writer at pos. Stops at the first cell
+ * that is not claimed, because no message lies behind it.
  */
 static bool message_follows(const struct sqi_ring *ring, uint64_t pos)
 {
@@ -37,7 +40,7 @@ static bool message_follows(const struct sqi_ring *ring, uint64_t pos)
 	return false;
 }
 
-/* Has the writer gone within the time that a write takes? */
+/* Returns true if the word changes within the time that a small write takes. */
 static bool is_done_soon(const struct sqi_cell *c, uint64_t w)
 {
 	for (int i = 0; i < PATIENCE_PAUSES; i++) {
@@ -48,6 +51,7 @@ static bool is_done_soon(const struct sqi_cell *c, uint64_t w)
 	return false;
 }
 
+/* V1. The count is a statistic. */
 static void revoke_late(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w)
 {
 	if (sqi_cell_revoke(c, w))
@@ -55,12 +59,12 @@ static void revoke_late(struct sqi_ring *ring, struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * A writer stands at pos, by the word w. True: look at pos again. False: the queue is empty, but for
- * messages not yet committed.
+ * A writer stands at pos; w is the cell's word. Returns true if the caller should look at pos
+ * again. Returns false if the ring has no committed message: for consumers it is empty.
  *
  * Revoke only if a committed message follows: each revocation then implies a delivery. Otherwise a
- * writer and a consumer could chase each other round an empty ring for ever. When the queue is closed
- * the writer cannot come again, so no message need follow.
+ * writer and a consumer could pass each other round an empty ring for ever. In a closed queue the
+ * writer's next attempt fails, so no message need follow.
  */
 bool sqi_revoke_for_message(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
@@ -75,8 +79,9 @@ bool sqi_revoke_for_message(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 }
 
 /*
- * The writer at pos, by the word w, keeps producers from going on, and is given the same time. After
- * this the cell's word is not w any more, whoever has changed it.
+ * A writer at pos keeps producers from going on; w is the cell's word. The writer gets the same
+ * time to finish; then its claim is revoked. Afterwards the cell's word is no longer w, whoever
+ * changed it. Wakes a producer that waits for room.
  */
 void sqi_revoke_for_room(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {

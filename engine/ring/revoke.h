@@ -2,7 +2,7 @@
 #ifndef SQI_REVOKE_H
 #define SQI_REVOKE_H
 
-/* Writers that are late. See revoke.c. */
+/* Revokes the claims of late writers. See revoke.c. */
 
 #include "ring/ring.h"
 

@@ -3,9 +3,10 @@
 #define SQI_RING_H
 
 /*
- * A segment as one participant sees it: where its parts lie, and what it remembers about them.
- * Everything here is private to one thread, but for what the pointers lead to. The shared parts are
- * reached only through the accessors, which cannot leave the mapping whatever number they are given.
+ * A segment as one participant sees it: where its parts lie, and what the participant remembers
+ * about them. The structures here are private to one thread. What their pointers lead to is shared,
+ * and is reached only through the accessors, which stay inside the mapping whatever number they are
+ * given.
  */
 
 #include <stdbool.h>
@@ -16,28 +17,28 @@
 #include "segment/layout.h"
 
 /*
- * How often a step that others spoilt is tried again: each time, some of them had got on. In memory
- * that is whole nobody comes near it.
+ * How often a step is tried again when another participant's step comes in between. Each such
+ * failure is progress of that participant, so in undamaged memory the limit is never reached.
  */
 #define SQI_ROUNDS_MAX (1u << 20)
 
-#define SQI_SEARCHES_MAX 4096 /* each may be a walk over all cells, so fewer than SQI_ROUNDS_MAX */
+#define SQI_SEARCHES_MAX 4096 /* each may go over all cells, so fewer than SQI_ROUNDS_MAX */
 
 #ifndef SQI_WAITING_MAX /* the explorer has fewer */
 #define SQI_WAITING_MAX 32
 #endif
 
-/* The first of the messages that wait for redelivery, in order, as a search found them. */
+/* The messages that have waited longest for redelivery, in order, as a search found them. */
 struct sqi_waiting {
-	unsigned count, next; /* next: those before it are taken */
-	bool again;           /* one of them was taken and is back: it is not where it was */
+	unsigned count, next; /* next: entries before it are not to be delivered any more */
+	bool again;           /* an entry's message came back again, so its place is later */
 	struct {
-		uint64_t index, number;
+		uint64_t index, number; /* of the cell; of its return */
 	} list[SQI_WAITING_MAX];
 };
 
 struct sqi_ring {
-	/* As it was opened. */
+	/* Set when the handle is opened, then constant. */
 	unsigned char *cells;
 	uint64_t mask;
 	uint64_t cell_size;
@@ -46,17 +47,17 @@ struct sqi_ring {
 	struct sqi_head *head;
 	unsigned char *base;
 
-	/* What changes. */
-	struct sqi_slot *slot; /* ours; NULL: none yet */
-	unsigned owner;        /* its number plus one */
-	unsigned cursor_left;  /* allocations of blocks until the cursors are set back */
-	uint64_t tail;         /* a lower bound of the ring's */
-	uint64_t front;        /* the same */
-	uint64_t returned_seen;
+	/* State of this participant. */
+	struct sqi_slot *slot;  /* of this participant; NULL: none yet */
+	unsigned owner;         /* its number plus one */
+	unsigned cursor_left;   /* allocations of blocks until the cursors are set back */
+	uint64_t tail;          /* a lower bound of the ring's tail */
+	uint64_t front;         /* a lower bound of the ring's front */
+	uint64_t returned_seen; /* back_seq before the last search that had room for all */
 	struct sqi_waiting waiting;
 	uint64_t cursor[SQI_CLASSES_MAX]; /* where to look for a free block first */
 
-	struct sqi_geometry g; /* again as it was opened */
+	struct sqi_geometry g; /* constant, too */
 };
 
 static inline struct sqi_cell *sqi_cell(const struct sqi_ring *ring, uint64_t position)
@@ -74,19 +75,19 @@ static inline sqi_u64 *sqi_bitmap(const struct sqi_ring *ring)
 	return (sqi_u64 *)(ring->base + ring->g.bitmap);
 }
 
-/* What a lease of this cell counts as, in a queue with max_attempts: see tries.c. */
+/* What the lease of this cell counts as, in a queue with max_attempts: see attempts.c. */
 static inline sqi_u64 *sqi_attempts_word(const struct sqi_ring *ring, uint64_t position)
 {
 	return (sqi_u64 *)(ring->base + ring->g.tries) + (position & ring->mask);
 }
 
-/* When the lease of this cell ends, in a queue with a lease time: see due.c. */
+/* When the lease of this cell ends, in a queue with a lease time: see lease_time.c. */
 static inline sqi_u64 *sqi_deadline(const struct sqi_ring *ring, uint64_t position)
 {
 	return (sqi_u64 *)(ring->base + ring->g.deadlines) + (position & ring->mask);
 }
 
-/* When the message of this cell last came back, as a number among all that did. */
+/* The number of the message's last return, among all messages of the queue that came back. */
 static inline sqi_u64 *sqi_return_number(const struct sqi_ring *ring, uint64_t position)
 {
 	return (sqi_u64 *)(ring->base + ring->g.returns) + (position & ring->mask);
@@ -102,15 +103,17 @@ static inline struct sqi_count_entry *sqi_count_entry(const struct sqi_ring *rin
 	return (struct sqi_count_entry *)(ring->base + ring->g.journal) + index;
 }
 
-/* Where the put that follows `puts` others notes its position. */
+/*
+ * Where a put notes its position, if `puts` puts were made before it. Two words are used by turns.
+ */
 static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 {
 	return &slot->intent_pos[puts & 1];
 }
 
 /*
- * Cells one after another: `pos` is the position of the one looked at, `word` what it said, and
- * `ahead` how far the word's turn is above the position's.
+ * A scan over cells, one after another: `pos` is the position of the present one, `word` its word,
+ * and `ahead` how far the word's turn is above the position's.
  */
 struct sqi_scan {
 	uint64_t pos, word;
@@ -123,7 +126,7 @@ static inline struct sqi_scan sqi_scan_from(uint64_t pos, uint64_t count)
 	return (struct sqi_scan){.next = pos, .left = count};
 }
 
-/* To the next cell. False: there are no more. */
+/* Moves to the next cell. Returns false if there are no more. */
 static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *scan)
 {
 	if (scan->left == 0)
@@ -136,9 +139,11 @@ static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *s
 }
 
 /*
- * We are about to end a lease of somebody else by changing this word; 0: not any more. To be said
- * before the last look at whether that lease is still to be ended. Without a slot nothing is said:
- * see docs/MEMORY_MODEL.md, "Lease times".
+ * Announces that this participant is about to end another's lease by changing this word; 0
+ * withdraws that. The announcement must come before the last check whether the lease is to be
+ * ended: a participant that takes the message anew either sees the announcement, or has made that
+ * check fail. A participant without a slot announces nothing: see docs/MEMORY_MODEL.md, "Lease
+ * times".
  */
 static inline void sqi_announce_end(struct sqi_ring *ring, uint64_t w)
 {

@@ -3,17 +3,20 @@
 #define SQI_TRANSITION_H
 
 /*
- * The arrows of word.h: each is one compare-and-swap of a cell's word, and there are no others. Who
- * calls one has read the word `w` and decided by it; the call returns true if the cell's word was
- * still w and is now what the arrow leads to, and false if anything has happened to the cell since.
- * Words do not come back (word.h), so true means that nothing happened in between.
+ * Every transition of a cell's word, one function for each arrow in word.h. No other code changes a
+ * cell's word. docs/MEMORY_MODEL.md names the files that call each; any number of participants may
+ * be in any of them at once.
  *
- * The preconditions are about w, a copy in the caller's hand, and about the caller: one that does
- * not hold is a fault of this library, whatever somebody has written to the shared memory.
+ * The caller has read the word `w` and decided by it. A function returns true if the cell's word
+ * was still w and is now what the arrow leads to. It returns false if the word has changed since.
+ * No word occurs twice (word.h), so true also means that nothing happened in between.
  *
- * The labels are those of docs/MEMORY_MODEL.md. Every transition is sequentially consistent: acquire
- * and release would do for who owns what, but whoever makes a transition then looks whether somebody
- * sleeps, and that look must not come before it (E1).
+ * Each assertion is about w, a copy in the caller's hand, or about the caller. A failed one is a
+ * fault of this library, whatever another process has written to the shared memory.
+ *
+ * The labels are those of docs/MEMORY_MODEL.md. Every transition is sequentially consistent.
+ * Acquire and release would be enough to decide ownership. But after a transition the caller looks
+ * whether a participant sleeps, and that look must not come before the transition (E1).
  */
 
 #include <assert.h>
@@ -23,8 +26,8 @@
 #include "segment/layout.h"
 
 /*
- * W1. FREE -> WRITING, by `owner`. *ret_word: the word that says so. Acquires F1, V2 and D1: who
- * freed the cell has done with it.
+ * W1. FREE -> WRITING, by `owner`. On success *ret_word is the new word. Acquires F1, V2 and D1:
+ * the former user of the cell is done with it.
  */
 static inline bool sqi_cell_claim(
 	struct sqi_cell *c, uint64_t w, unsigned owner, uint64_t *ret_word)
@@ -40,8 +43,8 @@ static inline bool sqi_cell_claim(
 }
 
 /*
- * W2. WRITING -> FULL, by who claimed it. Releases the message; R1 and R2 acquire it. False: the
- * claim was revoked (V1).
+ * W2. WRITING -> FULL, by the participant that claimed the cell. Releases the message; R1 and R2
+ * acquire it. Returns false if the claim was revoked (V1).
  */
 static inline bool sqi_cell_commit(struct sqi_cell *c, uint64_t w)
 {
@@ -50,9 +53,9 @@ static inline bool sqi_cell_commit(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * V1. WRITING -> VOID, by anybody, for a message behind the cell or for room. The turn goes up: the
- * position is passed. The writer learns of it when it commits; until then the cell is still its to
- * write to.
+ * V1. WRITING -> VOID, by any participant that needs to pass the writer. The turn goes up, because
+ * the position is passed. The writer notices when its commit fails. Until then it may still write
+ * to the cell, so only the writer, or recovery after its death, may free it.
  */
 static inline bool sqi_cell_revoke(struct sqi_cell *c, uint64_t w)
 {
@@ -61,8 +64,9 @@ static inline bool sqi_cell_revoke(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * V2, F1, D1. VOID or RELEASING -> FREE, by its owner, or by anybody if its owner is dead. Releases
- * the late writer's stores, or what was read of the cell; W1 acquires it.
+ * V2, F1, D1. VOID or RELEASING -> FREE: by the owner (V2 from VOID, F1 from RELEASING), or by any
+ * participant if the owner is dead (D1). Releases the late writer's stores, or what was read of the
+ * cell; W1 acquires them.
  */
 static inline bool sqi_cell_free(struct sqi_cell *c, uint64_t w)
 {
@@ -70,7 +74,10 @@ static inline bool sqi_cell_free(struct sqi_cell *c, uint64_t w)
 	return sqi_cas(&c->word, w, sqi_word_free(w, 0));
 }
 
-/* D1. WRITING -> FREE, by anybody: its owner is dead, and the put has not happened. */
+/*
+ * D1. WRITING -> FREE, by any participant, after the owner has died. The put did not happen. The
+ * lock query that found the owner dead acquired its last stores; W1 acquires them from here.
+ */
 static inline bool sqi_cell_abandon(struct sqi_cell *c, uint64_t w)
 {
 	assert(sqi_word_state(w) == SQI_WRITING);
@@ -78,8 +85,9 @@ static inline bool sqi_cell_abandon(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * S1. TAKEN, BACK, VOID or RELEASING: the turn goes up by one, by a producer that goes round the
- * cell, or by who sets the seal. The cell cannot be claimed in this lap.
+ * S1. TAKEN, BACK, VOID or RELEASING: the turn goes up by one, so the cell cannot be claimed in
+ * this lap. By a producer that passes the cell, or by a consumer that looks for a cell to seal.
+ * Releases nothing.
  */
 static inline bool sqi_cell_skip(struct sqi_cell *c, uint64_t w)
 {
@@ -88,13 +96,17 @@ static inline bool sqi_cell_skip(struct sqi_cell *c, uint64_t w)
 	return sqi_cas(&c->word, w, w + SQI_TURN_ONE);
 }
 
-/* S2. FREE -> SEALED, by anybody: the queue is closed, and this is its end. */
+/*
+ * S2. FREE -> SEALED, by any participant: the queue is closed, and no message can follow. Releases
+ * nothing.
+ */
 static inline bool sqi_cell_seal(struct sqi_cell *c, uint64_t w)
 {
 	assert(sqi_word_state(w) == SQI_FREE);
 	return sqi_cas(&c->word, w, sqi_word_to(w, SQI_SEALED, 0));
 }
 
+/* Returns true if the word says that the cell holds a committed message. */
 static inline bool sqi_word_is_message(uint64_t w)
 {
 	return sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_TAKEN ||
@@ -102,8 +114,8 @@ static inline bool sqi_word_is_message(uint64_t w)
 }
 
 /*
- * R2. FULL or BACK -> TAKEN, by `owner`, as the lease of that number (sqi_word_attempts()). Acquires
- * W2, or B1. *ret_word: the word that says so.
+ * R2. FULL or BACK -> TAKEN, by `owner`, as the message's lease of this number. On success
+ * *ret_word is the new word. Acquires W2, or B1.
  */
 static inline bool sqi_cell_take(
 	struct sqi_cell *c, uint64_t w, unsigned owner, unsigned number, uint64_t *ret_word)
@@ -117,7 +129,10 @@ static inline bool sqi_cell_take(
 	return true;
 }
 
-/* B1. TAKEN -> BACK, by its owner, or by who ends the lease. Releases what its owner has read. */
+/*
+ * B1. TAKEN -> BACK, by the owner, or by a participant that ends the owner's lease. Releases what
+ * the owner has read, if the owner does it, and the number of the return; R1 and R2 acquire them.
+ */
 static inline bool sqi_cell_give_back(struct sqi_cell *c, uint64_t w)
 {
 	assert(sqi_word_state(w) == SQI_TAKEN);
@@ -135,8 +150,8 @@ static inline bool sqi_cell_remove(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * L1. TAKEN -> RELEASING, by `owner`, whose duty it is now to free the message's block and then the
- * cell, in this order: while the cell says RELEASING, recovery knows what is left to be done.
+ * L1. TAKEN -> RELEASING, by `owner`, which then frees the message's block and after that the cell.
+ * Releases nothing. It tells recovery that the message is gone and that these two steps remain.
  */
 static inline bool sqi_cell_begin_release(struct sqi_cell *c, uint64_t w, unsigned owner)
 {

@@ -4,7 +4,9 @@
 
 /*
  * The word of a cell: who has the message in it. Every step of a message's life is one
- * compare-and-swap of this word, so there is no instruction at which ownership is unknown.
+ * compare-and-swap of this word, so there is no instruction at which ownership is unknown. This
+ * file only packs and unpacks words, which are plain numbers here; transition.h changes them in
+ * memory.
  *
  *	 63                        24 23      16 15          4 3     0
  *	+----------------------------+----------+-------------+-------+
@@ -33,35 +35,34 @@
  *
  *	TAKEN, BACK, VOID, RELEASING --skip S1--> the same, the turn one higher
  *
- * The turn of FULL, WRITING and SEALED is the message's own; of all others, the one at which the
- * cell can next be claimed. A cell that is not free when a producer's position reaches it is
- * skipped, if a free one follows: the producer raises its turn by one and goes on, so the ring flows
- * round it.
+ * In FULL, WRITING and SEALED the turn is that of the message. In all other states it is the turn
+ * at which the cell can next be claimed. If a cell is busy when a producer's position reaches it,
+ * and a free one follows, the producer skips it: it raises the cell's turn by one and goes on.
  *
- * A word does not come back (the ABA problem does not arise). A word's turn never goes down. Within
- * one turn a cell is TAKEN and BACK in alternation, attempts rising by one each time, then
- * RELEASING, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So a word that
- * compares equal is the same word, and nothing happened in between. Redeliveries do not raise the
- * turn, because a turn above the ring's is a lap in which the cell cannot be claimed.
+ * No value of a word occurs twice, so the ABA problem does not arise. A word's turn never goes
+ * down. Within one turn a cell is TAKEN and BACK in alternation, attempts rising by one each time,
+ * then RELEASING, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So if a word
+ * compares equal, nothing has happened to the cell in between. A redelivery does not raise the
+ * turn, because the cell cannot be claimed in a lap below its turn.
  *
- * There is one exception: attempts above 127 come again (255 is followed by 128), and with them the
- * words TAKEN and BACK. A BACK that came again is the same message, waiting: a transition from it
- * does what was meant. For TAKEN see next_number() in ops/lease.c: a number that somebody may still
- * have in hand is not used.
+ * There is one exception. Numbers of leases above 127 are used again (128 follows 255), and with
+ * them the words TAKEN and BACK. A BACK that is used again means the same message, waiting: a
+ * transition from it does what was meant. A TAKEN that another participant may be about to change
+ * is not used again: see next_number() in ops/lease.c.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum sqi_state {
-	SQI_FREE = 0, /* fresh memory is a ring of free cells */
-	SQI_WRITING,
-	SQI_FULL,
-	SQI_TAKEN,
-	SQI_BACK,
-	SQI_VOID,
-	SQI_RELEASING,
-	SQI_SEALED,
+	SQI_FREE = 0,  /* no message; zeroed memory is a ring of free cells */
+	SQI_WRITING,   /* claimed; the owner is writing a message */
+	SQI_FULL,      /* a message that was never leased */
+	SQI_TAKEN,     /* a message leased by the owner */
+	SQI_BACK,      /* a message that waits for redelivery */
+	SQI_VOID,      /* the owner's claim was revoked; it may still be writing */
+	SQI_RELEASING, /* the owner is freeing the message's block, and then the cell */
+	SQI_SEALED,    /* the end of a queue that was shut down */
 };
 
 #define SQI_OWNER_SHIFT    4
@@ -98,7 +99,10 @@ static inline uint64_t sqi_word_turn(uint64_t w)
 	return w >> SQI_TURN_SHIFT;
 }
 
-/* How far the word's turn is above `turn`, which may be given with more than 40 bits. */
+/*
+ * How far the word's turn is above `turn`, which may have more than 40 bits. Negative if it is
+ * below.
+ */
 static inline int64_t sqi_word_ahead(uint64_t w, uint64_t turn)
 {
 	return (int64_t)((w & SQI_TURN_MASK) - (turn << SQI_TURN_SHIFT)) >> SQI_TURN_SHIFT;
@@ -110,35 +114,41 @@ static inline uint64_t sqi_word_to(uint64_t w, enum sqi_state state, unsigned ow
 	return (w & ~(uint64_t)0xffff) | sqi_word(state, owner, 0, 0);
 }
 
-/* A free cell, claimable at the word's turn plus `more`. */
+/* The word of a cell that is free and can be claimed `more` turns above the turn of w. */
 static inline uint64_t sqi_word_free(uint64_t w, unsigned more)
 {
 	return (w & SQI_TURN_MASK) + more * SQI_TURN_ONE;
 }
 
-/* FULL or BACK leased, as the lease of this number. */
+/*
+ * The word that follows w, FULL or BACK, when `owner` leases the message as its lease of this
+ * number.
+ */
 static inline uint64_t sqi_word_taken(uint64_t w, unsigned owner, unsigned number)
 {
 	return sqi_word(
 		SQI_TAKEN, owner, number, sqi_word_turn(w) + (sqi_word_state(w) == SQI_FULL));
 }
 
-/* TAKEN given back. */
+/* The word that follows w, TAKEN, when the lease ends without an ack. */
 static inline uint64_t sqi_word_back(uint64_t w)
 {
 	return sqi_word_to(w, SQI_BACK, 0);
 }
 
-#define SQI_ATTEMPTS_ONCE 127 /* up to this number each is used once for a message */
+#define SQI_ATTEMPTS_ONCE 127 /* numbers up to this one are used once for a message */
 #define SQI_ATTEMPTS_LAST 255
 
-/* One more attempt. Two leases in a row never count the same. */
+/* The number of the next lease. Two successive leases of a message have different numbers. */
 static inline unsigned sqi_attempts_next(unsigned attempts)
 {
 	return attempts < SQI_ATTEMPTS_LAST ? attempts + 1 : SQI_ATTEMPTS_ONCE + 1;
 }
 
-/* Do these words, of one cell, speak of the same lease? Skips raise the turn of a live one. */
+/*
+ * Returns true if two words of one cell mean the same lease. Their turns may differ: a skip raises
+ * the turn of a live lease.
+ */
 static inline bool sqi_same_lease(uint64_t a, uint64_t b)
 {
 	return ((a ^ b) & ~SQI_TURN_MASK) == 0;

@@ -32,14 +32,19 @@ static int left(const char *name, void *data)
 	return 0;
 }
 
-int fx_end(void **state)
+void fx_close_all(void)
 {
-	int n = 0;
-
 	for (int i = 0; i < HANDLES_MAX; i++) {
 		sq_close(handles[i]);
 		handles[i] = NULL;
 	}
+}
+
+int fx_end(void **state)
+{
+	int n = 0;
+
+	fx_close_all();
 	for (int i = 0; i < NAMES_MAX; i++) {
 		if (names[i])
 			(void)sq_unlink(names[i]); /* the test may have done it */

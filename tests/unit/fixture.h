@@ -82,6 +82,7 @@ bool fx_was_killed(pid_t pid);
 struct sq *fx_make(const char *name, const struct sq_config *config);
 struct sq *fx_open(const char *name);
 void fx_close(struct sq *h);
+void fx_close_all(void);
 
 /* The participant dies: its lock is dropped, and all that it held stays where it is. */
 void fx_die(struct sq *h);

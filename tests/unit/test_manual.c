@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -307,6 +308,7 @@ static void lease_without_memory(struct sq *h, void *arg)
 	static const struct rlimit none = {1, 1};
 	struct sq_lease lease;
 
+	(void)malloc_trim(0); /* what the parent has freed */
 	CHILD_CHECK(setrlimit(RLIMIT_AS, &none) == 0);
 	CHILD_CHECK(sq_lease(h, &lease, SQ_NOWAIT) == -ENOMEM);
 	CHILD_CHECK(sq_lease(h, &lease, SQ_FOREVER) == -ENOMEM);
@@ -329,6 +331,23 @@ static void test_no_memory_for_a_copy(void **state)
 	fx_check(lease.data, lease.len, 1);
 	assert_int_equal(sq_ack(h, &lease), 0);
 }
+
+/* Cause: a worker without memory made dead letters of messages that it had never seen. */
+static void test_no_memory_is_no_attempt(void **state)
+{
+	struct sq_config timed = with(HOUR, 2);
+	struct sq_lease lease;
+	struct sq *h;
+
+	timed.max_message = HUGE_MESSAGE;
+	timed.block_memory = HUGE_MESSAGE;
+	h = fx_make("a", &timed);
+	fx_put_large(h, HUGE_MESSAGE, 1);
+	fx_kill("a", lease_without_memory, NULL);
+	assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
+	assert_int_equal(lease.attempts, 1);
+	assert_int_equal(sq_ack(h, &lease), 0);
+}
 #endif
 
 static const struct CMUnitTest tests[] = {
@@ -342,6 +361,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_key_of_a_durable_participant),
 #ifndef SANITIZED
 	TEST(test_no_memory_for_a_copy),
+	TEST(test_no_memory_is_no_attempt),
 #endif
 };
 

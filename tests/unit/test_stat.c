@@ -2,6 +2,8 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Numbers after a known history, waiting for old messages to go, and queues that are done with. */
 
@@ -192,6 +194,37 @@ static void test_gc(void **state)
 	fx_get(fx_open("a"), 1);
 }
 
+/*
+ * Cause: somebody who may use a queue but not remove its file decided that it goes: nobody could open
+ * it any more, or make another of its name.
+ */
+static void test_gc_by_another_user(void **state)
+{
+	struct sq_config c = ring_of_8;
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip(); /* only root can be another user */
+	c.flags = SQ_EPHEMERAL;
+	c.mode = 0666;
+	assert_int_equal(sq_create("e", &c), 0);
+	fx_put(fx_open("e"), 1);
+	fx_get(fx_open("e"), 1);
+	fx_close_all();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		CHILD_CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+		_exit(sq_gc("e") == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	fx_empty(fx_open("e"));
+	fx_close_all();
+	assert_int_equal(sq_gc("e"), 1);
+}
+
 static void test_gc_of_ephemeral(void **state)
 {
 	struct sq_config c = ring_of_8;
@@ -230,6 +263,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_join_waits_for_the_old_only),
 	TEST(test_join_finds_the_dead),
 	TEST(test_gc),
+	TEST(test_gc_by_another_user),
 	TEST(test_gc_of_ephemeral),
 };
 
