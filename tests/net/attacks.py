@@ -186,7 +186,7 @@ def attacks(options, build):
     s.expect('a frame too large',
              lambda: s.s_client(psk + ' -quiet', hello() + struct.pack('<IBBH', 65537, 6, 0, 1)) and None,
              'event=protocol peer=mallory', 'protocol')
-    # With much behind it that nobody reads: why it is closed is heard all the same, for nothing is reset.
+    # With much behind it that is not read: the reason for the close is received all the same, for nothing is reset.
     resets = s.resets()
     for _ in range(5):
         text = s.s_client(psk + ' -quiet', hello() + struct.pack('<IBBH', 65537, 6, 0, 1) + bytes(1 << 20))

@@ -32,7 +32,7 @@ class Part:
         self.log = os.path.join(farm.scratch, (log or name) + '.log')
         self.process = None
         self.kills = 0
-        self.ups = 0  # connections of its earlier lives, as far as somebody counts them
+        self.ups = 0  # connections of its earlier lives, as far as they are counted
         farm.parts[name] = self
         self.start()
 
