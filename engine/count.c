@@ -79,12 +79,9 @@ int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 				(void)sqi_cas(&e->who, who, 0);
 			continue;
 		}
-		for (unsigned n = 0; who != 0 && n < h->ring.g.in.participants; n++) {
-			const struct sqi_slot *slot = sqi_slot(&h->ring, n);
-
-			if (sqi_load_seq(&slot->id) == who && sqi_load_seq(&slot->journal) == i + 1)
-				count = sqi_count_of(slot, sqi_load_seq(&slot->puts));
-		}
+		for (struct sqi_slots s = {0}; who != 0 && sqi_slots_next(&h->ring, &s);)
+			if (s.id == who && sqi_load_seq(&s.slot->journal) == i + 1)
+				count = sqi_count_of(s.slot, sqi_load_seq(&s.slot->puts));
 		if (sqi_load_seq(&e->seq) != seq || sqi_load_seq(&e->who) != who)
 			continue;
 		*ret = count;

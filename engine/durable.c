@@ -58,13 +58,11 @@ int sq_held(struct sq *h, struct sq_lease *ret, int n)
 		return r;
 	if (n < 0 || (!ret && n > 0))
 		return -EINVAL;
-	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
-
-		if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner)
+	for (struct sqi_scan s = sqi_scan_all(&h->ring); sqi_scan_next(&h->ring, &s);) {
+		if (sqi_word_state(s.word) != SQI_TAKEN || sqi_word_owner(s.word) != h->ring.owner)
 			continue;
 		/* Leases that are only counted need not be held any more. */
-		r = found < n ? sqi_lease_resume(h, i, w, &ret[found]) : 1;
+		r = found < n ? sqi_lease_resume(h, s.pos, s.word, &ret[found]) : 1;
 		if (r < 0)
 			return r;
 		found += r;

@@ -30,13 +30,11 @@ static bool is_abandoned(const struct sqi_member *m)
 
 	if (!(m->ring->g.in.flags & SQ_EPHEMERAL))
 		return false;
-	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
-		uint64_t id = sqi_load_seq(&sqi_slot(m->ring, n)->id);
-
-		if (id == 0 || id == m->id)
+	for (struct sqi_slots s = {0}; sqi_slots_next(m->ring, &s);) {
+		if (s.id == 0 || s.id == m->id)
 			continue;
 		/* A durable participant that is away may come again. */
-		if (sqi_load_seq(&sqi_slot(m->ring, n)->durable) != 0 || !sqi_is_dead(m, id))
+		if (sqi_load_seq(&s.slot->durable) != 0 || !sqi_is_dead(m, s.id))
 			return false;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);

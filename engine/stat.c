@@ -127,18 +127,13 @@ int sq_stat(struct sq *h, struct sq_stat *ret)
 	if (h->file.forked)
 		return -EBADF;
 	fill_from_geometry(&st, &h->ring.g);
-	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
-
-		count_cell(
-			&st, w, sqi_word_state(w) != SQI_BACK || sqi_attempts_left(&h->ring, i, w));
-	}
-	for (unsigned n = 0; n < h->ring.g.in.participants; n++) {
-		uint64_t id = sqi_load_seq(&sqi_slot(&h->ring, n)->id);
-
-		count_slot(&st, sqi_slot(&h->ring, n));
-		count_tenant(
-			&st, sqi_slot(&h->ring, n), id, id != 0 && !sqi_is_dead(&h->member, id));
+	for (struct sqi_scan s = sqi_scan_all(&h->ring); sqi_scan_next(&h->ring, &s);)
+		count_cell(&st, s.word,
+			sqi_word_state(s.word) != SQI_BACK ||
+				sqi_attempts_left(&h->ring, s.pos, s.word));
+	for (struct sqi_slots s = {0}; sqi_slots_next(&h->ring, &s);) {
+		count_slot(&st, s.slot);
+		count_tenant(&st, s.slot, s.id, s.id != 0 && !sqi_is_dead(&h->member, s.id));
 	}
 	for (unsigned k = 0; k < h->ring.g.classes; k++)
 		for (uint64_t i = 0; i < h->ring.g.class[k].count; i++)

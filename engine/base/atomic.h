@@ -3,15 +3,19 @@
 #define SQI_ATOMIC_H
 
 /*
- * Every access to memory that another process may write goes through these, so that a test can put
- * a step between any two of them (SQ_STEP) and so that each has one documented order:
+ * Atomic access to shared memory. Every word that another process may write is read and written
+ * through these functions, by any thread of any process. So each access has one documented order,
+ * and a test can put a step before each (SQ_STEP). See docs/MEMORY_MODEL.md, "Rules of access".
  *
- *	look, cas, add, swap  sequentially consistent: words that decide who owns what, wake words
- *	watch                 acquire: what a second look at the word is to confirm
- *	peek, poke            relaxed: payload, hints, one's own counters; each use says why
- *	post                  release: one's own words that are read after one's death
+ *	load_seq, store_seq, cas, add  sequentially consistent: words that decide who owns what,
+ *	                               sequence counters, eventcounts
+ *	load_acquire                   acquire: what a second look at a word then confirms
+ *	store_release                  release: a participant's own words that recovery reads after
+ *	                               its death, and what is written to a claimed cell
+ *	load_relaxed, store_relaxed    relaxed: payload, hints, statistics; each use says why that
+ *	                               is enough
  *
- * On x86 look, peek, poke and post are plain moves.
+ * On x86 all loads, store_relaxed and store_release are plain moves.
  */
 
 #include <stdatomic.h>
@@ -59,13 +63,14 @@ static inline void sqi_store_release(sqi_u64 *p, uint64_t v)
 	atomic_store_explicit(p, v, memory_order_release);
 }
 
+/* By an exchange, which acquires as well: no later access of the caller comes before it. */
 static inline void sqi_store_seq(sqi_u64 *p, uint64_t v)
 {
 	SQ_STEP();
 	(void)atomic_exchange_explicit(p, v, memory_order_seq_cst);
 }
 
-/* True if *p was `from` and is now `to`. */
+/* Compare and swap. True if *p was `from` and is now `to`; false if it was something else. */
 static inline bool sqi_cas(sqi_u64 *p, uint64_t from, uint64_t to)
 {
 	SQ_STEP();
@@ -73,13 +78,17 @@ static inline bool sqi_cas(sqi_u64 *p, uint64_t from, uint64_t to)
 		p, &from, to, memory_order_seq_cst, memory_order_seq_cst);
 }
 
+/* Adds v to *p. Returns the value before. */
 static inline uint64_t sqi_add(sqi_u64 *p, uint64_t v)
 {
 	SQ_STEP();
 	return atomic_fetch_add_explicit(p, v, memory_order_seq_cst);
 }
 
-/* Raise *p to at least v, as positions are compared: modulo 2^64. */
+/*
+ * Raises *p to at least v, compared as positions are: modulo 2^64. Relaxed: the CAS confirms the
+ * value that was loaded; and if that is not below v, no later value of *p is.
+ */
 static inline void sqi_raise(sqi_u64 *p, uint64_t v)
 {
 	uint64_t old = sqi_load_relaxed(p);
@@ -107,12 +116,16 @@ static inline uint32_t sqi_add32(sqi_u32 *p, uint32_t v)
 	return atomic_fetch_add_explicit(p, v, memory_order_seq_cst);
 }
 
-/* One's own counter: nobody else writes it while one lives. */
+/*
+ * Adds 1 to a counter of the caller's own slot. Relaxed: only the slot's tenant writes it, and the
+ * others read it for statistics only. The CASes of the slot's id order it after a former tenant's.
+ */
 static inline void sqi_count(sqi_u64 *p)
 {
 	sqi_store_relaxed(p, sqi_load_relaxed(p) + 1);
 }
 
+/* Tells the processor that this is a loop that waits for another. */
 static inline void sqi_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

@@ -36,6 +36,6 @@ void sqi_nap(int64_t ns)
 {
 	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 
-	(void)clock_nanosleep(
-		CLOCK_MONOTONIC, 0, &ts, NULL); /* shorter after a signal: we look again anyway */
+	/* A signal makes it shorter: the callers look again after any sleep. */
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }

@@ -3,22 +3,23 @@
 #define SQI_CLOCK_H
 
 /*
- * The clocks, and sleeping without being woken. Called by everybody, from any thread.
+ * The clocks, and sleeping without being woken. Called by every part of the engine, from any
+ * thread; there is no state. No call fails.
  */
 
 #include <stdint.h>
 
-/* CLOCK_MONOTONIC. */
+/* The moment, by CLOCK_MONOTONIC, which all processes of a host share. */
 int64_t sqi_now_ns(void);
 uint64_t sqi_now_ms(void);
 
-/* The same, some milliseconds late, and at a fifth of the price. */
+/* As sqi_now_ms(), up to some milliseconds late, for a fifth of the time that the call takes. */
 uint64_t sqi_coarse_ms(void);
 
-/* The processor time of this thread, in microseconds. */
+/* The processor time that this thread has used, in microseconds. */
 uint64_t sqi_thread_us(void);
 
-/* Sleep so long; a signal ends it earlier. */
+/* Sleeps for so long, or until a signal comes. */
 void sqi_nap(int64_t ns);
 
 #endif

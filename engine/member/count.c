@@ -4,19 +4,26 @@
 #include "ring/cell.h"
 
 /*
- * Durable counts of puts. An entry holds a key, the id of the participant bound to it, and the
- * count when that one was bound; the slot holds what is needed to add to it what has been put
- * since. Folding the one into the other is one CAS from the old count, so it happens once, whoever
- * does it and however often.
+ * Durable counts of puts. Called by the public calls on counts (engine/count.c), by join.c and by
+ * lap.c; by any number of participants at once.
+ *
+ * An entry holds a key, the id of the key's holder, and the count when the holder was bound; the
+ * holder's slot holds `puts` then and now, so the count goes on without a write to the entry. When
+ * the holder is gone its count is written to the entry, by a CAS from the old count: so this
+ * happens once, however many participants do it.
  */
 
-/* What the slot's tenant has put under its key, with what was there before. */
+/* The count under the key that this slot's tenant is bound to, when the slot's `puts` is this. */
 uint64_t sqi_count_of(const struct sqi_slot *slot, uint64_t puts)
 {
 	return sqi_load_seq(&slot->journal_seq) + (puts - sqi_load_seq(&slot->journal_puts));
 }
 
-/* The slot's tenant is gone: its count becomes the entry's, and its last put is on record. */
+/*
+ * The tenant `dead` of this slot is gone: writes its count and the id of its last put to the
+ * entries that it holds, and frees these for another holder. The put in hand has been decided
+ * before.
+ */
 void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 {
 	for (uint64_t i = 0; i < ring->g.in.participants; i++) {
@@ -30,16 +37,16 @@ void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 		seq = sqi_load_seq(&slot->journal_seq);
 		puts = sqi_load_seq(&slot->puts);
 		count = sqi_count_of(slot, puts);
-		/* Else it died before it had put anything under the key. */
+		/* Not bound: it died between claiming the entry and binding to it. */
 		if (sqi_load_seq(&slot->journal) != i + 1)
 			count = seq;
-		/* Another put may have noted where it was to be since, but in the other place. */
+		/* A put in hand that did not happen has its position in the other element. */
 		last = sqi_position_id(sqi_load_seq(sqi_intent(slot, puts - 1)), ring->shift) + 1;
 		now = sqi_load_seq(&e->last);
 		if (sqi_load_seq(&slot->id) != dead)
 			return;
 		if (count != seq) {
-			/* After the look at `last`: what was there then was of before this one. */
+			/* After e->last was read: so `now` is not a later holder's. */
 			if (sqi_load_seq(&e->who) != dead)
 				continue;
 			(void)sqi_cas(&e->last, now, last);
@@ -49,6 +56,11 @@ void sqi_count_fold(struct sqi_ring *ring, struct sqi_slot *slot, uint64_t dead)
 	}
 }
 
+/*
+ * The entry of this key, and its index; if there is none and `make` is set, a free one, which is
+ * given the key. NULL: there is none, or none is free. Entries are used from the first on and keep
+ * their keys, so a free one is the end.
+ */
 struct sqi_count_entry *sqi_count_find(
 	struct sqi_ring *ring, uint64_t key, bool make, uint64_t *ret_index)
 {

@@ -2,7 +2,7 @@
 #ifndef SQI_COUNT_H
 #define SQI_COUNT_H
 
-/* Durable counts of puts. See count.c. */
+/* Durable counts of puts: their entries. See count.c. */
 
 #include "ring/ring.h"
 

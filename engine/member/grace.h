@@ -2,23 +2,26 @@
 #ifndef SQI_GRACE_H
 #define SQI_GRACE_H
 
-/* Durable participants: what outlives them, and for how long. See grace.c. */
+/*
+ * Graces: how long the leases of a dead durable participant are kept. See grace.c. A tenant is kept
+ * when it is dead and nothing of it is left but its leases; it is condemned when its grace is over.
+ */
 
 #include "member/member.h"
 
-/* A durable participant's slot as it is when this one was reaped, but for its leases. */
+/* The value kept(id) of a slot's `durable`, from its value before. */
 static inline uint64_t sqi_durable_kept(uint64_t durable, uint64_t id)
 {
 	return id << 16 | (durable & SQI_DURABLE_INDEX);
 }
 
-/* Is this a dead one that nobody came for in time? */
+/* True if this id of a tenant says that its grace is over. */
 static inline bool sqi_is_condemned(uint64_t id)
 {
 	return (id & SQI_CONDEMNED) != 0;
 }
 
-/* Is this tenant of a durable participant's slot dead, and reaped but for its leases? */
+/* True if this tenant of the slot is kept. */
 static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 {
 	uint64_t durable = sqi_load_seq(&slot->durable);

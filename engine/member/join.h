@@ -2,7 +2,7 @@
 #ifndef SQI_JOIN_H
 #define SQI_JOIN_H
 
-/* Becoming a participant, and leaving. See join.c. */
+/* Becoming a participant, and leaving; being the holder of a key. See join.c. */
 
 #include "member/member.h"
 

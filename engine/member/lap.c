@@ -11,22 +11,26 @@
 #include "ring/returned.h"
 
 /*
- * Reclaiming what death leaves behind: a lap over all cells and blocks. Anyone may do it at any time,
- * several at once, and die in it: the slot is released last, so what a dead recoverer left undone is
- * done by the next. Nobody waits for it: it reclaims, and progress never depends on it.
+ * Recovery: a lap over all cells and blocks gives back what dead participants held. Called by
+ * upkeep.c in slices, by join.c for one slot, and by the public calls that reclaim all at once
+ * (sq_recover(), sq_gc(), ...). Any number of participants may be in it at once, also for the same
+ * dead ones, and may be killed in it: the slot is released last, so the next recoverer does what is
+ * left. No participant waits for a recoverer.
  *
- * Who does it in passing does it in slices; but a slot is released only by one who has itself done
- * all of a lap that began after it had seen the slot's id dead. See docs/MEMORY_MODEL.md, "Recovery
- * in slices".
+ * A recoverer releases a slot only if it has itself gone over every cell and every block since it
+ * saw the slot's id dead. See docs/MEMORY_MODEL.md, "Recovery in slices".
  */
 
 #ifndef SLICE_CELLS     /* the explorer has slices of one cell */
-#define SLICE_CELLS 256 /* or blocks, between two looks at the clock */
+#define SLICE_CELLS 256 /* cells or blocks between two looks at the clock */
 #endif
-#define SLICE_QUESTIONS 8
+#define SLICE_QUESTIONS 8 /* lock queries between two looks at the clock */
 
-/* One more dead one. Whether its last put happened is decided before anything of it is let go. */
-static void add(struct sqi_ring *ring, struct sqi_lap *lap, unsigned number, uint64_t dead)
+/*
+ * Adds a dead participant to those that the lap is for. Whether its put in hand happened is decided
+ * here, before the lap frees the cell that tells.
+ */
+static void lap_add(struct sqi_ring *ring, struct sqi_lap *lap, unsigned number, uint64_t dead)
 {
 	struct sqi_slot *slot = sqi_slot(ring, number);
 	struct sqi_dead *d = &lap->dead[lap->count++];
@@ -35,41 +39,43 @@ static void add(struct sqi_ring *ring, struct sqi_lap *lap, unsigned number, uin
 	d->id = dead;
 	d->number = number;
 	d->seen_ns = (uint64_t)sqi_now_ns();
-	/* Of the dead, if the slot still bears its id later. */
+	/* It is the dead participant's if the slot still bears its id at a later look. */
 	d->durable = sqi_load_seq(&slot->durable);
 	sqi_decide(ring, d);
 }
 
-/* Its slot has another tenant: somebody else has done it all. */
-static void drop(struct sqi_lap *lap, struct sqi_dead *d)
+/* Its slot has another tenant, so another recoverer has given back all that it held. */
+static void lap_drop(struct sqi_lap *lap, struct sqi_dead *d)
 {
 	d->id = 0;
 	lap->left--;
 }
 
+/* Gives back what the dead participants hold of this cell. */
 static void lap_cell(struct sqi_ring *ring, struct sqi_lap *lap, uint64_t pos)
 {
 	uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 	unsigned owner = sqi_word_owner(w);
 
-	/* Somebody may have given it back for one of them, and not announced it. */
+	/* A recoverer may have been killed between giving the message back and announcing it. */
 	if (sqi_word_state(w) == SQI_BACK)
 		sqi_returned_announce(ring, pos);
 	for (struct sqi_dead *d = lap->dead; owner != 0 && d < lap->dead + lap->count; d++)
 		if (d->id != 0 && d->number + 1 == owner && !sqi_reclaim_cell(ring, pos, d))
-			drop(lap, d);
+			lap_drop(lap, d);
 }
 
+/* Frees this block if a dead participant allocated it and no message is in it. */
 static void lap_block(struct sqi_ring *ring, struct sqi_lap *lap, uint64_t index)
 {
 	for (struct sqi_dead *d = lap->dead; d < lap->dead + lap->count; d++)
 		if (d->id != 0 && !sqi_reclaim_block(ring, index, d))
-			drop(lap, d);
+			lap_drop(lap, d);
 }
 
 /*
- * Go on with the lap until that moment, or to its end: true. A small ring is done at one go: that
- * takes less time than being preempted, and nobody has to wait for the next slice.
+ * Goes on with the lap until that moment, or to its end. True if the end is reached. A small ring
+ * is done in one slice: that takes less time than the wait for a second one.
  */
 bool sqi_lap_slice(struct sqi_member *m, struct sqi_lap *lap, int64_t until_ns)
 {
@@ -89,7 +95,10 @@ bool sqi_lap_slice(struct sqi_member *m, struct sqi_lap *lap, int64_t until_ns)
 	return lap->left == 0 || lap->done == all;
 }
 
-/* All that these held was given back, but for the leases of those who may come again. */
+/*
+ * The lap has gone over everything: notes what is left of each durable participant (its leases),
+ * and releases the slots of the others. To be called once sqi_lap_slice() has returned true.
+ */
 void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
 {
 	for (struct sqi_dead *d = lap->dead; d < lap->dead + lap->count; d++) {
@@ -102,9 +111,13 @@ void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
 			sqi_grace_keep(slot, d);
 			continue;
 		}
-		/* The next tenant is an ordinary one. */
+		/* The grace is over: the slot's next tenant is not durable. */
 		if (d->durable && sqi_load_seq(&slot->id) == d->id)
 			(void)sqi_cas(&slot->durable, d->durable, 0);
+		/*
+		 * Freed cells are room; and if the queue was shut down, a cell that was WRITING may
+		 * have kept its end from the consumers.
+		 */
 		if (sqi_cas(&slot->id, d->id, 0)) {
 			sqi_event_wake_all(&m->ring->head->message_event);
 			sqi_event_wake_all(&m->ring->head->room_event);
@@ -113,42 +126,53 @@ void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
 	memset(lap, 0, sizeof(*lap));
 }
 
-/* Give back all that this participant held: one found dead, or ourselves on leaving. */
+/*
+ * A whole lap for one participant, which is dead, or is the caller and leaves. Gives back all that
+ * it held, and releases the slot or, if it is durable, keeps its leases.
+ */
 void sqi_reclaim_slot(struct sqi_member *m, unsigned number, uint64_t dead)
 {
 	struct sqi_lap lap = {0};
 
-	add(m->ring, &lap, number, dead);
+	lap_add(m->ring, &lap, number, dead);
 	(void)sqi_lap_slice(m, &lap, INT64_MAX);
 	sqi_lap_end(m, &lap);
 }
 
 /*
- * Can we leave without a lap? Who has nothing in hand need not go over a large ring to find that out.
- * (Over a small one it goes all the same: there may be a block that damage has cut off from its
- * message.)
+ * True if the caller may leave without a lap: it has no cell TAKEN, and the ring is large. Over a
+ * small ring it goes all the same, for there may be a block that damage has cut off from its
+ * message.
  */
 bool sqi_leaves_at_once(const struct sqi_member *m)
 {
 	return m->held == 0 && m->ring->mask + 1 + m->ring->g.blocks > SQI_SMALL_RING;
 }
 
-/* Give back all that we hold, on leaving; but who leaves at once has given back its reservation. */
+/*
+ * The caller leaves: gives back all that it holds, and its slot. If it leaves without a lap, its
+ * reservation must have been given up before.
+ */
 void sqi_reclaim_own(struct sqi_member *m)
 {
 	struct sqi_lap lap = {0};
 
+	/* The caller's own lap ends here, so another participant may begin one at once. */
 	if (m->lap.claim)
 		(void)sqi_cas(&m->ring->head->lap_ms, m->lap.claim, 0);
 	if (!sqi_leaves_at_once(m)) {
 		sqi_reclaim_slot(m, m->ring->owner - 1, m->id);
 		return;
 	}
-	add(m->ring, &lap, m->ring->owner - 1, m->id);
+	lap_add(m->ring, &lap, m->ring->owner - 1, m->id);
 	sqi_lap_end(m, &lap);
 }
 
-/* Which of them are dead, from the slot `at` on? As many as a lap can be for. Returns where to go on. */
+/*
+ * Looks at up to `count` slots from the slot `at` on, and adds the dead to the lap, until the lap
+ * has as many as it can be for, or that moment has come. Tenants whose grace is over are condemned
+ * on the way (G4). Returns the slot to go on at.
+ */
 uint64_t sqi_find_dead(
 	struct sqi_member *m, struct sqi_lap *lap, uint64_t at, uint64_t count, int64_t until_ns)
 {
@@ -161,7 +185,7 @@ uint64_t sqi_find_dead(
 		if (id == 0 || (sqi_is_kept(slot, id) && !sqi_grace_end(slot, &id)))
 			continue;
 		if (sqi_is_dead(m, id))
-			add(m->ring, lap, n, id);
+			lap_add(m->ring, lap, n, id);
 		if (++asked % SLICE_QUESTIONS == 0 && until_ns != INT64_MAX &&
 			sqi_now_ns() >= until_ns)
 			break;
@@ -169,7 +193,7 @@ uint64_t sqi_find_dead(
 	return at;
 }
 
-/* Reclaim what all the dead have left, at one go. How many there were. */
+/* Gives back what all dead participants held, in whole laps. Returns how many there were. */
 int sqi_reclaim_dead(struct sqi_member *m)
 {
 	uint64_t all = m->ring->g.in.participants, at = 0, seen = 0;
@@ -182,7 +206,7 @@ int sqi_reclaim_dead(struct sqi_member *m)
 		if (lap.count == 0)
 			break;
 		at = end;
-		/* The grace of some may be over as soon as it begins: they are asked for again. */
+		/* A durable one's grace may be 0, so over after this lap: look at it once more. */
 		for (uint64_t i = lap.count; i-- > 0;) {
 			const struct sqi_dead *d = &lap.dead[i];
 

@@ -2,12 +2,12 @@
 #ifndef SQI_LAP_H
 #define SQI_LAP_H
 
-/* Reclaiming what death leaves behind. See lap.c. */
+/* Recovery: giving back what dead participants held. See lap.c. */
 
 #include "member/member.h"
 
 #ifndef SQI_SMALL_RING       /* the explorer has another */
-#define SQI_SMALL_RING 16384 /* cells and blocks, that are gone over at one go */
+#define SQI_SMALL_RING 16384 /* cells and blocks; so many are gone over in one slice */
 #endif
 
 int sqi_reclaim_dead(struct sqi_member *m);
@@ -15,7 +15,7 @@ void sqi_reclaim_slot(struct sqi_member *m, unsigned number, uint64_t dead);
 bool sqi_leaves_at_once(const struct sqi_member *m);
 void sqi_reclaim_own(struct sqi_member *m);
 
-/* The same in slices, for upkeep.c. */
+/* A lap in slices, for upkeep.c. */
 uint64_t sqi_find_dead(
 	struct sqi_member *m, struct sqi_lap *lap, uint64_t at, uint64_t count, int64_t until_ns);
 bool sqi_lap_slice(struct sqi_member *m, struct sqi_lap *lap, int64_t until_ns);

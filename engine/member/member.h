@@ -2,7 +2,10 @@
 #ifndef SQI_MEMBER_H
 #define SQI_MEMBER_H
 
-/* Participants, and whether they live. See member.c. */
+/*
+ * A participant: its id, and what its handle remembers; and whether other participants live. A
+ * struct sqi_member is part of a handle, so one thread at a time uses it. See member.c.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,38 +18,38 @@
 #endif
 
 /*
- * Once round all cells and over all blocks, in slices, for some participants that were found dead
- * before it began.
+ * A lap of recovery: once over all cells and all blocks, in slices, for some participants that were
+ * found dead before it began.
  */
 struct sqi_lap {
-	uint64_t count;   /* of them; 0: there is no lap */
-	uint64_t left;    /* whose slots have no other tenant */
-	uint64_t from;    /* the cell it began at */
-	uint64_t done;    /* cells, and then blocks */
-	uint64_t next_ms; /* the next slice, not before */
-	uint64_t claim;   /* what we wrote to the head's lap_ms */
+	uint64_t count;   /* the participants that it is for; 0: there is no lap */
+	uint64_t left;    /* those of them whose slots have no other tenant yet */
+	uint64_t from;    /* the cell that it began at */
+	uint64_t done;    /* how many cells, and then blocks, it has gone over */
+	uint64_t next_ms; /* no slice before this moment */
+	uint64_t claim;   /* the value that this lap last wrote to the head's lap_ms, or 0 */
 	struct sqi_dead {
-		uint64_t id;      /* 0: its slot has another tenant */
-		unsigned number;  /* of its slot */
-		uint64_t durable; /* as it is in its slot */
-		uint64_t seen_ns; /* dead */
+		uint64_t id;      /* 0: the slot has another tenant, there is nothing more to do */
+		unsigned number;  /* of the slot */
+		uint64_t durable; /* the slot's `durable` when the lap began */
+		uint64_t seen_ns; /* when the participant was seen dead */
 	} dead[SQI_LAP_MAX];
 };
 
-/* Cells in our hand, perhaps: those that our forerunner in the slot may have left are in it. */
+/* `held` of a participant that may have inherited leases with its slot: the number is not known. */
 #define SQI_HELD_UNKNOWN ((uint64_t)1 << 62)
 
 struct sqi_member {
 	struct sqi_ring *ring;
 	struct sqi_attachment *file;
 	uint64_t id;
-	uint64_t puts;          /* as in the slot, which nobody else raises while we live */
-	uint64_t last;          /* id of the last put, plus one; 0: not known */
-	uint64_t held;          /* cells TAKEN by us, or more; 0: none */
-	uint64_t looked_ms;     /* the last look for the dead in passing */
+	uint64_t puts;          /* a copy of the slot's, which only its living tenant raises */
+	uint64_t last;          /* the message id of the last put, plus one; 0: not known */
+	uint64_t held;          /* at least the number of cells TAKEN by this participant */
+	uint64_t looked_ms;     /* when upkeep was last done without waiting */
 	unsigned ops_to_upkeep; /* operations until the next look at the clock */
-	bool counted;           /* among those that took part */
-	struct sqi_lap lap;     /* of the dead that we found */
+	bool counted;           /* the head's `joins` counts this participant */
+	struct sqi_lap lap;     /* the lap of recovery that this participant is in */
 };
 
 int sqi_new_id(struct sqi_member *m);

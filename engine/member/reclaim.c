@@ -8,19 +8,21 @@
 
 /*
  * What a dead participant has left in one place: its put in hand, a cell, a block. Called by lap.c,
- * by any number of participants at once, of which any may die in it. Each step is a CAS that one of
- * them makes.
+ * by any number of recoverers at once, also for the same dead participant; any of them may be
+ * killed in it. Each step is a CAS, so one recoverer makes it and the others fail.
  *
- * A slow recoverer must not take anything from the slot's next tenant. So: read the word, then read
- * that the slot still bears the dead one's id, then CAS from that very word. If the id was still
- * there after the word was read, the word was the dead one's.
+ * A recoverer that is late must not take anything from the slot's next tenant. So it reads the
+ * word, then reads that the slot still bears the dead id, then does the CAS from the word that it
+ * read. If the id was still there after the word was read, the word is the dead participant's.
+ *
+ * "The dead" below is the participant `d` that the call is for.
  */
 
 /*
- * Did the put that it had in hand happen? It is in doubt if the intent was set and the count not yet
- * raised. Then the cell tells: if it is not being written by the dead one, the commit had come first.
- * The cell is evidence, so the verdict is recorded before anybody lets it go. The record bears the
- * dead one's id, so that a slow recoverer cannot write it for the slot's next tenant.
+ * Decides whether the put that the dead had in hand happened, and counts it if so. It is in doubt
+ * exactly while puts == intent_base. Then the cell tells: unless it is WRITING or VOID by the dead,
+ * the commit had come first. The decision is recorded in the slot before any recoverer frees the
+ * cell. The record bears the dead id, so a late recoverer cannot make it for the next tenant.
  */
 void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d)
 {
@@ -28,7 +30,7 @@ void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d)
 	uint64_t decision = sqi_load_seq(&slot->decision), puts, base;
 
 	if (decision >> 2 != d->id)
-		return; /* it died before it could put anything, or we are late */
+		return; /* it died before its first put, or the slot has another tenant */
 	base = sqi_load_seq(&slot->intent_base);
 	puts = sqi_load_seq(&slot->puts);
 	if (!(decision & SQI_DECIDED)) {
@@ -52,7 +54,7 @@ void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d)
 		(void)sqi_cas(&slot->puts, base, base + 1);
 }
 
-/* Is this the word of a cell that is let go when its owner is dead? */
+/* True if a cell of this word is given back when its owner is dead. Durable leases are kept. */
 static bool is_reclaimed(uint64_t w, const struct sqi_dead *d)
 {
 	switch (sqi_word_state(w)) {
@@ -67,14 +69,14 @@ static bool is_reclaimed(uint64_t w, const struct sqi_dead *d)
 	}
 }
 
-/* Let a cell of the dead go, from this very word. False: the word had changed. */
-static bool let_go(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+/* Frees the cell, or gives its message back, by a CAS from this word. False if it has changed. */
+static bool free_or_give_back(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
 	switch (sqi_word_state(w)) {
 	case SQI_WRITING:
-		return sqi_cell_abandon(c, w);
+		return sqi_cell_abandon(c, w); /* D1 */
 	case SQI_TAKEN:
 		if (!sqi_returned_add(ring, pos, w))
 			return false;
@@ -82,11 +84,14 @@ static bool let_go(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 		sqi_returned_announce(ring, pos);
 		return true;
 	default:
-		return sqi_cell_free(c, w);
+		return sqi_cell_free(c, w); /* D1 */
 	}
 }
 
-/* What the dead one held of this cell goes free, or back. False: the slot has another tenant. */
+/*
+ * If the dead holds this cell, frees it or gives its message back. False if the slot has another
+ * tenant; then nothing is done.
+ */
 bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead *d)
 {
 	const struct sqi_slot *slot = sqi_slot(ring, d->number);
@@ -98,35 +103,45 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 		bool block;
 
 		if (sqi_word_owner(w) != d->number + 1) {
-			/* Another recoverer was faster, and may not have announced it yet. */
+			/* Another recoverer may have been killed before it announced this. */
 			if (sqi_word_state(w) == SQI_BACK)
 				sqi_returned_announce(ring, pos);
 			return true;
 		}
 		if (!is_reclaimed(w, d))
 			return true;
+		/* Since L1 the block was to be freed before the cell; it may have been. */
 		block = sqi_word_state(w) == SQI_RELEASING && sqi_cell_block(ring, c, &ref);
 		/*
-		 * Another recoverer may have let the cell go meanwhile: then this would be the next
-		 * message's block.
+		 * The second look. If another recoverer has freed the cell meanwhile, the reference
+		 * may be the next message's.
 		 */
 		if (block && sqi_load_seq(&c->word) != w)
 			continue;
+		/* Announced before the look at the id: see docs/MEMORY_MODEL.md, "Lease times". */
 		if (sqi_word_state(w) == SQI_TAKEN)
 			sqi_announce_end(ring, w);
 		if (sqi_load_seq(&slot->id) != d->id)
 			return false;
 		if (block)
-			sqi_block_free(ring, &ref); /* by generation: twice is once */
-		if (let_go(ring, pos, w))
+			sqi_block_free(ring, &ref); /* the generation is raised: once only */
+		if (free_or_give_back(ring, pos, w))
 			return true;
-		/* Skipped, or another recoverer was faster. */
+		/* The cell was skipped, or another recoverer made the step: look again. */
 	}
 }
 
-/* Does the cell for which this block was last meant by its owner hold the message in it? */
+/*
+ * True if the cell at the block's `home` holds a message in this block. Home is the cell that the
+ * block's owner last meant it for.
+ */
 static bool cell_refers_to(const struct sqi_ring *ring, uint64_t index, uint64_t w)
 {
+	/*
+	 * Relaxed: what the block's owner stored is visible, for the caller has seen it dead (D1),
+	 * or a successor's id in its slot. A later value is of a holder of another generation; then
+	 * the generations below differ.
+	 */
 	const struct sqi_cell *c = sqi_cell(ring, sqi_load_relaxed(&sqi_block(ring, index)->home));
 	struct sqi_ref ref;
 
@@ -143,9 +158,9 @@ static bool cell_refers_to(const struct sqi_ring *ring, uint64_t index, uint64_t
 }
 
 /*
- * If this block was allocated by the dead one and no message is in it, it is freed. The dead one's
- * cells were let go before, so a cell that it was still writing does not count; and a message that
- * leaves while we look frees its block first, and then ours is freed no more. False: the slot has
+ * Frees this block if the dead allocated it and no message is in it. The lap has gone over all
+ * cells before, so no cell is WRITING by the dead any more. A message that is removed meanwhile
+ * frees the block itself, and raises its generation: then this frees nothing. False if the slot has
  * another tenant.
  */
 bool sqi_reclaim_block(struct sqi_ring *ring, uint64_t index, const struct sqi_dead *d)
@@ -155,7 +170,7 @@ bool sqi_reclaim_block(struct sqi_ring *ring, uint64_t index, const struct sqi_d
 	if (sqi_block_is_free(w) || sqi_block_owner(w) != d->number + 1 ||
 		cell_refers_to(ring, index, w))
 		return true;
-	/* After the look at the word: it is not of the slot's next tenant. */
+	/* After the word was read: so the word is not the next tenant's. */
 	if (sqi_load_seq(&sqi_slot(ring, d->number)->id) != d->id)
 		return false;
 	sqi_block_free(ring, &(struct sqi_ref){.index = index, .gen = sqi_block_generation(w)});

@@ -2,7 +2,7 @@
 #ifndef SQI_RECLAIM_H
 #define SQI_RECLAIM_H
 
-/* What a dead participant has left in one place. See reclaim.c. */
+/* Giving back what a dead participant has left in one place. See reclaim.c. */
 
 #include "member/member.h"
 

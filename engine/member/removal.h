@@ -2,7 +2,7 @@
 #ifndef SQI_REMOVAL_H
 #define SQI_REMOVAL_H
 
-/* The end of a queue. See removal.c. */
+/* The removal of a queue. See removal.c. */
 
 #include "member/member.h"
 

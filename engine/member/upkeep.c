@@ -8,33 +8,36 @@
 #include "ring/returned.h"
 
 /*
- * What participants do beside their own work, in slices and at a bearable rate: look for the dead
- * and give back what they held, end leases whose time is up, find redeliveries that nobody told of,
- * and notice that the queue was removed. Called by those who wait, and now and then by those who
- * use the queue; any number at once.
+ * Upkeep, in slices and at a limited rate: look for the dead and give back what they held, end
+ * leases whose time is up, announce redeliveries that were not announced, and notice that the queue
+ * was removed. Called by ops/wait.c at ticks, and by call.c, queue.c and drain.c now and then; by
+ * any number of participants at once.
+ *
+ * The words in the head that say when and where to go on are hints: a wrong one costs time only.
  */
 
 #ifndef SLICE_CELLS     /* the explorer has slices of one cell */
-#define SLICE_CELLS 256 /* between two looks at the clock */
+#define SLICE_CELLS 256 /* cells between two looks at the clock */
 #endif
 #ifndef SLICE_NS
-#define SLICE_NS 250000 /* of each of the four things that are done in slices */
+#define SLICE_NS 250000 /* the length of a slice, of each of the four things that have slices */
 #endif
-#define LAP_LEFT_MS     1000 /* a lap that nobody has gone on with for so long is another's to begin */
+#define LAP_LEFT_MS     1000 /* after so long without a slice of a lap another may begin one */
 #define UPKEEP_EVERY_MS 25
-#define UPKEEP_SHARE    20  /* a pass may take 1/20 of the time ... */
-#define ASK_SHARE       200 /* ... and asking the kernel who is dead, which costs most, 1/200 */
-#define ASK_SHARE_IDLE  1000
-#define IDLE_CELLS_MAX  4096 /* of a larger ring nobody looks whether it is idle */
-#define UPKEEP_MS_MAX   60000
-#define SWEEP_EVERY_MS  1000
-#define UPKEEP_LATE_MS  500
+#define UPKEEP_SHARE    20    /* upkeep takes at most 1/20 of the time ... */
+#define ASK_SHARE       200   /* ... and the lock queries, which cost most, 1/200 ... */
+#define ASK_SHARE_IDLE  1000  /* ... or, in an idle queue, 1/1000 */
+#define IDLE_CELLS_MAX  4096  /* a larger ring counts as not idle */
+#define UPKEEP_MS_MAX   60000 /* upkeep is never put off for longer */
+#define SWEEP_EVERY_MS  1000  /* for redeliveries that were not announced */
+#define UPKEEP_LATE_MS  500   /* overdue for so long, upkeep is done by any sleeper at its tick */
 
 /*
- * Has the moment come that this word says? Then the next is a little ahead, for whoever is first. A
- * moment further ahead than it was meant to be is of another clock, or damage: it counts as now.
+ * True if the moment that this word says has come, and the caller is the first to see it: the word
+ * now says the next moment, which is *ret_next. A moment further ahead than its span comes from
+ * another clock or is damage, and counts as past.
  */
-static bool is_time(sqi_u64 *word, uint64_t now, uint64_t *ret_next)
+static bool is_due(sqi_u64 *word, uint64_t now, uint64_t *ret_next)
 {
 	uint64_t due = sqi_load_seq(word), moment = due >> 16;
 
@@ -44,7 +47,10 @@ static bool is_time(sqi_u64 *word, uint64_t now, uint64_t *ret_next)
 	return sqi_cas(word, due, *ret_next);
 }
 
-/* What took so long is to take one part in `share` of the time: the next is as far ahead. */
+/*
+ * Puts off what is due at `next` by this word, so that it takes at most one part in `share` of the
+ * time, if it takes took_us each time.
+ */
 static void put_off(sqi_u64 *word, uint64_t next, uint64_t now, uint64_t took_us, unsigned share)
 {
 	uint64_t ms = took_us * share / 1000;
@@ -55,26 +61,26 @@ static void put_off(sqi_u64 *word, uint64_t next, uint64_t now, uint64_t took_us
 }
 
 /*
- * Has nobody a cell in hand, and does nobody wait for a block? Then the dead have nothing that
- * anybody waits for.
+ * True if no participant holds a cell and none waits for a block. Then no participant waits for
+ * anything that a dead one may have.
  */
 static bool is_idle(const struct sqi_ring *ring)
 {
-	if (sqi_load_seq32(&ring->head->block_event) & 1)
+	if (ring->mask >= IDLE_CELLS_MAX || (sqi_load_seq32(&ring->head->block_event) & 1))
 		return false;
-	for (uint64_t i = 0; i <= ring->mask; i++)
-		if (i == IDLE_CELLS_MAX ||
-			sqi_word_owner(sqi_load_seq(&sqi_cell(ring, i)->word)) != 0)
+	for (struct sqi_scan s = sqi_scan_all(ring); sqi_scan_next(ring, &s);)
+		if (sqi_word_owner(s.word) != 0)
 			return false;
 	return true;
 }
 
-static int64_t slice(void)
+/* The moment at which a slice ends that begins now. */
+static int64_t slice_end_ns(void)
 {
 	return sqi_now_ns() + SLICE_NS;
 }
 
-/* Is another in the middle of a lap, and was a moment ago? */
+/* True if some participant has done a slice of a lap within the last LAP_LEFT_MS. */
 static bool another_laps(const struct sqi_ring *ring, uint64_t now)
 {
 	uint64_t moment = sqi_load_seq(&ring->head->lap_ms) >> 16;
@@ -83,63 +89,70 @@ static bool another_laps(const struct sqi_ring *ring, uint64_t now)
 }
 
 /*
- * A slice of our lap. If others have begun theirs, because we were slow, we go on all the same: else
- * those who are all slow would never end one.
+ * Does a slice of the caller's lap. If another participant has begun a lap meanwhile, because the
+ * caller was slow, the caller goes on all the same: if all are slow and each gave up its lap, none
+ * would come to its end.
  */
-static void lap_in_passing(struct sqi_member *m, uint64_t now)
+static void do_lap_slice(struct sqi_member *m, uint64_t now)
 {
 	struct sqi_lap *lap = &m->lap;
 	uint64_t began = sqi_thread_us(), seen = sqi_load_seq(&m->ring->head->lap_ms), claim;
 
-	if (sqi_lap_slice(m, lap, slice())) {
+	if (sqi_lap_slice(m, lap, slice_end_ns())) {
 		claim = lap->claim;
 		sqi_lap_end(m, lap);
 		if (claim)
 			(void)sqi_cas(&m->ring->head->lap_ms, claim, 0);
 		return;
 	}
+	/* Relaxed: a hint where the next lap begins; it may begin anywhere. */
 	if (lap->done <= m->ring->mask)
-		sqi_store_relaxed(
-			&m->ring->head->lap_at, lap->from + lap->done); /* relaxed: a hint */
+		sqi_store_relaxed(&m->ring->head->lap_at, lap->from + lap->done);
+	/* The whole lap takes at most one part in UPKEEP_SHARE of the caller's time. */
 	lap->next_ms = now + (sqi_thread_us() - began) * UPKEEP_SHARE / 1000;
 	claim = sqi_upkeep_at(now, LAP_LEFT_MS);
+	/* Says that this lap is going on, unless lap_ms says it of another lap. */
 	if ((seen == lap->claim || !another_laps(m->ring, now)) &&
 		sqi_cas(&m->ring->head->lap_ms, seen, claim))
 		lap->claim = claim;
 }
 
 /*
- * Look who is dead. What is asked of the kernel costs the more the more participants there are, for
- * each question goes along all locks: so where hundreds wait and have nothing in hand it is asked
- * seldom.
+ * Looks for dead participants, and begins a lap if there are any. The kernel searches all locks of
+ * the file for each query, so with hundreds of participants the queries are made less often, and
+ * still less often if the queue is idle.
  */
 static void look_for_dead(struct sqi_member *m, uint64_t now)
 {
 	uint64_t next, began, took;
 
 	if (m->lap.count > 0 || another_laps(m->ring, now) ||
-		!is_time(&m->ring->head->find_dead_ms, now, &next))
+		!is_due(&m->ring->head->find_dead_ms, now, &next))
 		return;
 	began = sqi_thread_us();
-	/* Relaxed, these two: hints. */
+	/* Relaxed, load and store: a hint which slot comes next; any index is taken modulo. */
 	sqi_store_relaxed(&m->ring->head->find_dead_at,
 		sqi_find_dead(m, &m->lap, sqi_load_relaxed(&m->ring->head->find_dead_at),
-			m->ring->g.in.participants, slice()));
+			m->ring->g.in.participants, slice_end_ns()));
 	took = sqi_thread_us() - began;
 	if (took * ASK_SHARE > (uint64_t)UPKEEP_EVERY_MS * 1000)
 		put_off(&m->ring->head->find_dead_ms, next, now, took,
 			is_idle(m->ring) ? ASK_SHARE_IDLE : ASK_SHARE);
 	if (m->lap.count > 0) {
+		/* Relaxed: a hint where to begin. */
 		m->lap.from = sqi_load_relaxed(&m->ring->head->lap_at);
-		lap_in_passing(m, now);
+		do_lap_slice(m, now);
 	}
 }
 
-/* Something is done with these cells; with some more, from there to there, and where to go on. */
-static uint64_t some_cells(struct sqi_ring *ring, uint64_t from, uint64_t count,
+/*
+ * Calls f() for ranges of cells, for a slice or until `count` cells are done: in the ring's order,
+ * from the cell `from` on. Returns where to go on.
+ */
+static uint64_t for_some_cells(struct sqi_ring *ring, uint64_t from, uint64_t count,
 	void (*f)(struct sqi_ring *ring, uint64_t from, uint64_t count))
 {
-	int64_t until = slice();
+	int64_t until = slice_end_ns();
 
 	while (count > 0) {
 		uint64_t n = count < SLICE_CELLS ? count : SLICE_CELLS;
@@ -156,43 +169,46 @@ static uint64_t some_cells(struct sqi_ring *ring, uint64_t from, uint64_t count,
 	return from;
 }
 
-/* Leases whose time is up: as many cells as there is time for, and no cell twice. */
+/* Ends leases whose time is up: a slice of cells, none of them twice. */
 static void expire_leases(struct sqi_ring *ring)
 {
 	if (!ring->g.in.lease_ns)
 		return;
-	/* Relaxed, both: a hint. */
-	sqi_store_relaxed(
-		&ring->head->expire_at, some_cells(ring, sqi_load_relaxed(&ring->head->expire_at),
-						ring->mask + 1, sqi_lease_time_expire));
+	/* Relaxed, load and store: a hint which cell comes next; any index is taken modulo. */
+	sqi_store_relaxed(&ring->head->expire_at,
+		for_some_cells(ring, sqi_load_relaxed(&ring->head->expire_at), ring->mask + 1,
+			sqi_lease_time_expire));
 }
 
-/* Redeliveries whose bit was never set: once over all cells, then not before the next second. */
+/*
+ * Announces redeliveries that were not announced: a slice of a sweep over all cells. The next sweep
+ * begins a second after this one began, or later.
+ */
 static void announce_returned(struct sqi_ring *ring, uint64_t now)
 {
-	uint64_t at = sqi_load_relaxed(&ring->head->announce_at) & ring->mask,
-		 swept; /* relaxed: a hint */
+	/* Relaxed: a hint which cell comes next. If it is wrong, the next sweep finds the rest. */
+	uint64_t at = sqi_load_relaxed(&ring->head->announce_at) & ring->mask, swept;
 
 	if (at == 0) {
 		swept = sqi_load_seq(&ring->head->announce_ms);
 		if (now - swept < SWEEP_EVERY_MS || !sqi_cas(&ring->head->announce_ms, swept, now))
 			return;
 	}
-	at = some_cells(ring, at, ring->mask + 1 - at, sqi_returned_announce_all);
-	sqi_store_relaxed(&ring->head->announce_at, at & ring->mask); /* relaxed: a hint */
+	at = for_some_cells(ring, at, ring->mask + 1 - at, sqi_returned_announce_all);
+	sqi_store_relaxed(&ring->head->announce_at, at & ring->mask); /* relaxed: as above */
 }
 
 /*
- * The same in slices and at a bearable rate, whoever and however many call, and the other things
- * that are looked after in passing. No call takes more than about a millisecond of it.
+ * Does what is due: a slice of the caller's lap, and of all else unless another participant has
+ * done that within UPKEEP_EVERY_MS. No call takes more than about a millisecond.
  */
 void sqi_upkeep(struct sqi_member *m)
 {
 	uint64_t now = sqi_now_ms(), next, began;
 
 	if (m->lap.count > 0 && now >= m->lap.next_ms)
-		lap_in_passing(m, now);
-	if (!is_time(&m->ring->head->upkeep_ms, now, &next))
+		do_lap_slice(m, now);
+	if (!is_due(&m->ring->head->upkeep_ms, now, &next))
 		return;
 	look_for_dead(m, now);
 	began = sqi_thread_us();
@@ -202,7 +218,7 @@ void sqi_upkeep(struct sqi_member *m)
 	put_off(&m->ring->head->upkeep_ms, next, now, sqi_thread_us() - began, UPKEEP_SHARE);
 }
 
-/* The same for those who leave it to others, unless nobody has done it for a good while. */
+/* The same for a sleeper that does not keep watch: only if it is in a lap, or upkeep is late. */
 void sqi_upkeep_if_late(struct sqi_member *m)
 {
 	uint64_t moment = sqi_load_seq(&m->ring->head->upkeep_ms) >> 16, now = sqi_now_ms();

@@ -2,11 +2,14 @@
 #ifndef SQI_UPKEEP_H
 #define SQI_UPKEEP_H
 
-/* What is looked after in passing. See upkeep.c. */
+/* Upkeep: what participants do for the queue in passing. See upkeep.c. */
 
 #include "member/member.h"
 
-/* When the dead are to be looked for again, and how far ahead that was when it was written. */
+/*
+ * A word that says when something is due: in span_ms from now. It bears the span, too, so that a
+ * moment further ahead than that is known to be wrong.
+ */
 static inline uint64_t sqi_upkeep_at(uint64_t now_ms, uint64_t span_ms)
 {
 	return (now_ms + span_ms) << 16 | span_ms;

@@ -31,20 +31,18 @@ static int end_of_queue(struct sq *h)
 
 	if (r == 0)
 		return 0;
-	for (uint64_t i = 0; i <= h->ring.mask; i++) {
-		uint64_t w = sqi_load_seq(&sqi_cell(&h->ring, i)->word);
-
-		stuck &= sqi_word_state(w) == SQI_BACK;
-		switch (sqi_word_state(w)) {
+	for (struct sqi_scan s = sqi_scan_all(&h->ring); sqi_scan_next(&h->ring, &s);) {
+		stuck &= sqi_word_state(s.word) == SQI_BACK;
+		switch (sqi_word_state(s.word)) {
 		case SQI_BACK:
-			if (sqi_attempts_left(&h->ring, i, w)) {
-				sqi_returned_announce(&h->ring, i);
+			if (sqi_attempts_left(&h->ring, s.pos, s.word)) {
+				sqi_returned_announce(&h->ring, s.pos);
 				return 0;
 			}
 			break; /* a dead letter that its queue does not take: it is not delivered */
 		case SQI_TAKEN:
-			own |= sqi_word_owner(w) == h->ring.owner;
-			others |= sqi_word_owner(w) != h->ring.owner;
+			own |= sqi_word_owner(s.word) == h->ring.owner;
+			others |= sqi_word_owner(s.word) != h->ring.owner;
 			break;
 		default:
 			break;

@@ -188,7 +188,7 @@ void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
 /* Announces the messages of these cells that are BACK, for those whose bit was never set. */
 void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
-	for (uint64_t i = from; i < from + count; i++)
-		if (sqi_word_state(sqi_load_seq(&sqi_cell(ring, i)->word)) == SQI_BACK)
-			sqi_returned_announce(ring, i);
+	for (struct sqi_scan s = sqi_scan_from(from, count); sqi_scan_next(ring, &s);)
+		if (sqi_word_state(s.word) == SQI_BACK)
+			sqi_returned_announce(ring, s.pos);
 }

@@ -126,6 +126,12 @@ static inline struct sqi_scan sqi_scan_from(uint64_t pos, uint64_t count)
 	return (struct sqi_scan){.next = pos, .left = count};
 }
 
+/* All cells of the ring, by their indexes. */
+static inline struct sqi_scan sqi_scan_all(const struct sqi_ring *ring)
+{
+	return sqi_scan_from(0, ring->mask + 1);
+}
+
 /* Moves to the next cell. Returns false if there are no more. */
 static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *scan)
 {
@@ -135,6 +141,24 @@ static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *s
 	scan->pos = scan->next++;
 	scan->word = sqi_load_seq(&sqi_cell(ring, scan->pos)->word);
 	scan->ahead = sqi_word_ahead(scan->word, scan->pos >> ring->shift);
+	return true;
+}
+
+/* Slots one after another: the `number` of the one looked at, and the `id` that it bore (0: nobody). */
+struct sqi_slots {
+	struct sqi_slot *slot;
+	uint64_t id;
+	unsigned number, next;
+};
+
+/* To the next slot. Returns false if there are no more. */
+static inline bool sqi_slots_next(const struct sqi_ring *ring, struct sqi_slots *slots)
+{
+	if (slots->next == ring->g.in.participants)
+		return false;
+	slots->number = slots->next++;
+	slots->slot = sqi_slot(ring, slots->number);
+	slots->id = sqi_load_seq(&slots->slot->id);
 	return true;
 }
 

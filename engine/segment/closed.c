@@ -24,7 +24,7 @@ void sqi_note_removed(struct sqi_head *head)
 	sqi_wake_all_events(head);
 }
 
-/* Who shut it down meant it to end; that its name then goes, too, is no news. */
+/* A shutdown takes precedence: a queue that is shut down is often removed afterwards. */
 int sqi_closed_error(const struct sqi_head *head)
 {
 	return (sqi_load_seq(&head->closed) & (SQI_CLOSED_HOW | SQI_CLOSED_GONE)) == SQI_CLOSED_GONE

@@ -14,14 +14,18 @@
 #include "segment/name.h"
 
 /*
- * A segment comes into being under a temporary name, is given all its memory and its description,
- * and is then linked to its own name: it is there whole or not at all. The file's maker holds a
- * lock on it meanwhile, so that a sweep can tell a slow one from a killed one.
+ * The files of queues. Called by the public calls that are given a name (queue.c, admin.c, gc.c,
+ * stat.c) and by removal.c; from any thread, any number of processes at once. There is no state.
+ *
+ * A segment is made under a temporary name, is given all its memory and its head, and is then
+ * linked to its own name: under that name there is a complete segment or none. Its maker holds a
+ * lock on the file until it is linked, so that sq_sweep() can tell a file that is being made from
+ * one whose maker was killed.
  */
 
 #define MAKE_TRIES    8
-#define PIECE         ((uint64_t)1 << 20)
-#define STAT_BLOCK    512 /* bytes: what st_blocks counts */
+#define PIECE         ((uint64_t)1 << 20) /* bytes allocated at a time */
+#define STAT_BLOCK    512                 /* bytes: what st_blocks counts */
 #define TEMPORARY_MAX (sizeof(SQI_DIR) + sizeof(SQI_FILE_TEMPORARY) + 20)
 
 int sqi_file_lock(int fd)
@@ -35,8 +39,9 @@ int sqi_file_lock(int fd)
 }
 
 /*
- * posix_fallocate() returns its error. A signal may undo the whole call (on some kernels, of a file
- * in memory), so it goes in pieces that are done between two signals.
+ * Reserves the file's memory. A signal may make posix_fallocate() fail, and undo what it has done
+ * (on some kernels, for a file in memory), so the file is done in pieces: each is short enough to
+ * be complete between two signals. posix_fallocate() returns its error.
  */
 static int allocate(int fd, uint64_t size)
 {
@@ -52,17 +57,21 @@ static int allocate(int fd, uint64_t size)
 	return 0;
 }
 
-/* Refuse before taking anything: what is not there would be taken from others first. */
+/*
+ * 0, or -ENOSPC if there is not enough memory. Asked before anything is allocated: an allocation
+ * that fails in the middle would have made others fail, too.
+ */
 static int check_room(uint64_t size)
 {
 	struct statvfs vfs;
 
 	if (statvfs(SQI_DIR, &vfs) < 0)
 		return -errno;
-	/* No blocks at all: a file system without a limit of its own. */
+	/* If f_blocks is 0 the file system has no limit of its own. */
 	return vfs.f_blocks && (uint64_t)vfs.f_bavail * vfs.f_frsize < size ? -ENOSPC : 0;
 }
 
+/* Locks the empty file, reserves its memory, and writes its head. All other bytes are 0. */
 static int fill(int fd, const struct sqi_geometry *g, uint32_t mode)
 {
 	struct sqi_head head;
@@ -88,6 +97,7 @@ static int fill(int fd, const struct sqi_geometry *g, uint32_t mode)
 	return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
+/* One try to make the file. -EAGAIN: a sweep removed it before it was locked. */
 static int make(const char *path, const struct sqi_geometry *g, uint32_t mode)
 {
 	char temporary[TEMPORARY_MAX];
@@ -103,7 +113,7 @@ static int make(const char *path, const struct sqi_geometry *g, uint32_t mode)
 		return -errno;
 	r = fill(fd, g, mode);
 	if (r == 0 && link(temporary, path) < 0)
-		r = errno == ENOENT ? -EAGAIN : -errno; /* ENOENT: swept before we had locked it */
+		r = errno == ENOENT ? -EAGAIN : -errno; /* ENOENT: a sweep removed `temporary` */
 	(void)unlink(temporary);
 	(void)close(fd);
 	return r;
@@ -123,8 +133,8 @@ int sqi_file_make(const char *path, const struct sqi_geometry *g, uint32_t mode)
 }
 
 /*
- * Not as a standard descriptor, even if one of those is closed: what a program then prints would go
- * into the queue's memory.
+ * Opens the file, but not as descriptor 0, 1 or 2, even if one of those is closed: what the program
+ * prints would be written into the segment. Returns the descriptor, or -1 with errno.
  */
 static int open_high(const char *path, int access)
 {
@@ -138,14 +148,16 @@ static int open_high(const char *path, int access)
 }
 
 /*
- * A name without a prefix means a queue of one's own, unless SQ_PREFIX says that one knows: in a
- * place where everybody may make files, somebody else may have made one of this name first.
+ * True unless the queue may be a trap. Every user may make files in this directory, so another user
+ * may have made one of this name first. A name without a prefix therefore means only a queue of
+ * this user's or of root's; a name with a prefix, or SQ_PREFIX, says that any owner is meant.
  */
 static bool is_ours_to_use(const char *name, uid_t owner)
 {
 	return strchr(name, '.') || getenv("SQ_PREFIX") || owner == geteuid() || owner == 0;
 }
 
+/* sqi_file_open(), with `access` O_RDWR or O_RDONLY. */
 static int open_checked(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_st,
 	const char **ret_why, const char *name, int access)
 {
@@ -166,7 +178,7 @@ static int open_checked(int *ret_fd, struct sqi_geometry *ret, struct stat *ret_
 		why = "unreadable";
 	else
 		why = sqi_head_check(ret, head, (uint64_t)st.st_size);
-	/* Its memory was reserved when it was made: what is missing was taken out, or never was a queue. */
+	/* All memory was reserved when the file was made. Using what is missing may be a SIGBUS. */
 	if (!why && (uint64_t)st.st_blocks * STAT_BLOCK < (uint64_t)st.st_size)
 		why = "has holes: its memory is not all there";
 	if (why) {

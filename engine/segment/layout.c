@@ -7,21 +7,24 @@
 #include "segment/name.h"
 
 /*
- * Pure arithmetic: from what was asked for to where each byte lies. Called by create, and by open,
- * which believes nothing in the segment but what comes out the same here.
+ * The geometry of a segment: from what was asked for to where each byte lies. Called when a queue
+ * is created, opened or looked at. Arithmetic only, on the caller's memory, so any thread may be in
+ * it. Inputs read from a segment are checked as those of a caller are, and must give its
+ * fingerprint.
  */
 
 /*
- * Who says how long messages can be wants room for several of the longest. Who does not, has mostly
- * short ones: a queue of defaults takes less than 3 MiB, and passes long ones on one by one.
+ * Memory for blocks. A configuration that gives max_message gets room for several messages of that
+ * size. One that does not will have mostly small messages: a queue with all defaults takes less
+ * than 3 MiB, and has one block of the largest class.
  */
 #define BLOCK_MEMORY_ASKED   ((uint64_t)2 << 20)
 #define BLOCK_MEMORY_DEFAULT ((uint64_t)1 << 18)
 #define BLOCK_MEMORY_MAX     ((uint64_t)1 << 40)
-#define BLOCKS_MIN           8  /* of a class: two each for a few producers of the largest */
-#define BLOCKS_SPARE         64 /* more than the ring has cells: those being filled or read */
+#define BLOCKS_MIN           8  /* of each class: two each for four producers */
+#define BLOCKS_SPARE         64 /* beyond one for each cell: blocks being filled or read */
 #define LEASE_NS_MAX         ((uint64_t)1 << 60) /* 36 years */
-#define CELL_META            16
+#define CELL_META            16                  /* bytes of a cell before the message */
 
 static uint64_t round_up(uint64_t v, uint64_t to)
 {
@@ -38,8 +41,8 @@ static uint32_t log2_up(uint64_t v)
 }
 
 /*
- * A cell is half a line, or whole lines: never more than one line is moved for a message that fits
- * in one.
+ * The bytes of a cell for messages of up to `small` bytes: half a cache line, or whole lines. So a
+ * cell that fits in one line never lies across two.
  */
 static uint64_t cell_size(uint32_t small)
 {
@@ -61,10 +64,7 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 		c->max_message > SQ_MESSAGE_MAX || c->participants > SQ_PARTICIPANTS_MAX ||
 		c->block_memory > BLOCK_MEMORY_MAX)
 		return -EINVAL;
-	/*
-	 * Attempts that are counted out must lead somewhere: dropping a message is not ours to
-	 * choose.
-	 */
+	/* A limit of attempts needs a queue for dead letters, and the other way round. */
 	if (!c->max_attempts != !(c->dead_letter && *c->dead_letter))
 		return -EINVAL;
 	if ((uint64_t)c->lease_time > LEASE_NS_MAX)
@@ -89,6 +89,10 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 	return 0;
 }
 
+/*
+ * The classes of blocks: SQI_CLASS_MIN bytes, four times that, and so on; the last is for
+ * max_message. Those that a cell holds as well are left out.
+ */
 static void classes_init(struct sqi_geometry *g)
 {
 	const struct sqi_inputs *in = &g->in;
@@ -168,8 +172,8 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	return 0;
 }
 
-/* FNV-1a (Fowler, Noll, Vo): against mistakes, not against malice. */
-static uint64_t mix(uint64_t hash, const void *data, size_t len)
+/* FNV-1a (Fowler, Noll, Vo). It detects mistakes; it is no protection against forgery. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
 {
 	const unsigned char *p = data;
 
@@ -199,9 +203,9 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		g->blocks,
 		g->total,
 	};
-	uint64_t hash = mix(0xcbf29ce484222325, parts, sizeof(parts));
+	uint64_t hash = hash_bytes(0xcbf29ce484222325, parts, sizeof(parts));
 
-	return mix(hash, &g->in, sizeof(g->in));
+	return hash_bytes(hash, &g->in, sizeof(g->in));
 }
 
 const char *sqi_head_check(struct sqi_geometry *ret, const void *head, uint64_t size)

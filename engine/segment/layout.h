@@ -3,18 +3,21 @@
 #define SQI_LAYOUT_H
 
 /*
- * The bytes of a segment, all in host order, and where each part begins.
+ * The bytes of a segment, all in host order, and where each part begins. Included by every part of
+ * the engine that reads or writes a segment.
  *
- *	head | slots | journal | back bitmap | returns | tries | deadlines | block words | cells |
- *	block data
+ *	head | slots | counts (journal) | bitmap | returns | attempts (tries) | deadlines |
+ *	block words | cells | block data
  *
- * The head's description is written once, before the segment has a name. Whoever opens it computes
- * the whole geometry again from the few inputs and compares, and from then on uses only that
- * private copy: no offset, count or length that others could change is ever followed.
+ * The description in the head is written once, before the segment has a name. Opening a queue
+ * computes the whole geometry again from the inputs in it, compares the fingerprint and the length,
+ * and then uses this private copy only: no offset, count or length in shared memory is followed.
  *
- * A word has one kind of writer; words with different writers lie in different cache lines.
+ * Every sqi_u64 and sqi_u32 may be written by any participant at any time, and is accessed through
+ * base/atomic.h. Words that different participants write often are kept out of each other's cache
+ * lines.
  *
- * Changing anything here: raise SQI_LAYOUT_VERSION. tests/unit/test_layout.c knows the numbers too.
+ * A change of the layout raises SQI_LAYOUT_VERSION; tests/unit/test_layout.c has the numbers, too.
  */
 
 #include <stdbool.h>
@@ -28,23 +31,23 @@
 #define SQI_LAYOUT_VERSION 6
 #define SQI_LINE           64
 #define SQI_PAGE           4096
-#define SQI_BITS           32 /* cells to a word of the bitmap; its other half is a count */
+#define SQI_BITS           32 /* cells to a word of the bitmap; the other half is a count */
 #define SQI_CLASSES_MAX    12 /* 256 bytes, and four times that, and so on, to 1 GiB */
 #define SQI_CLASS_MIN      256
 #define SQI_DLQ_MAX        (SQ_NAME_MAX * 2 + 2)
-#define SQI_LOCK_BASE      ((uint64_t)1 << 61) /* locked bytes lie beyond any segment's end */
+#define SQI_LOCK_BASE      ((uint64_t)1 << 61) /* offset of the locks: beyond any segment's end */
 
-/* What a segment is made from; the rest follows. */
+/* The inputs that the whole geometry is computed from. */
 struct sqi_inputs {
 	uint64_t max_message;
 	uint64_t block_memory;
-	uint64_t lease_ns; /* 0: until death */
+	uint64_t lease_ns; /* the lease time; 0: none, a lease ends only when settled or by death */
 	uint32_t capacity_log2;
-	uint32_t small; /* as asked, rounded up to what the cell holds */
+	uint32_t small; /* the longest message that a cell holds */
 	uint32_t participants;
 	uint32_t max_attempts;
 	uint32_t flags;
-	uint32_t blocks_min; /* of a class, whatever that takes */
+	uint32_t blocks_min; /* of each class, even if block_memory does not suffice */
 	char dead_letter[SQI_DLQ_MAX + 6];
 };
 
@@ -62,67 +65,67 @@ struct sqi_geometry {
 	/* Offsets. */
 	uint64_t slots, journal, bitmap, returns, tries, deadlines, block_words, cells;
 	uint64_t blocks; /* count, all classes */
-	uint64_t total;  /* bytes */
+	uint64_t total;  /* bytes of the segment */
 	uint32_t classes;
 	struct sqi_class class[SQI_CLASSES_MAX];
 };
 
-#define SQI_CLOSED_DRAINING 1 /* nothing more is put */
-#define SQI_CLOSED_NOW      2 /* and nothing more is taken */
-#define SQI_CLOSED_HOW      3 /* these two */
-#define SQI_CLOSED_GONE     4 /* it has no name any more, so nobody can come to it */
+#define SQI_CLOSED_DRAINING 1 /* shut down: puts fail */
+#define SQI_CLOSED_NOW      2 /* shut down at once: puts and takes fail */
+#define SQI_CLOSED_HOW      3 /* mask of these two */
+#define SQI_CLOSED_GONE     4 /* removed: the file has no name any more */
 
-#define SQI_REMOVAL_DONE (~(uint64_t)0) /* decided: it is removed, whoever unlinks it */
+#define SQI_REMOVAL_DONE (~(uint64_t)0) /* the queue is removed, though perhaps not yet unlinked */
 
 struct sqi_head {
-	/* Never written after creation. */
+	/* The description, never written after creation. */
 	char magic[8];
 	uint32_t version;
 	uint32_t head_size;
-	uint64_t fingerprint; /* of all that must agree, sizes of structures included */
+	uint64_t fingerprint; /* of the geometry and the sizes of structures: sqi_fingerprint() */
 	uint64_t total;
 	struct sqi_inputs in;
 
-	/* Read by all, written seldom. */
+	/* Read often, written seldom. */
 	_Alignas(SQI_LINE) sqi_u64 closed; /* SQI_CLOSED_... */
-	sqi_u64 back_seq;                  /* raised when a cell became BACK */
-	sqi_u64 returns;                   /* the next number of those that come back */
+	sqi_u64 back_seq;                  /* raised after a cell became BACK */
+	sqi_u64 returns;                   /* the number for the next message that comes back */
 
-	/* Hints: lower bounds of the positions, published now and then. */
+	/* Hints: lower bounds of the ring's tail and front, raised now and then. */
 	_Alignas(SQI_LINE) sqi_u64 tail;
 	_Alignas(SQI_LINE) sqi_u64 head;
 
 	/*
-	 * Eventcounts: bit 0 says that somebody may sleep. And the participants that keep watch for
-	 * all who sleep on them, or 0.
+	 * Eventcounts (base/event.c): for messages, for a free cell, for a free block. And for each
+	 * the id of the participant that keeps watch, or 0.
 	 */
 	_Alignas(SQI_LINE) sqi_u32 message_event;
 	sqi_u64 message_watch;
 	_Alignas(SQI_LINE) sqi_u32 room_event;
-	sqi_u32 block_event; /* blocks */
+	sqi_u32 block_event;
 	sqi_u64 room_watch;
 	sqi_u64 block_watch;
 
-	_Alignas(SQI_LINE) sqi_u64 next_id; /* of participants, never reused */
-	sqi_u64 upkeep_ms; /* no look for the dead before this moment << 16 | how far ahead it was */
-	sqi_u64 joins;     /* participants that ever used it */
-	uint64_t created_s;  /* CLOCK_REALTIME */
-	sqi_u64 announce_ms; /* the last look for redeliveries nobody heard of */
-	sqi_u64 wanted;      /* 1: somebody looked for a message in vain */
-	sqi_u64 removal; /* the participant that is about to remove it as abandoned; or SQI_REMOVAL_DONE */
-	sqi_u64 find_dead_ms; /* nobody asks who is dead before this moment; as rescue_ms */
+	_Alignas(SQI_LINE) sqi_u64 next_id; /* the last participant's id; ids are not used again */
+	sqi_u64 upkeep_ms;    /* when upkeep is due next; as sqi_upkeep_at() makes it */
+	sqi_u64 joins;        /* participants that have used the queue */
+	uint64_t created_s;   /* CLOCK_REALTIME; never written after creation */
+	sqi_u64 announce_ms;  /* when the last sweep for unannounced redeliveries began */
+	sqi_u64 wanted;       /* 1: a consumer has found no message */
+	sqi_u64 removal;      /* 0, the id of a collector, or SQI_REMOVAL_DONE: member/removal.c */
+	sqi_u64 find_dead_ms; /* when to look for the dead next; as upkeep_ms */
 
 	/*
-	 * Where those who look after all cells, slots and deadlines go on, a slice at a time. Nothing
-	 * depends on them but time.
+	 * Where upkeep goes on with each of the things that it does in slices. All are hints: a
+	 * wrong one costs time only.
 	 */
-	_Alignas(SQI_LINE) sqi_u64 lap_at; /* cells: of the dead */
-	sqi_u64 lap_ms; /* somebody is in the middle of it, and others need not begin, before this */
-	sqi_u64 find_dead_at; /* slots */
-	sqi_u64 expire_at;    /* cells: deadlines */
-	sqi_u64 announce_at;  /* cells: redeliveries nobody heard of; 0: not under way */
+	_Alignas(SQI_LINE) sqi_u64 lap_at; /* a cell: the lap of recovery */
+	sqi_u64 lap_ms;       /* another lap of recovery need not begin before this; as upkeep_ms */
+	sqi_u64 find_dead_at; /* a slot: the look for the dead */
+	sqi_u64 expire_at;    /* a cell: ending the leases whose time is up */
+	sqi_u64 announce_at;  /* a cell: the sweep for unannounced redeliveries; 0: none now */
 
-	/* Totals that belong to no participant. */
+	/* Totals of the queue, for statistics. */
 	_Alignas(SQI_LINE) sqi_u64 overdue;
 	sqi_u64 reclaimed;
 	sqi_u64 revoked;
@@ -130,62 +133,70 @@ struct sqi_head {
 	sqi_u64 damaged;
 };
 
-/* A participant. Counters go on from one tenant to the next. */
+/*
+ * A participant's slot. While the tenant lives only the tenant writes it, but for `id` and
+ * `durable` (join.c, grace.c). Counters go on from one tenant to the next.
+ *
+ * The put in hand: intent_pos[puts & 1] is its position, and intent_base the value of `puts` before
+ * it. It is in doubt whether the put happened exactly while puts == intent_base. The other element
+ * of intent_pos is the position of the put before.
+ */
 struct sqi_slot {
-	/* The producing half; the intent is what recovery reads after a death. */
-	_Alignas(SQI_LINE) sqi_u64 id; /* 0: nobody */
+	/* Written by puts. Recovery reads these after a death. */
+	_Alignas(SQI_LINE) sqi_u64 id; /* the tenant's; 0: the slot is free */
 	sqi_u64 puts;
-	sqi_u64 intent_pos[2]; /* the claimed position, by turns: of the put before stays ... */
-	sqi_u64 intent_base;   /* ... and `puts` before it; in doubt while these are equal */
-	sqi_u64 decision;      /* id << 2, then | 2 | committed */
-	sqi_u64 journal;       /* index of the bound journal entry plus one */
-	sqi_u64 journal_seq;   /* its count when bound, and `puts` then: journal_puts */
+	sqi_u64 intent_pos[2];
+	sqi_u64 intent_base;
+	sqi_u64 decision;    /* about the put in hand: id << 2 | SQI_DECIDED | SQI_COMMITTED */
+	sqi_u64 journal;     /* the index of the bound entry of the counts, plus one; 0: none */
+	sqi_u64 journal_seq; /* the entry's count when it was bound */
 
-	/* The consuming half. */
+	/* Written by gets and leases. */
 	_Alignas(SQI_LINE) sqi_u64 gots;
 	sqi_u64 acks;
 	sqi_u64 nacks;
 	sqi_u64 redelivered;
-	sqi_u64 pid; /* for people to see; nothing depends on it */
-	sqi_u64 journal_puts;
-	sqi_u64 ending; /* a cell's word that it is about to end a lease by, or 0 */
+	sqi_u64 pid;          /* for a person with a debugger; the engine does not read it */
+	sqi_u64 journal_puts; /* `puts` when the entry was bound */
+	sqi_u64 ending;       /* the word of a cell whose lease the tenant is about to end, or 0 */
 	/*
-	 * Of a durable participant, whose leases outlive it: index of its key's journal entry plus
-	 * one, and << 16 the last of its tenants that was reaped but for the leases; or the first of
-	 * them, marked as new. Else 0.
+	 * 0 unless the participant is durable. Else the index of its key's entry plus one, and an
+	 * id << 16: with SQI_DURABLE_NEW that of the first tenant; without it, that of the last
+	 * tenant that died and of which only the leases are left. docs/MEMORY_MODEL.md calls these
+	 * new and kept.
 	 */
 	sqi_u64 durable;
 
 	/* Of a durable participant. See docs/MEMORY_MODEL.md, "Graces". */
-	_Alignas(SQI_LINE) sqi_u64 grace; /* nanoseconds */
-	sqi_u64 died; /* when its tenant was seen dead, by CLOCK_MONOTONIC; it only ever rises */
-	sqi_u64 run;  /* its first tenant */
+	_Alignas(SQI_LINE) sqi_u64 grace; /* in nanoseconds, or SQI_GRACE_FOREVER */
+	sqi_u64 died; /* when a tenant was seen dead, CLOCK_MONOTONIC; the value only ever rises */
+	sqi_u64 run;  /* the id of the first tenant */
 
-	sqi_u64 returned; /* of the consuming half */
+	sqi_u64 returned; /* written by leases, as nacks */
 };
 
-#define SQI_DECIDED   2
-#define SQI_COMMITTED 1
+#define SQI_DECIDED   2 /* recovery has decided whether the put in hand happened ... */
+#define SQI_COMMITTED 1 /* ... and it did */
 
 #define SQI_DURABLE_INDEX ((uint64_t)0x7fff)
 #define SQI_DURABLE_NEW   ((uint64_t)0x8000)
 #define SQI_GRACE_FOREVER (~(uint64_t)0)
 
-/* Ids of participants are below this. A bit above says that the grace of that one is over. */
+/* Ids of participants are below SQI_ID_MAX. With SQI_CONDEMNED the tenant's grace is over. */
 #define SQI_ID_MAX    ((uint64_t)1 << 60)
 #define SQI_CONDEMNED ((uint64_t)1 << 62)
 
-/* A durable count of puts under a key. */
+/* An entry of the counts: a durable count of puts under a key. See member/count.c. */
 struct sqi_count_entry {
-	sqi_u64 key;
-	sqi_u64 who; /* the participant's id, 0 for none */
-	sqi_u64 seq;
-	sqi_u64 last; /* id of the last put, plus one; 0: not known */
+	sqi_u64 key;  /* 0: the entry is free; once set it stays */
+	sqi_u64 who;  /* the id of the key's holder; 0: none */
+	sqi_u64 seq;  /* the count, without what the holder has put since it was bound */
+	sqi_u64 last; /* the message id of the last put, plus one; 0: not known */
 };
 
 /*
- * Of a block: generation << 16 | owner << 4 | held; home is the position of the cell that will
- * refer to it.
+ * A block's word is generation << 16 | owner << 4 | held (ring/block.c). `home` is the position of
+ * the cell that refers to the block, or is about to.
  */
 struct sqi_block {
 	sqi_u64 word;
@@ -193,13 +204,14 @@ struct sqi_block {
 };
 
 /*
- * A cell is cell_size bytes: its word, its meta word and the message's bytes, or three words about
- * its block. meta: turn of the message << 24 | block << 16 | length, if inline
+ * A cell is cell_size bytes: its word (ring/word.h), `meta`, and the message's bytes or the
+ * reference to its block. meta is the turn of the message << 24 | its length; or, with
+ * SQI_META_BLOCK instead of the length, the message is in a block.
  */
 struct sqi_cell {
 	sqi_u64 word;
 	sqi_u64 meta;
-	sqi_u64 data[]; /* a block's: [0] generation, [1] index << 32 | length */
+	sqi_u64 data[]; /* of a reference: [0] generation, [1] index << 32 | length */
 };
 
 #define SQI_META_BLOCK ((uint64_t)1 << 16)
@@ -215,21 +227,24 @@ _Static_assert(sizeof(struct sqi_count_entry) == 32, "layout");
 _Static_assert(sizeof(struct sqi_block) == 16, "layout");
 _Static_assert(offsetof(struct sqi_cell, data) == 16, "layout");
 
-/* sqi_inputs_init(): defaults filled in and limits checked. 0 or -EINVAL. */
+/*
+ * sqi_inputs_init(): the inputs from a configuration; NULL and zeros mean the defaults. 0, or
+ * -EINVAL: beyond a limit, or not consistent.
+ */
 int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config);
 
 /*
- * sqi_geometry_init(): the whole from the inputs. 0, or -EINVAL if they are none that
- * sqi_inputs_init() makes.
+ * sqi_geometry_init(): the geometry from the inputs, which may have been read from a segment. 0, or
+ * -EINVAL if sqi_inputs_init() does not make such inputs.
  */
 int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in);
 
-/* sqi_fingerprint(): of a geometry and of this build's structures. */
+/* sqi_fingerprint(): a hash of a geometry and of the sizes of this build's structures. */
 uint64_t sqi_fingerprint(const struct sqi_geometry *g);
 
 /*
- * sqi_head_check(): NULL, or what is wrong with this head of a segment of `size` bytes. *ret is
- * written if NULL.
+ * sqi_head_check(): checks a copy of the head of a segment of `size` bytes. Returns NULL, and the
+ * geometry in *ret; or what is wrong, in words.
  */
 const char *sqi_head_check(struct sqi_geometry *ret, const void *head, uint64_t size);
 

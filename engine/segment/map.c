@@ -9,19 +9,19 @@
 #include <unistd.h>
 
 /*
- * The mappings of this process: one for each segment, however many handles. And the list of all
- * handles, for the one thing that concerns them all: fork. Called by queue.c from any thread; a
- * mutex guards both lists.
+ * The mappings of this process: one for each segment, shared by all handles on it. And the list of
+ * all attachments, which is there for fork(). Called by queue.c from any thread of the process; a
+ * mutex guards both lists, and is held during a fork.
  *
- * A child has neither the mapping (MADV_DONTFORK) nor, as soon as it runs, the descriptors: it must
- * not keep the parent's participants alive, nor act in their name. Its copies of the handles are
- * marked, and good for sq_close() only.
+ * A forked child must not keep the parent's participants alive, nor act in their name. So it has
+ * not the mapping (MADV_DONTFORK), its copies of the descriptors are closed before fork() returns,
+ * and its copies of the handles are marked: sq_close() is all that may be called on them.
  */
 
 struct sqi_map {
 	uint64_t dev, ino, len;
 	unsigned char *base;
-	unsigned handles;
+	unsigned handles; /* the attachments that share it */
 	struct sqi_map *next;
 };
 
@@ -30,7 +30,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_result;
 static struct sqi_map *maps;
 static struct sqi_attachment *attachments;
-static uint64_t tags; /* the last one given */
+static uint64_t tags; /* the last tag given */
 
 static void before_fork(void)
 {
@@ -42,6 +42,7 @@ static void after_fork_parent(void)
 	(void)pthread_mutex_unlock(&lock);
 }
 
+/* In the child, before fork() returns: marks the attachments, and empties both lists. */
 static void after_fork_child(void)
 {
 	for (struct sqi_attachment *file = attachments; file; file = file->next) {
@@ -65,6 +66,7 @@ static void init(void)
 	once_result = -pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
+/* Maps the segment and adds it to the list; NULL if there is no memory. The lock is held. */
 static struct sqi_map *map_new(int fd, uint64_t dev, uint64_t ino, uint64_t len)
 {
 	struct sqi_map *m = calloc(1, sizeof(*m));
@@ -77,7 +79,7 @@ static struct sqi_map *map_new(int fd, uint64_t dev, uint64_t ino, uint64_t len)
 		free(m);
 		return NULL;
 	}
-	/* A second line of defence: the handles are marked too. */
+	/* If this fails the child has the mapping, but its handles are marked all the same. */
 	(void)madvise(base, len, MADV_DONTFORK);
 	*m = (struct sqi_map){.dev = dev, .ino = ino, .len = len, .base = base, .next = maps};
 	maps = m;

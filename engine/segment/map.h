@@ -3,8 +3,8 @@
 #define SQI_MAP_H
 
 /*
- * A handle's own descriptor of a segment, and its share of this process's one mapping of it. See
- * map.c.
+ * An attachment: a handle's own descriptor of a segment's file, and its share of this process's one
+ * mapping of the segment. See map.c.
  */
 
 #include <stdbool.h>
@@ -16,33 +16,34 @@ struct sqi_map;
 struct sqi_attachment {
 	unsigned char *base;
 	int fd;            /* holds the lock that says that the participant lives */
-	bool forked;       /* in the child: refuse everything */
-	uint64_t dev, ino; /* of the object's file, which fd should be of */
-	uint64_t tag;      /* of this process's attachments ever */
+	bool forked;       /* this is a forked child's copy: only sq_close() may be called */
+	uint64_t dev, ino; /* of the segment's file; fd may have become another's */
+	uint64_t tag;      /* a number of its own among all attachments of this process, ever */
 	struct sqi_map *map;
-	struct sqi_attachment *next, **prev; /* all of the process */
+	struct sqi_attachment *next, **prev; /* the list of all attachments of this process */
 };
 
 /*
- * sqi_attach_lock(): around the opening of the descriptor and sqi_attach(), so that no fork comes
- * in between. 0, or why not.
+ * sqi_attach_lock(): to be held from before the descriptor is opened until sqi_attach() has
+ * returned, so that no fork comes in between. 0; or the error of pthread_atfork(), and nothing is
+ * locked.
  */
 int sqi_attach_lock(void);
 void sqi_attach_unlock(void);
 
 /*
- * sqi_attach(): map the segment of file->fd, of `len` bytes, or share the mapping there is.
- * -ENOMEM: the descriptor is closed. The caller holds the lock.
+ * sqi_attach(): maps the segment of file->fd, of `len` bytes, or shares the mapping that there is.
+ * 0, or -ENOMEM, and the descriptor is closed. The caller holds the lock of sqi_attach_lock().
  */
 int sqi_attach(struct sqi_attachment *file, uint64_t dev, uint64_t ino, uint64_t len);
 
-/* sqi_detach(): undo that, and close the descriptor. */
+/* sqi_detach(): undoes sqi_attach(), and closes the descriptor. */
 void sqi_detach(struct sqi_attachment *file);
 
 /*
- * sqi_has_descriptor(): is the descriptor still that of the object? A program that closes all
- * descriptors, and opens others, has made it something else: then we can tell nothing about
- * anybody, and must not close it.
+ * sqi_has_descriptor(): true if the descriptor is still one of the segment's file. A program that
+ * closes all descriptors and opens others may have made it one of another file. Then it must not be
+ * closed, and it says nothing about which participants live.
  */
 bool sqi_has_descriptor(const struct sqi_attachment *file);
 

@@ -12,10 +12,10 @@
 #define ALPHABET    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 /*
- * The length of the leading valid characters, if they end at `end` and are neither none nor too
- * many; else 0.
+ * The number of valid characters that s begins with, if the character behind them is `end`; 0 if it
+ * is another, or if they are more than SQ_NAME_MAX.
  */
-static size_t part(const char *s, char end)
+static size_t valid_length(const char *s, char end)
 {
 	size_t n = strspn(s, ALPHABET);
 
@@ -28,10 +28,10 @@ int sqi_name_check(const char *name)
 
 	if (!name)
 		return -EINVAL;
-	if (part(name, '\0'))
+	if (valid_length(name, '\0'))
 		return 0;
-	n = part(name, '.');
-	return n && part(name + n + 1, '\0') ? 0 : -EINVAL;
+	n = valid_length(name, '.');
+	return n && valid_length(name + n + 1, '\0') ? 0 : -EINVAL;
 }
 
 int sqi_name_prefix(char *buf, size_t cap)
@@ -45,13 +45,13 @@ int sqi_name_prefix(char *buf, size_t cap)
 	if (!buf || cap < sizeof(name))
 		return -EINVAL;
 	if (env && *env) {
-		if (!part(env, '\0'))
+		if (!valid_length(env, '\0'))
 			return -EINVAL;
 		strcpy(buf, env);
 		return 0;
 	}
 	r = getpwuid_r(geteuid(), &pw, store, sizeof(store), &found);
-	/* "No such user" is told in several ways; anything else is no answer. */
+	/* These mean that there is no such user; any other error, that it cannot be told. */
 	if (r != 0 && r != ENOENT && r != ESRCH && r != EBADF && r != EPERM)
 		return -r;
 	if (found && strlen(pw.pw_name) <= SQ_NAME_MAX) {
@@ -60,10 +60,10 @@ int sqi_name_prefix(char *buf, size_t cap)
 			if (!strchr(ALPHABET, *p))
 				*p = '_';
 	} else {
-		/* A container's user without a name. */
+		/* A user without a name, as in a container; or one whose name is too long. */
 		(void)snprintf(name, sizeof(name), "uid%lu", (unsigned long)geteuid());
 	}
-	if (!part(name, '\0'))
+	if (!valid_length(name, '\0'))
 		return -EINVAL;
 	strcpy(buf, name);
 	return 0;
