@@ -22,7 +22,9 @@ struct carry_result {
 	double hub_ns, leaf_ns; /* CPU time of the daemons for each */
 };
 
-/* A producer and a worker, who leases, reads, and acks. Until the hub's queue is settled. */
+/*
+ * A producer, and a worker that leases, reads, and acks. Returns when the hub's queue is settled.
+ */
 int carry_tasks(const struct hosts *hosts, const struct carry_load *load, struct carry_result *ret);
 
 /* One task at a time: put at the hub, leased at the leaf, its result put there, got at the hub. */

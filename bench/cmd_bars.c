@@ -2,7 +2,7 @@
 #include "command.h"
 #include "say.h"
 
-/* sqbench bars: all that is asked of the queues and the bridge, one after the other. */
+/* sqbench bars: all that is required of the queues and the bridge, one after the other. */
 
 int cmd_bars(const struct options *o)
 {

@@ -119,7 +119,7 @@ static struct side zmq_side(const struct bench *b)
 }
 #endif
 
-/* Ours and ZeroMQ's, turn about. */
+/* Ours and ZeroMQ's, in turns. */
 static int tasks(struct bench *b)
 {
 	static const struct bar bar = {

@@ -15,8 +15,8 @@
 
 /*
  * sqbench latency: a message there on one queue and back on another, one at a time. Spinning: both
- * ends look without a pause. Sleeping: both have been left alone for so long before each that they
- * sleep, and each way wakes somebody.
+ * ends poll without a pause. Sleeping: before each message both have been idle for long enough to
+ * sleep, and each way includes a wake-up.
  */
 
 #define SIZE        64
@@ -54,7 +54,7 @@ static int end_main(struct shared *s, bool asks)
 	from.buf = aligned_alloc(GATE_LINE, GATE_LINE);
 	if (!to.buf || !from.buf)
 		return say(EXIT_UNAVAILABLE, "no memory");
-	/* Who binds before the other connects: see zmq. */
+	/* The end that binds must come before the one that connects: see zmq.c. */
 	if (peer->join)
 		code = peer->join(&there, asks);
 	if (code == EXIT_DONE && peer->join)
@@ -63,7 +63,7 @@ static int end_main(struct shared *s, bool asks)
 		return code;
 	gate_pass(s->gate);
 	code = asks ? peer->ask(&to, &from, s->ns, all, s->rest_ns) : peer->answer(&to, &from, all);
-	/* The last message may still be on its way, in a thread of who sent it. */
+	/* The last message may still be on its way, in a thread of the sender. */
 	if (code == EXIT_DONE)
 		gate_pass(s->gate);
 	return code;

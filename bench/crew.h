@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /*
- * The processes of one run. They end when their work is done, or with their parent. When one fails
- * the others would wait for it for ever: they are killed.
+ * The processes of one run. They end when their work is done, or with their parent. When one fails,
+ * the others are killed, for they would wait for it for ever.
  */
 
 #define CREW_MAX      128
@@ -25,7 +25,10 @@ struct crew {
 /* Fork a process that runs f on this CPU, or any, and exits with what it returns. An exit code. */
 int crew_add(struct crew *crew, const char *role, int cpu, int (*f)(void *arg), void *arg);
 
-/* Until all have ended. The exit code of the first that failed, who has said why. Empties the crew. */
+/*
+ * Wait until all have ended. The exit code of the first that failed, which has reported why.
+ * Empties the crew.
+ */
 int crew_wait(struct crew *crew);
 
 /* End them now. */

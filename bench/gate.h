@@ -7,8 +7,7 @@
 
 /*
  * Where the processes of a run meet: all of them begin a phase together, and leave their counts
- * here. In shared memory. Whoever dies on the way leaves the others waiting, until crew_wait() ends
- * them.
+ * here, in shared memory. If one dies on the way, the others wait until crew_wait() ends them.
  */
 
 #define GATE_LINE     128 /* two lines: the neighbour's is fetched along */
@@ -18,13 +17,13 @@ struct gate_end {
 	_Alignas(GATE_LINE) uint64_t count;
 	uint64_t sum;
 	int64_t began_ns, ended_ns;
-	int64_t busy_ns; /* a worker's, who counts the time that he had a task */
+	int64_t busy_ns; /* a worker's: the time during which it had a task */
 };
 
 struct gate {
 	pthread_barrier_t barrier;
 	uint64_t messages;                              /* of the phase to come */
-	_Alignas(GATE_LINE) _Atomic unsigned producing; /* who have not yet put all */
+	_Alignas(GATE_LINE) _Atomic unsigned producing; /* producers that have not yet put all */
 	_Alignas(GATE_LINE) struct gate_end end[GATE_ENDS_MAX];
 };
 

@@ -70,7 +70,7 @@ static pid_t start(const struct hosts *h, const char *prefix, const char *log, i
 	_exit(CANNOT_RUN);
 }
 
-/* What it said last, for whoever has to find out why. */
+/* Print its last lines, to find out why it failed. */
 static int report_log(const struct hosts *h, const char *log, const char *what)
 {
 	char path[200], line[300] = "", last[300] = "";

@@ -17,7 +17,8 @@
  *           get_many: the same.
  *
  * The last producer to end puts a message of value 0 for each consumer. It is behind all the
- * others, and so whoever gets it ends. Who gets several in one batch puts back what is not his.
+ * others, so a consumer that gets it ends. A consumer that gets several of them in one batch puts
+ * all but one back.
  */
 
 #ifdef __cplusplus

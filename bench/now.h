@@ -20,7 +20,7 @@ static inline void sleep_ns(int64_t ns)
 
 	ts.tv_sec = ns / 1000000000;
 	ts.tv_nsec = ns % 1000000000;
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, 0); /* nobody here relies on its length */
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, 0); /* no caller relies on its length */
 }
 
 #endif

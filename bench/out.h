@@ -43,8 +43,8 @@ void out_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void out_ratio(const struct row *ours, const struct row *theirs);
 
 /*
- * What was asked, and what was reached: ours over theirs, at least or, for times, at most so much.
- * Counts those that were missed.
+ * What was required, and what was reached: ours over theirs, at least or, for times, at most so
+ * much. Counts those that were missed.
  */
 struct bar {
 	const char *name;

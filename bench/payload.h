@@ -7,7 +7,7 @@
 
 /*
  * A message is words: its value, which is not 0, and numbers that count on from it. All are written
- * by who makes it and all are read by who takes it. A message of value 0 says that no more come.
+ * by the producer and all are read by the consumer. A message of value 0 says that no more come.
  */
 
 static inline void payload_write(void *to, size_t size, uint64_t value)

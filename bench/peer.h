@@ -32,7 +32,7 @@ enum {
 	PEER_THREADS = 64, /* has threads of its own */
 };
 
-/* A queue that is measured. Everybody's copy is his own; memory is shared. */
+/* A queue that is measured. Each process has a copy of this; `memory` is shared. */
 struct peer_queue {
 	const struct peer *peer;
 	size_t size;       /* of each message */

@@ -16,7 +16,7 @@
 #define TRIPS    64 /* timed at once: a look at the clock costs as much as a line */
 #define ROUNDS   101
 #define WARM     2000
-#define TRIES    20000 /* in vain: the other one is not running */
+#define TRIES    20000 /* without a change: the other process is not running */
 #define END      UINT32_MAX
 #define LIMIT_NS 100000000 /* where others have the CPUs: far, and no need to know how far */
 

@@ -12,8 +12,8 @@
  */
 
 /*
- * To *ret_ns; 0: both are the same CPU. Where other processes have the CPUs it is given up soon, and a
- * large number. An exit code.
+ * To *ret_ns; 0: both are the same CPU. Where other processes use the CPUs it is given up soon,
+ * with a large number. An exit code.
  */
 int probe(const int cpus[2], double *ret_ns);
 

@@ -7,7 +7,7 @@
 
 /*
  * A process between leaf and hub that hands on each byte half the delay after it came, in either
- * direction, and as many of them as come: a long way with a wide road. It wants no privileges, as
+ * direction, at any rate: a long round trip with a high bandwidth. It needs no privileges, which
  * netem would.
  */
 

@@ -59,7 +59,7 @@ static int phase(const struct member *m, struct work *w, struct gate_end *end)
 	return code;
 }
 
-/* The warm-up has told how fast it is. One of the consumers says it for all. */
+/* The warm-up has shown how fast it is. One of the consumers reports it for all. */
 static void plan(const struct member *m, const struct gate_end *end)
 {
 	struct gate *gate = m->gate;

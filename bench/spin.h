@@ -4,7 +4,7 @@
 
 #include <sched.h>
 
-/* What a process does after a try that failed, at a queue that leaves that to its users. */
+/* What a process does after a try that failed, at a queue that leaves waiting to its users. */
 
 struct spin {
 	int pauses; /* -1: not asked, the queue waits by itself */

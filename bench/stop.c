@@ -27,7 +27,10 @@ void stop_catch(void)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		struct sigaction old, new = {.sa_handler = note};
 
-		/* nohup and a shell's background jobs ignore them for us. */
+		/*
+		 * Signals that are ignored (under nohup, in a shell's background jobs) stay
+		 * ignored.
+		 */
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
 			continue;
 		(void)sigaction(signals[i], &new, NULL);

@@ -2,7 +2,7 @@
 #ifndef BENCH_STOP_H
 #define BENCH_STOP_H
 
-/* Ctrl-C and its like end what is under way, and then everything is cleaned up. */
+/* SIGINT and the like end what is under way, and then everything is cleaned up. */
 
 void stop_catch(void);
 
@@ -12,7 +12,7 @@ void stop_release(void);
 /* The signal that came, or 0. */
 int stop_came(void);
 
-/* After the clean-up: die of it, as whoever sent it expects. Returns if none came. */
+/* After the clean-up: end by that signal, as its sender expects. Returns if none came. */
 void stop_die(void);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bare TCP over the loopback: what nothing above it can be faster than. */
+/* Bare TCP over the loopback: an upper limit for everything that runs over it. */
 
 /* A listening socket on any port. Negative errno. */
 int tcp_listen(int *ret_port);

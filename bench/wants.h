@@ -7,7 +7,10 @@
 #include "options.h"
 #include "out.h"
 
-/* What is asked of the queues, beside others: the bar is the least of it, the goal is wanted. */
+/*
+ * What is required of the queues in comparison with others: the bar is the least, the goal is what
+ * is wanted.
+ */
 
 struct spec {
 	size_t size;

@@ -201,7 +201,7 @@ static int from_file(struct config *c, char why[static CONFIG_WHY_MAX])
 
 /* The environment */
 
-/* A name mistyped would be passed over in silence. */
+/* A mistyped name is an error: it would be ignored otherwise. */
 static int check_environment(char why[static CONFIG_WHY_MAX])
 {
 	extern char **environ;
@@ -421,7 +421,7 @@ static int check_streams(const struct config *c, char why[static CONFIG_WHY_MAX]
 			if (queue && a->direction == b->direction)
 				return say(why, -EINVAL, "queue %s: named twice to %s", b->queue,
 					wire_direction_name(b->direction));
-			/* Its messages would go round and round. */
+			/* Its messages would go round the two streams for ever. */
 			if (c->role == CONFIG_LEAF && (queue || local) &&
 				a->direction != b->direction)
 				return say(why, -EINVAL,
@@ -561,7 +561,7 @@ static void help_row(FILE *to, const struct option_row *row)
 	(void)fprintf(to, "\n");
 }
 
-/* What is printed may not be taken: then there is nobody to read it. */
+/* A failure to print is ignored: there is no reader then. */
 void config_help(FILE *to, enum config_role role)
 {
 	static const char usage[] =

@@ -72,7 +72,7 @@ struct config_allow {
 
 struct config {
 	enum config_role role, help_for; /* help_for: 0 or the role that help was asked for */
-	bool check;                      /* --check-config: say whether it is right, and go */
+	bool check;                      /* --check-config: report whether it is right, and exit */
 	char file[PATH_MAX];             /* "" if there is none */
 
 	struct config_address address; /* hub: listen; leaf: connect */

@@ -17,19 +17,19 @@
 #define WINDOW      16
 #define WINDOW_SIZE (16 << 10)
 #define LAST_MAX    (WIRE_HEADER + 64 + WIRE_TEXT_MAX)
-#define FLUSH_NS    ((int64_t)2000000000) /* to say good-bye in */
+#define FLUSH_NS    ((int64_t)2000000000) /* in which the closing frames must be sent */
 
 struct conn {
 	struct conn_setup setup;
 	struct loop_conn *lc;
 	struct tls *tls;
 	struct link *link;
-	struct loop_timer timer; /* of the handshake; of the good-bye */
+	struct loop_timer timer; /* of the handshake; of the closing */
 	uint8_t *in;             /* plaintext; from when the key was proved */
 	size_t in_len;
 	uint8_t *out, *plain; /* out: lent to TLS, or being sent */
 	size_t out_cap;
-	uint8_t *last; /* an error frame to be said at last, without a link */
+	uint8_t *last; /* the last frame, an error, if there is no link */
 	size_t last_len;
 	uint64_t bytes_in, bytes_out;
 	enum conn_end end;
@@ -48,7 +48,7 @@ static void timed_out(void *ctx)
 	finish(c, c->closing ? c->end : CONN_TIMEOUT, 0);
 }
 
-/* Its end: the loop lets go of it, and then it is gone. */
+/* The loop has released it: the last call for this connection. */
 static void finish(struct conn *c, enum conn_end end, int error)
 {
 	if (c->closed)
@@ -94,7 +94,7 @@ static void send_pending(struct conn *c)
 		c->bytes_out += n;
 }
 
-/* The key was proved: from now on it may take memory. */
+/* The peer is authenticated: from now on the connection may take memory. */
 static int be_up(struct conn *c)
 {
 	int r;
@@ -116,7 +116,7 @@ static int be_up(struct conn *c)
 	return 0;
 }
 
-/* The peer has said good-bye: so do we, and nothing else. */
+/* The peer has said bye: answer with bye, and send nothing else. */
 static void leave(struct conn *c)
 {
 	if (c->link)
@@ -146,7 +146,7 @@ static bool use(struct conn *c)
 	return false;
 }
 
-/* Whatever TLS can do with what it was fed. */
+/* Decipher what was fed to TLS, as far as it goes. */
 static void turn(struct conn *c)
 {
 	uint8_t early[64];
@@ -165,7 +165,7 @@ static void turn(struct conn *c)
 		if (n > 0) {
 			c->in_len += (size_t)n;
 			if (c->closing)
-				c->in_len = 0; /* only its end is waited for */
+				c->in_len = 0; /* it is closing: what comes is not read */
 			else if (!use(c))
 				return;
 			continue;
@@ -175,7 +175,7 @@ static void turn(struct conn *c)
 		if (n == -ENOBUFS) {
 			send_pending(c);
 			if (loop_conn_sending(c->lc))
-				return; /* and on again when it was sent */
+				return; /* goes on when that has been sent */
 			finish(c, CONN_FAILED, -ENOBUFS);
 			return;
 		}
@@ -217,7 +217,10 @@ static void on_ended(void *ctx, int error)
 	finish(c, c->up ? CONN_CUT : tls_reason(c->tls) != TLS_OK ? CONN_REFUSED : CONN_CUT, error);
 }
 
-/* Nothing is being sent. The handshake's own small buffer did, until there is something to say. */
+/*
+ * Called when nothing is being sent. The handshake's small buffer is used until the link has
+ * output.
+ */
 static bool grow(struct conn *c)
 {
 	if (c->up && c->out == c->handshake_out) {
@@ -376,15 +379,16 @@ void conn_say(struct conn *c, uint16_t code, const char *text, uint32_t retry_af
 		.text = text,
 		.text_len = (uint32_t)strlen(text)};
 	free(c->last);
-	c->last = malloc(LAST_MAX); /* none: it is closed without a word */
+	c->last = malloc(LAST_MAX); /* no frame: it is closed without an error frame */
 	n = c->last ? wire_encode(c->last, LAST_MAX, &f) : 0;
 	c->last_len = n > 0 ? (size_t)n : 0;
 }
 
 /*
- * On the way out: the link's last words, then TLS's, then the end of what we send; and when the peer
- * has answered by its own, or does not for too long, the socket is closed. One closed with bytes of
- * the peer's unread would be reset, and what we said last might never be read.
+ * Closing: first the link's last frames are sent, then TLS's, then our end of the stream. The
+ * socket is closed when the peer has ended its stream as well, or has not for too long. If it were
+ * closed with bytes of the peer's unread, TCP would reset the connection, and our last frames might
+ * be lost.
  */
 static void flush(struct conn *c)
 {

@@ -9,26 +9,26 @@
 #include "tls.h"
 
 /*
- * A connection: the loop's bytes through TLS to a link's frames, and back. Hub and leaf make them;
- * each has its own idea of who is at the other end.
+ * A connection: the loop's bytes through TLS to a link's frames, and back. Hub and leaf make
+ * connections, and say which peer a connection belongs to.
  *
  * Life: made -> handshake -> ready() gives it a link -> frames -> closing -> gone(). A connection
- * without a link holds what tls_new() says and a small buffer, no longer than the handshake's
- * time.
+ * without a link holds what tls_new() says and a small buffer, no longer than the handshake's time
+ * limit.
  */
 
 struct conn;
 struct link;
 
 enum conn_end {
-	CONN_LEFT,      /* good-bye was said, by either side */
+	CONN_LEFT,      /* bye was said, by either side */
 	CONN_CUT,       /* the network's end, or the peer's process */
 	CONN_SILENT,    /* nothing was heard for too long */
 	CONN_REFUSED,   /* TLS: conn_reason() says why */
 	CONN_TIMEOUT,   /* the handshake took too long */
-	CONN_PROTOCOL,  /* frames that are none */
+	CONN_PROTOCOL,  /* the peer broke the protocol */
 	CONN_DROPPED,   /* by us: we are leaving */
-	CONN_CROWDED,   /* by us: others had to have its place */
+	CONN_CROWDED,   /* by us: its place was needed for another connection */
 	CONN_REVOKED,   /* by us: its key is not valid any more, or may do less */
 	CONN_REPLACED,  /* by us: a newer one of the same peer is there */
 	CONN_UNREACHED, /* the connection was never made: conn_error() */
@@ -41,8 +41,9 @@ struct conn_setup {
 	int64_t handshake_ns;
 	void *context;
 	/*
-	 * The key was proved. Its link, which is not up; or NULL: drop it, after the good-bye that
-	 * conn_say() was given. The peer's name: tls_identity(conn_tls()).
+	 * The peer is authenticated. Returns its link, which is not up; or NULL: close the
+	 * connection, after the error that conn_say() was given. The peer's name:
+	 * tls_identity(conn_tls()).
 	 */
 	struct link *(*ready)(void *context, struct conn *);
 	/* Frames came, or were sent: the link wants a turn. */
@@ -62,7 +63,10 @@ int conn_connect(struct conn **ret, const struct conn_setup *setup, const struct
 /* conn_pump(): send what the link has to say. How many bytes that was. */
 size_t conn_pump(struct conn *);
 
-/* conn_say(): an error frame that is its last word, if it has no link then. `text`: at most WIRE_TEXT_MAX. */
+/*
+ * conn_say(): an error frame to be sent last, if it has no link then. `text`: at most
+ * WIRE_TEXT_MAX.
+ */
 void conn_say(struct conn *, uint16_t code, const char *text, uint32_t retry_after_ms);
 
 /* conn_close(): after what is to be said was sent. conn_drop(): at once. gone() follows later. */
@@ -77,7 +81,7 @@ struct tls *conn_tls(const struct conn *);
 int conn_error(const struct conn *);
 int conn_fd(const struct conn *);
 bool conn_is_up(const struct conn *);      /* the key was proved */
-bool conn_is_closing(const struct conn *); /* it says its last words, or waits for the peer's */
+bool conn_is_closing(const struct conn *); /* sends its last frames, or waits for the peer's end */
 void *conn_context(const struct conn *);
 
 /* Bytes of the network. */

@@ -87,7 +87,7 @@ static struct counts_stream *stream_of(
 {
 	struct counts_stream *s = p->counts.stream[i];
 
-	/* Its place may have been another's, which was refused. */
+	/* Its place may have belonged to another stream, which was refused. */
 	if (s && (s->set.direction != direction || strcmp(s->set.queue, queue) != 0)) {
 		metrics_remove(&p->daemon->metrics, &s->set);
 		free(s);

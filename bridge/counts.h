@@ -40,7 +40,10 @@ void counts_refused(struct daemon *d, const struct conn *c, enum conn_end end);
 /* The queue of stream i was removed, or made anew. */
 void counts_queue_gone(struct peer *p, unsigned i);
 
-/* Once a second, and for whoever shows them: how it is with links and streams, and how old the oldest is. */
+/*
+ * Bring up to date the state of links and streams, and how old the oldest message is. Called once a
+ * second, and before they are shown.
+ */
 void counts_second(struct daemon *d);
 
 /* The text, as serve.h wants it; ctx is the struct daemon. */

@@ -20,8 +20,9 @@
 #include "send.h"
 
 /*
- * When much is under way, there are pauses between turns: what comes meanwhile goes out together, and
- * nobody who puts messages has to wake us for each. When there is little, what comes next goes out at once.
+ * Under load there are pauses between turns: messages that come during a pause are sent together,
+ * and producers need not make a system call for each to wake the daemon. Without load the next
+ * message is sent at once.
  */
 #define AGAIN_NS   50000
 #define MUCH_BYTES 4096 /* said in a turn */
@@ -31,8 +32,8 @@
 #define NAP_NS          ((int64_t)1000000) /* at least, when there is nothing */
 
 /*
- * An eventcount of a queue, for all the streams that wait for that news. All of one name and
- * direction are of one queue here, though each has a handle of its own.
+ * One eventcount of a queue, watched for all streams that wait for that news. All streams of one
+ * name and direction are of one queue here, though each has a handle of its own.
  */
 struct watch {
 	TAILQ_ENTRY(watch) entry;
@@ -44,7 +45,7 @@ struct watch {
 	uint64_t arming; /* the last */
 };
 
-/* Who we are: random bytes in shared memory, which live as long as the queues do. */
+/* The instance: random bytes in shared memory, which live as long as the queues do. */
 static int take_instance(struct daemon *d, const char **ret_why)
 {
 	char path[sizeof("/dev/shm/sqb..") + SQ_NAME_MAX + CONFIG_NAME_MAX];
@@ -57,7 +58,7 @@ static int take_instance(struct daemon *d, const char **ret_why)
 	*ret_why = "its object in /dev/shm cannot be opened";
 	if (d->instance_fd < 0 && errno != EACCES)
 		return -errno;
-	/* In /dev/shm anybody may make a file of our names; what it says is not ours. */
+	/* In /dev/shm any user may make a file of this name: one of another user is not used. */
 	*ret_why = "sqb.PREFIX.NAME in /dev/shm belongs to another user: take another --name or "
 		   "SQ_PREFIX, or have it removed, if no daemon of that user's runs";
 	if (d->instance_fd < 0)
@@ -74,7 +75,7 @@ static int take_instance(struct daemon *d, const char **ret_why)
 	n = pread(d->instance_fd, d->instance, sizeof(d->instance), 0);
 	if (n == (ssize_t)sizeof(d->instance))
 		return 0;
-	/* Killed before it was whole: nobody has heard of it. */
+	/* A daemon was killed before the file was whole: no peer has been told this instance. */
 	if (getrandom(d->instance, sizeof(d->instance), 0) != (ssize_t)sizeof(d->instance))
 		return -EIO;
 	n = pwrite(d->instance_fd, d->instance, sizeof(d->instance), 0);
@@ -188,7 +189,7 @@ static uint64_t random64(void *context)
 	return v;
 }
 
-/* What somebody must see to, of what links say; the hub says itself what it denies. */
+/* Events of links that need an operator's attention. What the hub denies it logs itself. */
 static enum log_level level_of(const struct daemon *d, const char *event)
 {
 	if (strcmp(event, "greeted") == 0)
@@ -295,8 +296,9 @@ int daemon_end(struct daemon *d, const char *peer, const struct config_stream *s
 		.window = (uint32_t)d->config->window,
 		.window_bytes = d->config->window_bytes,
 		/*
-		 * A hub that does not come back keeps nobody's tasks. But what a leaf pushes may have
-		 * arrived: nobody else may have that before it is known.
+		 * A hub's participant has a grace: if the hub does not come back, its tasks are
+		 * delivered to others. A leaf's has none that ends: what it pushes may have
+		 * arrived, and must not be delivered again before that is known.
 		 */
 		.grace = stream->direction == WIRE_PULL ? (int64_t)d->config->redeliver_after_ns
 							: SQ_FOREVER};
@@ -340,7 +342,7 @@ static struct watch *watch_new(struct daemon *d, uint32_t *word, const char *que
 	return w;
 }
 
-/* Be woken by this. Where that fails, the tick will do. */
+/* Watch this word. If that fails, the tick finds the news later. */
 static void arm(struct daemon *d, struct sq *q, const char *queue, enum wire_direction direction,
 	enum sq_news news)
 {
@@ -396,7 +398,10 @@ static void end_if_idle(struct daemon *d)
 
 	if (!d->draining || d->stopping)
 		return;
-	/* A leaf that is away may be so for ever; its hub will come. */
+	/*
+	 * When draining, a hub does not wait for a leaf that is away, for it may never come; a leaf
+	 * waits for its hub.
+	 */
 	TAILQ_FOREACH (p, &d->peers, entry)
 		if ((p->conn || !d->hub) && !link_idle(p->link))
 			return;
@@ -427,7 +432,10 @@ static void turn(void *ctx)
 	end_if_idle(d);
 	if (d->turn.armed)
 		return; /* news came meanwhile */
-	/* What cannot be said because the network does not take it must not be tried for ever. */
+	/*
+	 * If the network does not take what is to be said, do not try again at once: that could go
+	 * on for ever.
+	 */
 	if (next < now + NAP_NS)
 		next = now + NAP_NS;
 	if (said >= MUCH_BYTES) {
@@ -437,7 +445,7 @@ static void turn(void *ctx)
 		arm_all(d);
 		loop_timer_set(d->loop, &d->turn, 0, turn, d);
 	} else {
-		d->armed = false; /* whatever wakes us, they must be armed again */
+		d->armed = false; /* after any wake-up they must be armed again */
 		loop_timer_set(d->loop, &d->turn, next - now, turn, d);
 	}
 }
@@ -457,7 +465,7 @@ bool daemon_again(int error, unsigned *tries)
 	if (error != -EADDRINUSE || *tries == LISTEN_TRIES)
 		return false;
 	++*tries;
-	(void)nanosleep(&pause, NULL); /* too soon does no harm */
+	(void)nanosleep(&pause, NULL); /* waking too early is harmless */
 	return true;
 }
 

@@ -15,20 +15,21 @@
 #include "roles.h"
 
 /*
- * The hub: listens, knows who may do what, and has a link for each leaf that it ever heard of, or
- * finds in its ledgers: what is in flight to them stays so until they come again, or are given up.
+ * The hub: listens, knows what each key may do, and has a link for each leaf that has ever
+ * connected, or is found in its ledgers: what is in flight to a leaf stays so until the leaf comes
+ * again, or is given up.
  */
 
 #define BACKLOG     512
 #define ADDRESS_MAX 64
 
-/* One that has not proved its key; and then whose it is. */
+/* A connection: not authenticated yet, or of a known peer. */
 struct guest {
 	TAILQ_ENTRY(guest) entry;
 	struct daemon *daemon;
 	struct conn *conn;
 	struct peer *peer;
-	bool dropped; /* to make room: in no list */
+	bool dropped; /* closed to make room: it is in no list */
 	char address[ADDRESS_MAX];
 };
 
@@ -40,8 +41,8 @@ struct hub {
 };
 
 /*
- * Of an identity that we know, a key that we do not know: it is answered with one that nobody has,
- * so that it is told as the wrong key that it is. The same work whoever asks.
+ * Find a client's key. For a known identity with an unknown key id the key is a random one, so that
+ * the handshake fails, and is reported, as with a wrong key. The work is the same for every client.
  */
 static size_t find_key(void *ctx, const char *identity, uint8_t key[TLS_KEY_MAX])
 {
@@ -56,7 +57,7 @@ static size_t find_key(void *ctx, const char *identity, uint8_t key[TLS_KEY_MAX]
 	return k->len;
 }
 
-/* What a key may not have; its owner is told why, and so is ours. */
+/* Refuse a stream that this key may not have: the leaf and our own log are told why. */
 static int deny(struct peer *p, enum wire_direction direction, const char *queue, const char *why,
 	const char **ret_why)
 {
@@ -67,7 +68,7 @@ static int deny(struct peer *p, enum wire_direction direction, const char *queue
 	return WIRE_E_DENIED;
 }
 
-/* Of a stream that was asked for by a peer that may. */
+/* Open the stream that a peer has asked for, if the peer may have it. */
 int hub_open(void *context, struct link *l, enum wire_direction direction, const char *queue,
 	struct link_end *ret, const char **ret_why)
 {
@@ -85,7 +86,7 @@ int hub_open(void *context, struct link *l, enum wire_direction direction, const
 	if (!ret->sender && !ret->receiver)
 		r = daemon_end(d, p->identity, share, direction == WIRE_PULL, ret, ret_why);
 	if (r == WIRE_E_DENIED)
-		r = WIRE_E_NO_QUEUE; /* to us, not to the key */
+		r = WIRE_E_NO_QUEUE; /* the queue is denied to this daemon, not to the key */
 	if (r == 0)
 		log_event(LEVEL_INFO, "stream_open", LOG_STR("peer", link_peer(l)),
 			LOG_STR("queue", queue),
@@ -93,7 +94,7 @@ int hub_open(void *context, struct link *l, enum wire_direction direction, const
 	return r;
 }
 
-/* The name before the key's id. */
+/* The identity without the key's id. */
 static void bare(char *ret, size_t cap, const char *identity)
 {
 	size_t n = strcspn(identity, "#");
@@ -113,7 +114,10 @@ static void unlist(struct hub *hub, struct guest *g)
 	}
 }
 
-/* One connection of a peer may be on its way out, beside the one that it has; not any number. */
+/*
+ * Drop all connections of this peer but its present one, which may stay while it is closing. So a
+ * peer has two connections at most.
+ */
 static void drop_former(struct hub *hub, const struct peer *p)
 {
 	struct guest *g, *next;
@@ -145,9 +149,12 @@ static struct link *on_ready(void *context, struct conn *c)
 	}
 	drop_former(hub, p);
 	if (p->conn && conn_is_closing(p->conn)) {
-		conn_dismiss(p->conn, CONN_LEFT); /* it has its reason */
+		conn_dismiss(p->conn, CONN_LEFT); /* it is closing, for another reason */
 	} else if (p->conn) {
-		/* The older one is dead, and nobody has noticed; or there are two with one key. */
+		/*
+		 * Either the older connection is dead and has not been noticed yet, or two leaves
+		 * have one key.
+		 */
 		log_event(LEVEL_NOTICE, "replaced", LOG_STR("peer", identity));
 		conn_say(p->conn, WIRE_E_REPLACED, "a newer connection has this key", 5000);
 		conn_dismiss(p->conn, CONN_REPLACED);
@@ -164,7 +171,7 @@ static struct link *on_ready(void *context, struct conn *c)
 static void log_refused(const struct guest *g, const struct conn *c, enum conn_end end)
 {
 	const struct tls *tls = conn_tls(c);
-	/* Then the reason is all, and OpenSSL's words are of something else. */
+	/* With these reasons OpenSSL's own words would mislead, and are left out. */
 	bool key = tls_reason(tls) == TLS_WRONG_KEY || tls_reason(tls) == TLS_UNKNOWN_IDENTITY;
 
 	log_event(LEVEL_WARNING, "refused",
@@ -227,8 +234,9 @@ static void address_of(char ret[static ADDRESS_MAX], int fd)
 }
 
 /*
- * Somebody with nothing proved makes room: who waits longest without having said who he is, for who has
- * a key says so at once; or, if all have, anybody. So no crowd keeps out those who have one.
+ * Drop one unauthenticated connection to make room: the oldest that has not named an identity,
+ * because a peer with a key does so at once; if all have named one, any of them. So a crowd of
+ * connections without a key cannot keep out a peer that has one.
  */
 static void drop_one(struct hub *hub)
 {
@@ -298,7 +306,10 @@ static bool has_key(const struct daemon *d, const char *identity)
 	return keys_find(d->keys, identity, strlen(identity)) != NULL;
 }
 
-/* The loop's own time is that of its last turn, and the address may have been waited for since. */
+/*
+ * The loop's time is that of its last turn, and may be old: this is called at the start, after the
+ * daemon may have waited for its address.
+ */
 static int64_t clock_ns(void)
 {
 	struct timespec now;
@@ -307,7 +318,10 @@ static int64_t clock_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* What was in flight when a daemon of this name ended, however it did. From now on they can come. */
+/*
+ * Take up what was in flight when the last daemon of this name ended, however it ended. The time
+ * for the leaves to come begins now.
+ */
 static void adopt(struct daemon *d)
 {
 	int64_t now_ns = clock_ns();
@@ -326,7 +340,7 @@ static void adopt(struct daemon *d)
 		share = config_share(d->config, of.queue, WIRE_PULL);
 		p = daemon_find(d, of.peer);
 		if (!share || !has_key(d, of.peer))
-			continue; /* it could not be cleared away, which was told */
+			continue; /* leftover_clear() could not remove it, and has said so */
 		if ((!p && daemon_peer(&p, d, of.peer, true) < 0) ||
 			daemon_end(d, p->identity, share, true, &end, &why) != 0)
 			log_event(LEVEL_ERROR, "ledger_left", LOG_STR("file", e->d_name),
@@ -472,7 +486,7 @@ void hub_reload(struct daemon *d, struct keys *keys)
 	for (g = TAILQ_FIRST(&hub->known); g; g = next) {
 		next = TAILQ_NEXT(g, entry);
 		if (g->peer->conn != g->conn)
-			continue; /* it is on its way out */
+			continue; /* it is closing */
 		if (revoked(g->conn, before, keys))
 			show_out(g, "the key was revoked", 0);
 		else if (may_less(d, g->peer))

@@ -92,7 +92,7 @@ static int replace(
 		(void)unlink(temp); /* the first error is the one to tell */
 		return keys_say(why, r, "%s: %s", path, strerror(-r));
 	}
-	/* The new file is there; that its name outlives a power cut is all this adds. */
+	/* The file is replaced already; this only makes the rename survive a power failure. */
 	(void)fsync(dir);
 	return 0;
 }
@@ -193,12 +193,15 @@ static int change(const struct keygen *what, int dir, char why[static KEYS_WHY_M
 	len = edit(to, text ? text : "", len, out, line);
 	keys_free(keys);
 	keys = NULL;
-	/* What is written can be read again: its size, and how many keys there are. */
+	/*
+	 * Check that what is to be written can be read again: its size, and how many keys there
+	 * are.
+	 */
 	r = keys_parse(&keys, to, len, what->keys, why);
 	if (r == 0)
 		r = replace(dir, what->keys, to, len, why);
 	if (r < 0 && !what->drop_old)
-		(void)unlink(what->out); /* nobody knows that key */
+		(void)unlink(what->out); /* the hub has not got that key */
 out:
 	explicit_bzero(line, sizeof(line));
 	keys_free(keys);

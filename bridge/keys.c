@@ -36,7 +36,7 @@ void *keys_secret_new(size_t size)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	/* Both are more than was promised: without them the key is still only ours. */
+	/* Neither is needed for correctness: without them the key is still in private memory. */
 	(void)madvise(p, size, MADV_DONTDUMP);
 	(void)mlock(p, size);
 	return p;

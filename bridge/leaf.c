@@ -15,15 +15,13 @@
 #include "resolve.h"
 #include "roles.h"
 
-/*
- * The leaf: one link to its hub, and connections to it, one after the other, for ever.
- */
+/* The leaf: one link to its hub, and connections to the hub, one after the other. */
 
 #define RETRY_MIN_NS     ((int64_t)100000000)
 #define RETRY_REFUSED_NS ((int64_t)30000000000)
-#define SETTLED_NS       ((int64_t)1000000000) /* a connection that lasted so long was a good one */
+#define SETTLED_NS       ((int64_t)1000000000) /* connected for so long: pauses begin anew */
 #define CONNECT_NS       ((int64_t)10000000000)
-#define PATIENCE_PART    4 /* of the time that the hub waits for us, at most, we pause */
+#define PATIENCE_PART    4 /* pauses are at most 1/4 of the hub's patience */
 
 struct leaf {
 	struct peer *peer;
@@ -35,8 +33,9 @@ struct leaf {
 };
 
 /*
- * Of a queue that nobody asked to be able to take long messages: ours is made as it was, with memory
- * for a few. One that was asked to has some for eight at least.
+ * The limit of a hub's queue that was made with the default. Then ours is made with the default,
+ * too, with memory for a few long messages. With any other limit ours has memory for eight at
+ * least.
  */
 #define MESSAGE_DEFAULT ((uint64_t)1 << 20)
 
@@ -123,7 +122,7 @@ int leaf_opened(void *context, struct link *l, enum wire_direction direction, co
 	return daemon_end(d, d->config->name, s, direction == WIRE_PUSH, ret, ret_why);
 }
 
-/* A pause must not be what makes the hub give up on us. */
+/* A pause must be short enough that the hub does not give up on this leaf because of it. */
 static int64_t in_time(const struct leaf *leaf, int64_t pause)
 {
 	int64_t patience = link_patience_ms(leaf->peer->link) * (int64_t)1000000 / PATIENCE_PART;
@@ -131,7 +130,10 @@ static int64_t in_time(const struct leaf *leaf, int64_t pause)
 	return patience > 0 && patience < pause ? patience : pause;
 }
 
-/* Not all leaves at once, when a hub comes back: somewhere in the second half of the pause. */
+/*
+ * A random moment in the second half of the pause, so that not all leaves come at once when a hub
+ * comes back.
+ */
 static void later(struct daemon *d, bool refused)
 {
 	struct leaf *leaf = d->role;
@@ -148,7 +150,7 @@ static void later(struct daemon *d, bool refused)
 	asked = link_retry_after_ms(leaf->peer->link) * (int64_t)1000000;
 	if (pause < asked)
 		pause = asked < max ? asked : max;
-	/* A key that was good may be again. */
+	/* A key that was accepted before may be accepted again. */
 	if (refused && pause < refused_ns)
 		pause = refused_ns;
 	loop_timer_set(d->loop, &leaf->retry, pause, try, d);
@@ -174,8 +176,9 @@ static void give_up(struct daemon *d, int code)
 }
 
 /*
- * A key to which nothing is open is as good as a wrong one: it is told so once. And a hub whose queues
- * are ours would have each message carried from a queue into that same queue, for ever.
+ * Give up if the hub opens nothing to this key (it is treated as a wrong key), or if the hub's
+ * queues are this leaf's own: then each message would be carried from a queue into that same queue,
+ * for ever.
  */
 static void on_news(void *context, struct conn *c, struct link *l)
 {
@@ -216,7 +219,7 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 			LOG_STR("error", conn_error(c) ? strerror(-conn_error(c)) : NULL));
 		if (loop_now_ns(d->loop) - leaf->up_ns >= SETTLED_NS)
 			leaf->pause_ns = 0;
-		leaf->address = NULL; /* it may be elsewhere now */
+		leaf->address = NULL; /* its address may have changed */
 	} else if (!d->stopping || refused) {
 		log_event(refused ? LEVEL_ERROR : LEVEL_WARNING, "not_connected",
 			LOG_STR("reason", end == CONN_REFUSED ? tls_reason_text(tls_reason(tls))
@@ -236,7 +239,7 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 	if (d->stopping)
 		loop_stop(d->loop);
 	else if (!l && !refused && leaf->address)
-		loop_timer_set(d->loop, &leaf->retry, 0, try, d); /* it has another one */
+		loop_timer_set(d->loop, &leaf->retry, 0, try, d); /* the hub's next address */
 	else
 		later(d, refused);
 }
@@ -336,7 +339,10 @@ static int add_streams(struct daemon *d, struct peer *p)
 		if (r != 0 && r != WIRE_E_NO_QUEUE)
 			log_event(LEVEL_ERROR, "queue_unusable", LOG_STR("queue", s->local),
 				LOG_STR("detail", why));
-		/* One that there is not is made; room may come. */
+		/*
+		 * A queue that does not exist is made later; one for which there was no room may
+		 * fit later.
+		 */
 		if (r != 0 && r != WIRE_E_NO_QUEUE && r != WIRE_E_LIMIT)
 			return r == WIRE_E_DENIED ? -EACCES : r == WIRE_E_REPLACED ? -EBUSY : -EIO;
 		r = link_add(p->link, s->direction, s->queue, &end);

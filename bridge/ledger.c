@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef LEDGER_STEP /* the simulator can be killed here */
+#ifndef LEDGER_STEP /* a step of the simulator: a bridge can be killed here */
 #define LEDGER_STEP() ((void)0)
 #endif
 
@@ -102,10 +102,16 @@ static int check(int fd, uint32_t *ret_entries)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* In /dev/shm anybody may make a file of this name, and go on writing into it. */
+	/*
+	 * In /dev/shm any user may make a file of this name, and write to it later: it must be our
+	 * own.
+	 */
 	if (st.st_uid != geteuid())
 		return -EUCLEAN;
-	/* Larger than it says: somebody was killed who changed that. */
+	/*
+	 * It may be larger than it says, if a daemon was killed while it changed that; never
+	 * smaller.
+	 */
 	if (!S_ISREG(st.st_mode) || pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
 		memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0 || head.version != VERSION ||
 		head.entries == 0 || (uint64_t)st.st_size < bytes_for(head.entries))

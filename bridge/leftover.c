@@ -16,9 +16,11 @@
 #include "log.h"
 
 /*
- * A ledger's name tells the stream, but not the local queue, and what that was the configuration
- * says no more. The queue knows its participants by their keys, though, which are made of that name:
- * so each queue of this host is asked. Called by hub.c and leaf.c, before they open anything.
+ * A ledger's name says which stream it is of, but not which local queue, and the configuration may
+ * have changed. But the queues know their participants by keys that are made of that name: so each
+ * queue of this host is asked.
+ *
+ * Called by hub.c and leaf.c, before they open anything.
  */
 
 #define DIRECTORY    "/dev/shm/"
@@ -95,7 +97,7 @@ static void remove_file(const char *file)
 	char path[sizeof(DIRECTORY) + NAME_MAX];
 
 	(void)snprintf(path, sizeof(path), DIRECTORY "%s", file);
-	(void)unlink(path); /* if it cannot be done now, then at the next start */
+	(void)unlink(path); /* if it fails, it is tried at the next start */
 }
 
 static void add(struct ledger_files *all, const struct daemon *d, const char *file)
@@ -110,9 +112,9 @@ static void add(struct ledger_files *all, const struct daemon *d, const char *fi
 		return;
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return; /* as if it had not been there; at the next start, perhaps */
+		return; /* no memory: it is left for the next start */
 	l->of = of;
-	(void)strlcpy(l->file, file, sizeof(l->file)); /* no longer, as it was taken apart */
+	(void)strlcpy(l->file, file, sizeof(l->file)); /* leftover_name() has seen that it fits */
 	s = carried(d, &of);
 	if (s)
 		daemon_local(l->local, sizeof(l->local), d, s);
@@ -127,7 +129,7 @@ static int visit(const char *name, void *data)
 	struct sq *q;
 
 	if (sq_open(&q, name) < 0)
-		return 0; /* somebody else's */
+		return 0; /* of another user, or none */
 	STAILQ_FOREACH(l, &all->list, entry)
 	{
 		struct end_setup setup = {.prefix = all->daemon->prefix,
@@ -176,7 +178,7 @@ void leftover_clear(struct daemon *d)
 		(void)closedir(dir);
 	if (STAILQ_EMPTY(&all.list))
 		return;
-	(void)sq_list("*", visit, &all); /* what cannot be listed is looked at the next time */
+	(void)sq_list("*", visit, &all); /* what cannot be listed is asked next time */
 	while ((l = STAILQ_FIRST(&all.list))) {
 		STAILQ_REMOVE_HEAD(&all.list, entry);
 		finish(l);

@@ -16,7 +16,10 @@ struct leftover_name {
 	enum wire_direction direction;
 };
 
-/* leftover_name(): end_ledger() backwards: whose ledger is this file? False: it is none of ours. */
+/*
+ * leftover_name(): the reverse of end_ledger(): which stream this file is the ledger of. False: it
+ * is no ledger of this daemon's.
+ */
 bool leftover_name(struct leftover_name *ret, const char *file, const struct daemon *d);
 
 /*

@@ -10,11 +10,11 @@
 #include "send.h"
 
 /*
- * A connection's life: hello, frames to their streams, heartbeats, drain and good-bye; and what is
- * to be sent, in what order.
+ * A connection's life: hello, frames to their streams, heartbeats, drain and bye; and what is to be
+ * sent, in what order.
  */
 
-#define SILENCES_MAX 3 /* heartbeats without a word: the peer is gone */
+#define SILENCES_MAX 3 /* heartbeats in which nothing was heard: the peer is gone */
 #define MS           ((int64_t)1000000)
 
 void link_event(struct link *l, const char *event, const char *queue, const char *detail)
@@ -146,13 +146,13 @@ static int hello(struct link *l, const struct wire_hello *f)
 	memcpy(l->peer_instance, f->instance, sizeof(l->peer_instance));
 	l->peer_heartbeat_ms = f->heartbeat_ms;
 	l->peer_redeliver_ms = f->redeliver_after_ms;
-	l->say_ping = true; /* the first round trip's time is wanted at once */
+	l->say_ping = true; /* measure the round trip at once */
 	for (unsigned i = 0; i < l->count; i++)
 		if (l->streams[i]->end.sender)
 			sender_stop(l->streams[i]->end.sender, l->draining && l->setup.hub);
 	/*
-	 * While we drain, a pull is opened all the same: the hub may hold some of it for us. So is a
-	 * push while anything is under way: the results of that have not come into it yet.
+	 * A leaf that drains opens its pulls all the same: the hub may hold some of it for us. It
+	 * opens its pushes while anything is under way: results may still come into those queues.
 	 */
 	idle = streams_idle(l);
 	for (unsigned i = 0; !l->setup.hub && i < l->count; i++) {
@@ -224,7 +224,7 @@ static int frame(struct link *l, const struct wire_frame *f, int64_t now_ns)
 		break;
 	}
 	st = find_number(l, f->stream);
-	/* One that we have closed: the peer may not have known. */
+	/* Of a stream that we have closed: the peer may not know yet. */
 	if (!st || f->stream == 0)
 		return 0;
 	return stream_input(l, st, f, now_ns);
@@ -343,7 +343,7 @@ size_t link_output(struct link *l, uint8_t *buf, size_t cap, int64_t now_ns)
 	if (!l->up)
 		return 0;
 	n = say_all(l, buf, cap, now_ns);
-	/* A frame of each in turn, until nobody has one that fits. */
+	/* A frame of each stream in turn, until none has one that fits. */
 	while (l->greeted && !l->closing && l->count > 0 && idle < l->count) {
 		more = stream_send(l, l->streams[l->turn % l->count], buf + n, cap - n);
 		l->turn = (l->turn + 1) % l->count;
@@ -356,10 +356,11 @@ size_t link_output(struct link *l, uint8_t *buf, size_t cap, int64_t now_ns)
 }
 
 /*
- * Nothing is under way here, and the peer was told that we drain. What it sent before it knew may
- * still come, and stay leased to us for long if we were gone by then; what we said last may still be
- * lost with the connection. Frames keep their order: so a ping is sent behind all that, and its
- * answer comes behind what the peer had sent.
+ * Before leaving, ask by ping whether the connection is quiet. Nothing is under way here, and the
+ * peer was told that we drain. But a message that it sent before it knew may still come, and would
+ * stay leased to us for long if we were gone by then; and what we said last may be lost with the
+ * connection. Frames keep their order: the ping is sent behind all that we said, and its answer
+ * comes behind all that the peer had sent.
  */
 static void ask_if_quiet(struct link *l)
 {
@@ -403,7 +404,10 @@ void link_drain(struct link *l)
 	if (l->draining)
 		return;
 	l->draining = l->say_drain = true;
-	/* A leaf's results still go out: its workers are finishing. */
+	/*
+	 * The hub withdraws what it has not sent. A leaf's results are still sent, for its workers
+	 * are finishing.
+	 */
 	for (unsigned i = 0; l->setup.hub && i < l->count; i++)
 		stream_withdraw(l->streams[i]);
 }

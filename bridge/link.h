@@ -37,7 +37,7 @@ struct link_end {
 };
 
 struct link_setup {
-	const char *peer;                /* its identity: for whoever reads logs */
+	const char *peer;                /* its identity: for the log */
 	bool hub;                        /* we are the hub: the peer opens the streams */
 	uint8_t instance[WIRE_INSTANCE]; /* ours */
 	uint32_t heartbeat_ms, redeliver_after_ms;
@@ -140,7 +140,7 @@ int64_t link_tick(struct link *, int64_t now_ns, bool *ret_dead);
 void link_drain(struct link *);
 bool link_idle(const struct link *);
 
-/* link_bye(): say good-bye; link_output() has it. */
+/* link_bye(): end the connection by bye; link_output() has it. */
 void link_bye(struct link *, enum wire_code code, const char *text, uint32_t retry_after_ms);
 
 /*

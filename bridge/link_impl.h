@@ -35,8 +35,8 @@ struct stream {
 	struct range *returned;
 	size_t returned_count, returned_room;
 	uint64_t base;     /* of a pull's sender: the lowest in flight when it was opened */
-	uint64_t named;    /* by the peer, of messages, since then */
-	uint64_t not_done; /* that we have said so of */
+	uint64_t named;    /* messages that the peer has named since then */
+	uint64_t not_done; /* messages that we have said are not done here */
 	uint16_t error;
 	const char *error_text;
 	uint64_t part_offset; /* of the next message, if it goes in parts */

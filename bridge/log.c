@@ -13,7 +13,7 @@
 
 #define NS_PER_MS 1000000u
 
-/* A pipe that nobody reads, a terminal that was halted: they do not stop us. */
+/* A pipe without a reader or a halted terminal must not stop the daemon. */
 static long real_write(const char *line, unsigned long len, void *data)
 {
 	struct pollfd to = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -225,7 +225,7 @@ static void add_field(struct line *l, const struct log_field *f)
 	if (!text)
 		return;
 	len = f->kind == LOG_KIND_STRING && f->len != UINT32_MAX ? f->len : strlen(text);
-	/* A field that may not fit in whole is left out: half a field says something else. */
+	/* A field that does not fit in whole is left out: half a value would be misleading. */
 	if (sizeof(l->text) - l->len < strlen(f->key) + LOG_VALUE_MAX + 10)
 		return;
 	add_word(l, " ");
@@ -270,7 +270,7 @@ static void put(enum log_level level, const char *event, const struct log_field 
 	do
 		n = lg.world.write(l.text, l.len, lg.world.data);
 	while (n < 0 && errno == EINTR);
-	/* Nobody to tell but the counter: a log that is full or gone must stop nothing. */
+	/* A failure is only counted: a log that is full or gone must not stop the daemon. */
 	if (n < 0 || (size_t)n < l.len)
 		lg.lost++;
 }

@@ -7,9 +7,9 @@
  * standard error; under the journal, which keeps time and level itself, `<6>event=link_up ...`. All
  * of the daemon calls it, from its one thread.
  *
- * A kind of event, that is its name, is written LOG_BURST times a second at most; what was held back
- * is counted, and told before the next line of that kind or by log_tick(). So whoever knocks at the
- * door a thousand times a second fills no disk.
+ * A kind of event, that is its name, is written LOG_BURST times a second at most; what was held
+ * back is counted, and told before the next line of that kind or by log_tick(). So a peer that
+ * connects a thousand times a second does not fill the disk.
  *
  * Invariant: one write() for each line, never more than LOG_LINE_MAX bytes, always one line: values
  * are escaped. There is no way to log bytes: neither payload nor keys get in by mistake.

@@ -9,8 +9,8 @@
 #include "loop_in.h"
 
 /*
- * The loop and its turns: what is wanted becomes requests, the driver waits, completions go to their
- * things. Timers need no request: the wait itself ends when the first is due.
+ * The loop and its turns: what the things want becomes requests, the driver waits, and completions
+ * are given to their things. Timers need no request: the wait itself ends when the first is due.
  */
 
 enum {
@@ -136,7 +136,7 @@ void loop_dispatch(struct loop *l, uint64_t user_data, int res, unsigned flags)
 		t->inflight--;
 	t->type->complete(l, t, op_of(user_data), res, flags);
 	if (t->closing && t->inflight == 0)
-		loop_want(t); /* released by flush(): not now, when callers may still look at it */
+		loop_want(t); /* released by flush(), not here: callers may still look at it */
 }
 
 /* Turns. */
@@ -161,7 +161,10 @@ static void flush(struct loop *l)
 		}
 		if (all)
 			continue;
-		/* Full. It may be queued again by itself: at the end; it belongs in front. */
+		/*
+		 * The submission queue is full. The thing may have queued itself again, at the end;
+		 * it belongs in front.
+		 */
 		if (t->queued)
 			TAILQ_REMOVE(&l->wanting, t, queue);
 		t->queued = true;
@@ -186,10 +189,10 @@ int loop_turn(struct loop *l, int64_t timeout_ns)
 	if (wait_ns < 0 || (timeout_ns >= 0 && timeout_ns < wait_ns))
 		wait_ns = timeout_ns;
 	if (l->freeing && l->stats.objects == 0)
-		return 0; /* that was the last one, and nobody else will call */
+		return 0; /* that was the last one: no completion will come any more */
 	/*
-	 * flush() may have called back: closed(), or received() of what was held. Whoever was called
-	 * may have stopped us, or our caller may wait for just that.
+	 * flush() may have called back: closed(), or received() of what was held. The callee may
+	 * have stopped the loop, or loop_turn()'s caller may wait for just that callback.
 	 */
 	if (l->stopping || l->called || !TAILQ_EMPTY(&l->wanting) || l->driver->ready(l))
 		wait_ns = 0;

@@ -168,10 +168,11 @@ void loop_conn_start(struct loop_conn *c, const struct loop_conn_ops *ops, void 
 
 /*
  * A connection begins *young*: it receives through a few small buffers that all the young ones
- * share, and holds one of them at most; ten thousand that never speak hold none. Whoever has proved
- * who he is gets a window of his own: `buffers` (a power of two, to LOOP_WINDOW_BUFFERS_MAX) of `size`
- * bytes. That is all the memory that what he sends can ever take here, and nobody else waits when
- * it is full. -EINVAL, -ENOMEM, -EALREADY; the connection stays as it was.
+ * share, and holds one of them at most; ten thousand that never speak hold none. Once its peer is
+ * authenticated, this gives it a window of its own: `buffers` (a power of two, to
+ * LOOP_WINDOW_BUFFERS_MAX) of `size` bytes. What the peer sends can never take more memory here than
+ * that, and no other connection waits when it is full. -EINVAL, -ENOMEM, -EALREADY; the connection
+ * stays as it was.
  */
 int loop_conn_window(struct loop_conn *c, unsigned buffers, unsigned size);
 

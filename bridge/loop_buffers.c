@@ -89,7 +89,7 @@ void loop_buffers_deinit(struct loop *l, struct buffers *b)
 {
 	if (!b->head)
 		return;
-	l->driver->buffers_close(l, b); /* nothing of it is in flight */
+	l->driver->buffers_close(l, b); /* no request for it is in flight */
 	(void)munmap(b->head, b->mapped);
 	group_give(l, b->group);
 	*b = (struct buffers){0};

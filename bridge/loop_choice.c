@@ -28,7 +28,10 @@ static int have(
 	return r;
 }
 
-/* Is it for good, and for everybody in this process's place? Memory and descriptors are not. */
+/*
+ * Is this error permanent, and the same for every process here? A lack of memory or descriptors is
+ * not.
+ */
 static bool denied(int error)
 {
 	return error == -EPERM || error == -EACCES || error == -ENOSYS || error == -ENOTSUP;

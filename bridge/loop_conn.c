@@ -40,7 +40,7 @@ struct loop_conn *loop_conn_new(struct loop *l, int fd, int *ret_error)
 	return c;
 }
 
-/* Frames are written whole: nothing is gained by holding them back. */
+/* Frames are written whole, so delaying small segments gains nothing. */
 static void no_delay(int fd)
 {
 	int yes = 1;
@@ -220,7 +220,7 @@ static bool flush_close(struct loop *l, struct loop_conn *c)
 		if (c->connect)
 			loop_timer_stop(l, &c->connect->timer);
 		loop_receive_drop(c);
-		(void)shutdown(c->fd, SHUT_RDWR); /* ENOTCONN is as good */
+		(void)shutdown(c->fd, SHUT_RDWR); /* ENOTCONN is as good: the peer is gone */
 	}
 	if (c->thing.inflight == 0 || c->cancelled)
 		return true;

@@ -4,7 +4,10 @@
 
 #include "loop_in.h"
 
-/* A connection, as loop_conn.c, loop_receive.c and loop_listen.c see it, and nobody else. */
+/*
+ * A connection, as loop_conn.c, loop_receive.c and loop_listen.c see it. No other file includes
+ * this.
+ */
 
 /* Bytes that came and were not taken yet. */
 struct held {

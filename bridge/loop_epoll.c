@@ -15,15 +15,16 @@
  * once, and its result kept until reap(); any other waits until epoll says that it can be done, and
  * reap() does it. Words are watched by the thread (loop_thread.c).
  *
- * epoll is asked level by level: for what there are requests of, and rather than at each change for
- * more until it tells of what nobody wants. A descriptor of which nobody wants anything is taken out
- * then, for its end would be told again and again.
+ * epoll is asked level by level, for what there are requests of. The interest is not reduced when a
+ * request ends, but only when epoll reports something for which there is no request; that saves
+ * system calls. A descriptor without any request is taken out then, for its end would be reported
+ * again and again.
  *
  * Invariant: a thing is in `finished` as long as one of its requests is done.
  */
 
 enum {
-	EVENTS = 256, /* told at once; what is more comes next turn */
+	EVENTS = 256, /* taken by one wait; the rest comes next turn */
 };
 
 struct epoll {
@@ -234,7 +235,10 @@ static void serve_send(struct thing *t, struct request *q)
 		complete(t, q, r, 0);
 }
 
-/* As much as there is, but no more than all the buffers in a turn: others want to be served too. */
+/*
+ * As much as there is, but no more than all the buffers in a turn, so that other things are served
+ * too.
+ */
 static void serve_receive(struct thing *t, struct request *q)
 {
 	struct buffers *b = q->into;
@@ -290,7 +294,7 @@ static void serve(struct loop *l, const struct epoll_event *event)
 		told |= EPOLLIN | EPOLLOUT;
 	want = wanted(&t->ready);
 	if (told & t->ready.asked & ~want)
-		(void)ask(t, want); /* if it cannot: it is told again */
+		(void)ask(t, want); /* if that fails, it is reported again */
 	if (told & want & EPOLLIN)
 		serve_in(t, &t->ready.in);
 	if (told & want & EPOLLOUT && !t->closing)

@@ -10,7 +10,7 @@
 
 #include "loop_in.h"
 
-/* When there is no io_uring to be had: one line that says why, and what to do about it. */
+/* When io_uring cannot be used: one line that says why, and what to do about it. */
 
 #define SYSCTL "/proc/sys/kernel/io_uring_disabled"
 

@@ -80,7 +80,7 @@ static bool watch_flush(struct loop *l, struct thing *t)
 		w->threaded = loop_thread_add(l, w) == 0;
 		if (!w->threaded) {
 			l->called = true;
-			w->woken(w->ctx); /* no thread: whoever watches looks again, and sweeps */
+			w->woken(w->ctx); /* no thread: the user looks again, and sweeps */
 		}
 		return true;
 	}
@@ -105,7 +105,7 @@ static void watch_complete(struct loop *l, struct thing *t, enum op op, int res,
 	if (t->closing)
 		return;
 	if (res == -EINVAL || res == -ENOSYS || res == -EPERM || res == -EOPNOTSUPP) {
-		/* The probe said otherwise. The thread can do it too. */
+		/* The kernel cannot do it, though the probe said so. The thread can. */
 		l->stats.futex = false;
 		loop_watch_arm(w, w->value);
 		return;

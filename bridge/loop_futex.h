@@ -4,7 +4,7 @@
 
 #include "loop_in.h"
 
-/* A watched word, as loop_futex.c and loop_thread.c see it, and nobody else. */
+/* A watched word, as loop_futex.c and loop_thread.c see it. No other file includes this. */
 
 struct loop_watch {
 	struct thing thing; /* first */

@@ -7,8 +7,8 @@
 #include "loop_conn.h"
 
 /*
- * Listeners. One accept at a time, asked for again after each: a multishot accept goes on while the
- * table of connections is full, or there are no descriptors.
+ * Listeners. One accept at a time, requested again after each: a multishot accept would go on while
+ * the table of connections is full, or there are no descriptors.
  */
 
 struct loop_listener {
@@ -137,7 +137,7 @@ static void listener_complete(struct loop *l, struct thing *t, enum op op, int r
 	li->armed = false;
 	if (t->closing) {
 		if (res >= 0)
-			(void)close(res); /* it came while we closed */
+			(void)close(res); /* it came while the listener was closed */
 		return;
 	}
 	if (res >= 0) {
@@ -146,7 +146,7 @@ static void listener_complete(struct loop *l, struct thing *t, enum op op, int r
 		l->stats.accepts_paused++;
 		loop_timer_set(l, &li->pause, LOOP_ACCEPT_PAUSE_NS, pause_over, t);
 		li->accepted(li->ctx, NULL, res);
-	} /* else: a connection that was gone before we had it */
+	} /* else: the connection was gone before it was accepted */
 	loop_want(t);
 }
 

@@ -55,7 +55,10 @@ static bool poll_flush(struct loop *l, struct thing *t)
 	if (t->closing ? t->inflight == 0 || p->cancelled : p->armed || p->broken)
 		return true;
 	if (t->closing) {
-		/* Not by descriptor: its owner may have closed it, and another may bear its number. */
+		/*
+		 * Cancel not by descriptor: its owner may have closed it, and its number may belong
+		 * to another file.
+		 */
 		p->cancelled = l->driver->cancel(t, OP_POLL);
 		return p->cancelled;
 	}
@@ -74,7 +77,7 @@ static void poll_complete(struct loop *l, struct thing *t, enum op op, int res, 
 		return;
 	p->broken = res < 0 && res != -EINTR && res != -EAGAIN;
 	loop_want(t);
-	p->readable(p->ctx); /* when broken too: its read() tells why */
+	p->readable(p->ctx); /* also on an error: the callee's read() reports it */
 }
 
 static void poll_release(struct loop *l, struct thing *t)
@@ -100,7 +103,7 @@ static void signal_came(void *ctx)
 	struct loop_signal *s = ctx;
 	struct signalfd_siginfo info;
 
-	/* One a turn: the callee may stop us. */
+	/* One signal a turn: the callee may stop the loop. */
 	if (read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		s->caught(s->ctx, (int)info.ssi_signo);
 }

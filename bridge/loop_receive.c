@@ -9,9 +9,9 @@
  * Receiving. The memory for it are buffers that the driver fills: shared by the young connections,
  * one buffer each at most, by a request for each; or a window of one's own, by one request for as
  * long as it lasts (multishot). What the callee does not take stays in its buffer.
- * So holding up a peer needs no system call: his window fills, the request ends with ENOBUFS, the
- * socket fills, and TCP tells him. Armed again only when the request has ended (no DONE_MORE) and
- * everything was taken, so that all buffers are back.
+ * So holding up a peer needs no system call: its window fills, the request ends with ENOBUFS, the
+ * socket fills, and TCP stops the peer. The request is made again only when it has ended (no
+ * DONE_MORE) and everything was taken, so that all buffers are back.
  *
  * Invariant: each buffer is the driver's, or in one connection's `held`, in the order of arrival.
  */

@@ -49,7 +49,7 @@ static bool take_out(struct loop_watch **list, unsigned *n, const struct loop_wa
 /* Change what the thread waits for: with the lock held. */
 static void changed(struct futex_thread *t)
 {
-	/* Release is more than enough: what it tells of is under the lock. */
+	/* Release is more than enough: the change itself is read under the lock. */
 	(void)atomic_fetch_add_explicit(&t->changed, 1, memory_order_release);
 	(void)syscall(SYS_futex, &t->changed, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
@@ -70,7 +70,9 @@ static void sort_out(struct futex_thread *t, const struct loop_watch *woken)
 	for (unsigned i = 0; i < t->watched_n;) {
 		struct loop_watch *w = t->watched[i];
 
-		/* Acquire, for whoever reads what the change tells of. */
+		/*
+		 * Acquire: woken() reads what the other process wrote before it changed the word.
+		 */
 		if (w != woken && __atomic_load_n(w->word, __ATOMIC_ACQUIRE) == w->value) {
 			i++;
 			continue;
@@ -119,7 +121,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* In the loop: the thread has something for us. */
+/* In the loop: the thread has signalled that watches fired. */
 static void readable(void *ctx)
 {
 	struct futex_thread *t = ctx;

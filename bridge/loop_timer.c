@@ -19,7 +19,7 @@ RB_GENERATE_INTERNAL(timers, loop_timer, node, compare, __attribute__((unused)) 
 void loop_timer_set(
 	struct loop *l, struct loop_timer *t, int64_t after_ns, void (*fired)(void *ctx), void *ctx)
 {
-	int64_t now = loop_clock_ns(); /* not the turn's: that may be long ago */
+	int64_t now = loop_clock_ns(); /* not the turn's time, which may be old */
 
 	loop_timer_stop(l, t);
 	if (after_ns < 0)

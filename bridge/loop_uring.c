@@ -76,7 +76,7 @@ static bool uring_send(struct thing *t, int fd, const void *data, size_t len)
 	return sqe;
 }
 
-/* A read would cost a kernel thread on what cannot say "not yet"; a poll does not. */
+/* A poll, not a read: for a file that cannot say EAGAIN a read would occupy a kernel thread. */
 static bool uring_poll(struct thing *t, int fd)
 {
 	struct io_uring_sqe *sqe = request(t, OP_POLL);
@@ -151,7 +151,7 @@ static void uring_reap(struct loop *l)
 
 	if (io_uring_cq_has_overflow(ring)) {
 		l->stats.overflows++;
-		(void)io_uring_get_events(ring); /* what fits now; again next turn */
+		(void)io_uring_get_events(ring); /* what fits now; the rest next turn */
 		n = io_uring_cq_ready(ring);
 	}
 	while (n-- > 0) {

@@ -6,7 +6,7 @@
 
 #include "loop_in.h"
 
-/* The io_uring driver. loop_uring*.c include this, and nobody else: nobody else knows io_uring. */
+/* The io_uring driver. Only loop_uring*.c include this: no other file knows io_uring. */
 
 #define URING_OP_FUTEX_WAIT 51 /* IORING_OP_FUTEX_WAIT: kernel 6.7; liburing has it from 2.5 on */
 

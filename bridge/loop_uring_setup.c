@@ -4,7 +4,7 @@
 
 #include "loop_uring.h"
 
-/* Making the ring: the best the kernel gives, one step less after each -EINVAL. */
+/* Making the ring: with the best flags that the kernel knows, one step less after each -EINVAL. */
 
 static int setup(struct loop *l, const struct loop_config *config)
 {
@@ -51,7 +51,7 @@ static int setup(struct loop *l, const struct loop_config *config)
 
 static int ask(struct loop *l, const struct loop_config *config)
 {
-	/* liburing's own function for this would not tell why it could not. */
+	/* liburing's own function for this does not return the error. */
 	size_t bytes = sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op);
 	struct io_uring_probe *probe = calloc(1, bytes);
 	int r;

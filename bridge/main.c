@@ -44,7 +44,10 @@ static int complain(const char *what, const char *why, int code)
 	return code;
 }
 
-/* What is opened next must not be standard error: lines would be written into it. */
+/*
+ * The standard descriptors must be open: else the next file opened would be number 2, and log lines
+ * would be written into it.
+ */
 static void hold_standard_descriptors(void)
 {
 	int fd;
@@ -61,7 +64,7 @@ static int exit_of(int error)
 	return error == -EACCES || error == -EPERM || error == -ENOKEY ? EXIT_DENIED : EXIT_USAGE;
 }
 
-/* Whatever is wrong with keys: one code, so that nobody has to know which. */
+/* Any fault of the keys has this one exit code. */
 static int exit_of_keys(int error)
 {
 	return error == -ENOMEM ? EXIT_SYSTEM : EXIT_DENIED;
@@ -81,7 +84,7 @@ static int keygen(void)
 		     : EXIT_SUCCESS;
 }
 
-/* A hub whose last leaf was revoked has none; a leaf cannot do without. */
+/* A hub may have no keys, when its last leaf was revoked; a leaf needs one. */
 static int load_keys(struct keys **ret, const struct config *c, char why[static KEYS_WHY_MAX])
 {
 	int r = keys_load(ret, c->keys, why);
@@ -122,7 +125,7 @@ static void compare_locals(void)
 	}
 }
 
-/* To ret the names of those options that a reload changes; the others are told to wait. */
+/* *ret: the names of the changed options that take effect. Those that need a restart are logged. */
 static void compare(char *ret, size_t cap)
 {
 	*ret = '\0';
@@ -178,7 +181,9 @@ static void caught(void *ctx, int number)
 	}
 }
 
-/* Once a second; and the watchdog is told from the loop, which is what it watches. */
+/*
+ * Once a second. The watchdog is told from within the loop, because it is the loop that it watches.
+ */
 static void chore(void *ctx)
 {
 	struct chores *c = ctx;
@@ -238,7 +243,7 @@ static void raise_descriptors(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit); /* not allowed: then they are as many as they are */
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* not allowed: the limit stays as it is */
 }
 
 static int start(struct loop *loop, struct keys *keys, const char **ret_why, int *ret_code)
@@ -279,7 +284,7 @@ static int check(void)
 	return EXIT_SUCCESS;
 }
 
-/* Of some errors the reason, or a line of the log, says it better than their own names do. */
+/* For some errors `why`, or a line of the log, is clearer than the name of the error. */
 static void tell_end(const char *reason, int error)
 {
 	bool said = error == -EBUSY || error == -EPERM || error == -EIO || error == -EINVAL;

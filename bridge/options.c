@@ -246,7 +246,7 @@ bool option_same(const struct config *a, const struct config *b, const struct op
 	return false;
 }
 
-/* What is in flight is in the queue that it has here: another one waits for the next start. */
+/* A changed local queue waits for the next start: what is in flight is in the present one. */
 static void keep_local(struct config_stream *s, const struct config *before)
 {
 	const struct config_stream *was = config_share(before, s->queue, s->direction);

@@ -3,8 +3,8 @@
 #define BRIDGE_OPTIONS_H
 
 /*
- * The table of options: each limit and default of the daemon, once. config.c walks it, and main.c
- * when it reloads; nobody else includes it.
+ * The table of options: each limit and default of the daemon, once. Only config.c, which walks it,
+ * and main.c, when it reloads, include this.
  */
 
 #include "config.h"

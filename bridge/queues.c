@@ -7,8 +7,9 @@
 #include "log.h"
 
 /*
- * A queue's name is the user's: `sqctl rm` takes it away under whoever has the queue open, and they
- * go on with memory that nobody else will ever see. So somebody has to look. Called from main.c.
+ * Queues that go away. A user may remove a queue's name by `sqctl rm` while it is open here: then
+ * this daemon would go on with memory that no other process can open. So the names are looked at
+ * regularly. Called from main.c.
  */
 
 /* A stream that has an end here. */
@@ -19,7 +20,10 @@ struct carried {
 	char local[CONFIG_LOCAL_MAX + SQ_NAME_MAX + 2]; /* as its queue is named now */
 };
 
-/* False: nothing is open, or it is not carried any more, and whoever had it is on its way out. */
+/*
+ * False: nothing is open; or the stream is not carried any more, and its peer's connection is
+ * closing.
+ */
 static bool find(const struct daemon *d, const struct peer *p, unsigned i, struct carried *ret)
 {
 	const struct config_stream *s;
@@ -58,7 +62,7 @@ static void move(struct daemon *d, struct peer *p, unsigned i)
 
 	if (!find(d, p, i, &at) || strcmp(at.local, at.end.local) == 0)
 		return;
-	/* What the old one has got is acknowledged, if the connection takes it just now. */
+	/* Acknowledge what the old queue has received, if the connection can send that now. */
 	if (p->conn)
 		(void)conn_pump(p->conn);
 	daemon_unwatch(d, at.queue, at.direction);

@@ -42,7 +42,7 @@ static int enter(struct receiver *r, uint64_t sequence, uint64_t id)
 	return 0;
 }
 
-/* The entry goes, and with it the debt. */
+/* The message is not owed any more: clear its entry. */
 void receiver_forget(struct receiver *r, struct owed *o)
 {
 	ledger_clear(r->ledger, o->place);
@@ -78,8 +78,8 @@ static int load(struct receiver *r)
 }
 
 /*
- * What we hold ourselves was on its way back to the sender if it is still owed; else it had been
- * given up, or taken back, and is removed.
+ * Leases that this participant holds are messages that were recalled. Those still owed were to be
+ * returned to the sender; the others had been given up or returned already, and are removed.
  */
 static int load_recalled(struct receiver *r)
 {
@@ -113,7 +113,9 @@ static int load_recalled(struct receiver *r)
 	return n < 0 ? n : 0;
 }
 
-/* The count and the ledger must be of one queue and one run. */
+/*
+ * Take up where the last daemon stopped. The count and the ledger must be of one queue and one run.
+ */
 static int take_up(struct receiver *r)
 {
 	uint64_t entered = ledger_entered(r->ledger), last;
@@ -125,7 +127,9 @@ static int take_up(struct receiver *r)
 	if (rc < 0)
 		return rc;
 	if (r->received == entered + 1 && epoch && epoch != LEDGER_DISOWNED) {
-		/* Killed between the put and its entry; or between that and the word that says so. */
+		/*
+		 * It was killed between the put and its entry, or between the entry and `entered`.
+		 */
 		o = TAILQ_LAST(&r->owed, owed_list);
 		if (o && o->sequence == r->received)
 			ledger_set_entered(r->ledger, r->received);
@@ -137,8 +141,8 @@ static int take_up(struct receiver *r)
 		rc = -ERANGE;
 	}
 	/*
-	 * Another queue of the same name: nothing is known of what was put, and the ids in the
-	 * ledger may be those of messages in this one that are not ours.
+	 * If they do not fit, this is another queue of the same name: nothing is known about what
+	 * was put into it, and the ids in the ledger may be those of other messages in it.
 	 */
 	foreign = rc < 0 || epoch == LEDGER_DISOWNED;
 	if (foreign)
@@ -237,7 +241,10 @@ uint64_t receiver_received(const struct receiver *r)
 	return r->received;
 }
 
-/* It is in the queue. From here to the entry, a death leaves the count one ahead of the ledger. */
+/*
+ * The message is in the queue. A death from here to the entry leaves the count one ahead of the
+ * ledger, which take_up() mends.
+ */
 static int note_put(struct receiver *r, size_t len)
 {
 	uint64_t id;
@@ -265,7 +272,7 @@ static int put_held(struct receiver *r, struct held *held)
 	TAILQ_REMOVE(&r->held, held, order);
 	r->held_count--;
 	if (held->reserved)
-		held->data = NULL; /* it was the queue's own memory, and is a message now */
+		held->data = NULL; /* it was the queue's memory, and belongs to the message now */
 	r->counts.held_bytes -= held->cap;
 	rc = note_put(r, held->len);
 	free(held->data);
@@ -291,7 +298,7 @@ static int expect(const struct receiver *r, uint64_t sequence)
 	if (r->ledger && !ledger_epoch(r->ledger))
 		return -EPROTO;
 	if (r->owed_count + r->held_count >= r->window)
-		return -EPROTO; /* more than was granted: those of no bytes take memory too */
+		return -EPROTO; /* more than was granted: also empty messages take memory */
 	return 0;
 }
 

@@ -88,10 +88,10 @@ struct receiver_push {
 };
 
 /*
- * receiver_scan(): see what has been done. Whoever did it had put its results before: what is in
- * these queues now must have left them before it is settled. The n are the same ones, in the same
- * order, in each call, and none is left out because it cannot be used now. True: something is
- * settled, and receiver_settled() tells what, until it returns 0.
+ * receiver_scan(): see what has been done. A worker puts its results before it acknowledges the
+ * task: what is in these queues now must have left them before the task is settled. The n are the
+ * same ones, in the same order, in each call, and none is left out because it cannot be used now.
+ * True: something is settled, and receiver_settled() tells what, until it returns 0.
  */
 bool receiver_scan(struct receiver *, const struct receiver_push *push, unsigned n, int64_t now_ns);
 size_t receiver_settled(struct receiver *, struct range *ret, size_t max);
@@ -103,9 +103,9 @@ int64_t receiver_scan_again(const struct receiver *);
 int receiver_owed(const struct receiver *, struct range **ret, size_t *ret_n);
 
 /*
- * To be done elsewhere: receiver_recall() takes what no worker has begun out of their hands,
- * receiver_recalled() tells what, until it returns 0, again in each connection; and only when the
- * sender has said that it has them back, receiver_returned(), are they removed here.
+ * Tasks to be done elsewhere: receiver_recall() takes those that no worker has begun out of the
+ * queue, receiver_recalled() tells which, until it returns 0, again in each connection; and only
+ * when the sender has said that it has them back, receiver_returned(), are they removed here.
  */
 void receiver_recall(struct receiver *);
 size_t receiver_recalled(struct receiver *, struct range *ret, size_t max);

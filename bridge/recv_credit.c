@@ -13,7 +13,7 @@
 #define MEASURE_NS 5000000
 #define LEAD_NS    2000000 /* at least: the loop's own turns, and wake-ups */
 #define BOOST_MAX  1024
-#define RECENT_NS  ((int64_t)1000000000) /* whoever did a task since is soon free again */
+#define RECENT_NS  ((int64_t)1000000000) /* a worker that did a task since is soon free */
 
 static void measure(struct receiver *r, int64_t now_ns)
 {
@@ -35,10 +35,13 @@ static uint64_t wanted(struct receiver *r, int64_t now_ns, int64_t rtt_ns)
 	if (lead < LEAD_NS)
 		lead = LEAD_NS;
 	n = (uint64_t)(r->rate * (double)lead);
-	/* Who looked in vain before this connection may be busy since; who still sleeps says so again. */
+	/*
+	 * Clear what was noted before this connection: that worker may be busy since, and one that
+	 * still sleeps notes it again.
+	 */
 	if (r->granted_bytes == 0)
 		(void)sq_wanted(r->q);
-	/* Somebody sleeps though all that was asked for has come: ask for more. */
+	/* A worker sleeps though all that was granted has come: grant more. */
 	if (r->waiting == 0 && coming == 0 && sq_wanted(r->q) == 1)
 		r->boost = r->boost == 0 ? 1 : r->boost < BOOST_MAX ? r->boost * 2 : BOOST_MAX;
 	else if (r->waiting > 0 && r->boost > 0)
@@ -68,10 +71,10 @@ bool receiver_credit(struct receiver *r, int64_t now_ns, int64_t rtt_ns, bool st
 	if (!stop)
 		room = r->ledger ? pull_room(r, now_ns, rtt_ns) : r->window;
 	sequence = r->received + room;
-	/* What was granted stays granted. */
+	/* A grant is never taken back. */
 	if (sequence < r->granted)
 		sequence = r->granted;
-	/* Many small grants are of no use while there is a good deal of the last one left. */
+	/* While much of the last grant is left no small one is sent: it would gain nothing. */
 	news = sequence > r->granted &&
 	       (r->granted <= r->received + room / 2 || r->granted <= r->received);
 	news |= r->granted_bytes == 0 || bytes - r->granted_bytes > r->window_bytes / 4;

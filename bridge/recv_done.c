@@ -7,25 +7,27 @@
 
 /*
  * Seeing that messages are done, and when that may be told. A message is done when its cell holds
- * it no more. Whoever did it had put its results first: so where the push queues end at that moment
- * is behind all of them, and when everything before those marks has left, it has arrived.
+ * it no more. Its worker had put its results before: so they lie before the ends that the push
+ * queues have at that moment (the marks), and when everything before those marks has left, the
+ * results have arrived.
  */
 
-#define ROW_MAX 32 /* waiting in a row: the rest waits too, mostly */
+#define ROW_MAX 32 /* after so many in a row that wait, the rest mostly waits, too */
 #define LOOK_ALL_NS                                                                                \
 	100000000 /* at all of them: what came back from a worker hides none behind it */
-#define LOOK_AGAIN_NS 2000000 /* at the marks, if nothing else says so */
+#define LOOK_AGAIN_NS 2000000 /* between two looks at the marks, if nothing has left */
 
 /*
- * To see whether a mark is passed, sq_passed() goes over all cells of a push queue, in a nanosecond or
- * three each. So after a look there is a rest of so much for each: the looks take a twentieth of the time or so,
- * however large the queue.
+ * To see whether a mark is passed, sq_passed() goes over all cells of a push queue, at one to three
+ * nanoseconds each. So after a look there is a rest of this for each cell: the looks take about a
+ * twentieth of the time, however large the queue.
  */
 #define REST_NS_EACH 50
 
 /*
- * Where that queue ends now, if it is there. Later marks are as true, only later. That it is the one
- * of its name is seen after the tasks were found done: so it was when their results were put.
+ * Mark where that queue ends now, if it is there. A later mark is as right, but is passed later.
+ * That the queue still has its name is checked after the tasks were found done: so it had its name
+ * when their results were put.
  */
 static bool mark(struct stage *s, unsigned i, const struct receiver_push *push)
 {
@@ -54,7 +56,7 @@ static struct stage *new_stage(struct receiver *r, const struct receiver_push *p
 			r->stage_count++;
 		}
 	}
-	/* Else with the last. */
+	/* No room or no memory for another stage: add to the last one, with later marks. */
 	if (!s)
 		s = TAILQ_LAST(&r->stages, stage_list);
 	if (!s)
@@ -99,9 +101,10 @@ static bool settle_all(struct receiver *r, struct owed_list *done)
 }
 
 /*
- * A queue that we cannot use may have results that nobody carries yet: it keeps all waiting. One that is
- * not there has none: what was put into one of its name before these were done was removed with it. One
- * that is another now has what was put into it since.
+ * Have the results left this push queue? A queue that cannot be used may hold results that are not
+ * carried yet: all waits for it. A queue that does not exist holds none: what was put into one of
+ * its name before these tasks were done was removed with it. A queue that was made anew holds what
+ * was put into it since.
  */
 static bool push_passed(struct stage *s, unsigned i, const struct receiver_push *push)
 {
@@ -149,7 +152,7 @@ static bool look_at_stages(
 	return any;
 }
 
-/* Those that are done, in *ret_done. What waits and what is in hand is counted on the way. */
+/* Find those that are done, to *ret_done, and count those that wait and those that workers have. */
 static void find_done(struct receiver *r, struct owed_list *ret_done, int64_t now_ns)
 {
 	struct owed *o = TAILQ_FIRST(&r->owed), *next;
@@ -208,7 +211,7 @@ bool receiver_scan(struct receiver *r, const struct receiver_push *push, unsigne
 		s = new_stage(r, push, n); /* NULL, no memory: next time */
 		if (s) {
 			TAILQ_CONCAT(&s->done, &r->found, order);
-			r->looked_ns = 0; /* these marks may be passed already */
+			r->looked_ns = 0; /* these marks may be passed already: look at them now */
 		}
 	}
 	return look_at_stages(r, push, n, now_ns) || any;
@@ -343,7 +346,10 @@ void receiver_returned(struct receiver *r, uint64_t first, uint64_t count)
 	}
 }
 
-/* Nothing of this list is owed any more; what nobody has begun is removed, unless it is kept. */
+/*
+ * Messages of this list are not owed any more. Those that no worker has begun are removed from the
+ * queue, or stay there (keep).
+ */
 static void let_go(struct receiver *r, struct owed_list *list, bool keep)
 {
 	struct owed *o;
@@ -365,7 +371,10 @@ static void let_all_go(struct receiver *r, bool keep)
 {
 	struct stage *s;
 
-	/* First: from here on, whatever is left is let go, and in this way, by whoever comes next. */
+	/*
+	 * Written first: if the daemon dies from here on, the next one lets go of the rest in the
+	 * same way.
+	 */
 	ledger_set_epoch(r->ledger, keep ? LEDGER_DISOWNED : 0);
 	let_go(r, &r->owed, keep);
 	let_go(r, &r->found, keep);

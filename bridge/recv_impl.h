@@ -10,7 +10,7 @@
 #include "ledger.h"
 #include "recv.h"
 
-/* What the receiving side's files share, and nobody else includes. */
+/* What the receiving side's files share. No other file includes this. */
 
 #define STAGES_MAX 16
 

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /*
- * A thread for each question, for getaddrinfo() cannot be called off: it may wait for name servers
- * for minutes, and whoever asked may be gone by then, or ask something else.
+ * A thread for each question, because getaddrinfo() cannot be cancelled: it may wait for name
+ * servers for minutes, and by then the question may be given up, or another one asked.
  *
  * Two kinds of threads may be in here: the loop's, and those of questions. What they share is under
  * the lock, and is freed by the last of them.
@@ -146,7 +146,7 @@ void resolve_free(struct resolve *r)
 	if (!r)
 		return;
 	(void)pthread_mutex_lock(&r->lock);
-	r->asked++; /* nobody wants an answer any more */
+	r->asked++; /* the answer is not wanted any more */
 	(void)pthread_mutex_unlock(&r->lock);
 	let_go(r);
 }

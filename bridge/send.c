@@ -69,7 +69,7 @@ static void unfile(struct sender *s, struct item *i)
 	s->in_flight--;
 }
 
-/* The lease is settled: the entry goes after it. */
+/* The lease is settled; its entry is cleared after that. */
 static void forget(struct sender *s, struct item *i)
 {
 	ledger_clear(s->ledger, i->place);
@@ -152,7 +152,7 @@ static int match(struct sender *s, struct sq_lease *leases, int n)
 			continue;
 		}
 		*i = (struct item){.lease = *lease, .sequence = e.sequence, .place = place};
-		lease->data = NULL; /* spoken for */
+		lease->data = NULL; /* matched with an entry */
 		numbered[count++] = i;
 	}
 	qsort(numbered, count, sizeof(struct item *), by_sequence);
@@ -177,8 +177,8 @@ static int match(struct sender *s, struct sq_lease *leases, int n)
 }
 
 /*
- * For the window that is asked for, or as many as are held: what is in flight stays so, though the
- * window was larger when it was sent.
+ * Make room for the window that is configured, or for as many as are held: what is in flight stays
+ * so, though the window was larger when it was sent.
  */
 static int make_room(struct sender *s, uint32_t window, uint32_t n)
 {
@@ -214,8 +214,8 @@ int sender_open(struct sender **ret, const struct sender_setup *setup)
 	if (r == 0)
 		r = sq_durable_run(s->q, &run);
 	/*
-	 * Another run: what the books say was leased has been given to others meanwhile, or was of another
-	 * queue. So that epoch is over; first, and durably, the word that says so.
+	 * Another run: what the ledger says was leased has been given to others meanwhile, or was
+	 * of another queue. So that epoch is over, and the word that says so is written first.
 	 */
 	if (r == 0 && ledger_run(s->ledger) != run)
 		ledger_set_epoch(s->ledger, 0);
@@ -279,7 +279,10 @@ int sender_renumber(struct sender *s, uint64_t received)
 	struct item *i;
 
 	s->next = NULL;
-	/* From the last on: wherever this ends by a death, those that still have a number are the older. */
+	/*
+	 * Begin with the last: if the daemon dies in between, those that still have a number are
+	 * the older ones.
+	 */
 	while ((i = TAILQ_LAST(&s->flying, items))) {
 		ledger_clear(s->ledger, i->place);
 		unfile(s, i);
@@ -384,7 +387,7 @@ void sender_stop(struct sender *s, bool stop)
 static void settle(struct sender *s, struct item *i)
 {
 	if (sq_ack(s->q, &i->lease) < 0)
-		s->counts.lost_leases++; /* it had ended, and was somebody else's */
+		s->counts.lost_leases++; /* the lease had ended: the message is not ours */
 	else
 		s->counts.settled++;
 	forget(s, i);
@@ -459,13 +462,13 @@ static void given_back(struct sender *s, struct item *i, int r)
 	forget(s, i);
 }
 
-/* Nobody had begun it. */
+/* Give back a message that no worker has begun: it does not count as an attempt. */
 static void return_one(struct sender *s, struct item *i)
 {
 	given_back(s, i, sq_return(s->q, &i->lease));
 }
 
-/* Somebody may have: it may be what he died of. */
+/* Give back a message that a worker may have begun, and may have died of: it counts. */
 static void give_back(struct sender *s, struct item *i)
 {
 	given_back(s, i, sq_nack(s->q, &i->lease));
@@ -489,8 +492,8 @@ static void give_back_unnumbered(struct sender *s)
 }
 
 /*
- * Their numbers are taken from the last on: wherever this ends by a death, those that are left have
- * no hole. Then they go back in the order in which they came.
+ * Take their numbers away beginning with the last: if the daemon dies in between, the numbers that
+ * are left have no hole. Then give them back in the order in which they came.
  */
 void sender_withdraw(struct sender *s, bool begun)
 {
@@ -522,9 +525,9 @@ void sender_return_all(struct sender *s)
 }
 
 /*
- * One whose lease has ended is in the queue again, or another's, and its memory is not ours: nothing
- * of it may be sent from now on. If it was still to be sent, so were those behind it: their numbers
- * would have a hole before them, so they go back too, and the numbers are free again.
+ * A message whose lease has ended is in the queue again, or another participant's, and its memory
+ * is not ours: no more of it may be sent. If it was still to be sent, so were those behind it:
+ * their numbers would have a hole before them, so they go back too, and the numbers are free again.
  */
 bool sender_touch(struct sender *s, bool begun)
 {

@@ -135,7 +135,7 @@ static size_t on_received(void *ctx, const uint8_t *data, size_t len)
 	size_t n = sizeof(c->request) - 1 - c->len;
 
 	if (c->closed || c->answer)
-		return len; /* whatever they still say */
+		return len; /* what a client still sends is ignored */
 	n = len < n ? len : n;
 	memcpy(c->request + c->len, data, n);
 	c->len += n;
@@ -151,7 +151,7 @@ static void on_sent(void *ctx, int error)
 {
 	struct client *c = ctx;
 
-	/* They close, or the time does. */
+	/* End our stream; the client closes then, or its time limit does. */
 	if (c->closed || (error == 0 && !c->ended && loop_conn_finish(c->lc) == 0))
 		return;
 	drop(c);
@@ -161,7 +161,7 @@ static void on_ended(void *ctx, int error)
 {
 	struct client *c = ctx;
 
-	/* They may have said all they want and listen still. */
+	/* A client that has ended its stream may still read the answer. */
 	c->ended = true;
 	if (error < 0 || !loop_conn_sending(c->lc))
 		drop(c);
@@ -209,7 +209,7 @@ static int listen_tcp(struct serve *s, const struct config_address *a)
 	return r;
 }
 
-/* A socket that was left by one that was killed: nobody answers there. */
+/* Remove a socket that a killed daemon has left: a connection to it is refused. */
 static void remove_stale(const struct sockaddr_un *at)
 {
 	struct stat st;

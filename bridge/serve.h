@@ -9,10 +9,11 @@
 
 /*
  * The metrics' text over HTTP: GET /metrics, one request a connection, to a TCP port or a UNIX
- * socket. The daemon makes one. Nothing is asked for, so listen where only friends are.
+ * socket. The daemon makes one. There is no authentication: listen only where every client may read
+ * the metrics.
  *
  * Invariant: SERVE_CLIENTS_MAX clients at most, each with SERVE_REQUEST_MAX bytes of request, one
- * text, and SERVE_NS of time; the newest is turned away, without a word.
+ * text, and SERVE_NS of time; one more is closed without an answer.
  */
 
 #define SERVE_CLIENTS_MAX 16

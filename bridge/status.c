@@ -114,8 +114,8 @@ static void show_peer(struct status *st, const struct peer *p)
 }
 
 /*
- * Who may read it: whoever may read one of the queues that are carried. So it is the daemon's user
- * alone, unless queues are shared; the group that the page belongs to is the daemon's own.
+ * The page's mode: users may read it that may read one of the queues carried. So it is the daemon's
+ * user alone, unless queues are shared; the page's group is the daemon's own.
  */
 static mode_t mode_for(const struct daemon *d)
 {
@@ -174,7 +174,7 @@ static void due(void *ctx)
 
 void status_soon(struct daemon *d)
 {
-	/* Before the first page, and after the last one: it comes anyway, or not at all. */
+	/* Not before the first page, which comes anyway, nor after the last one. */
 	if (d->status.writer.fd >= 0 && !d->status.timer.armed)
 		loop_timer_set(d->loop, &d->status.timer, SOON_NS, due, d);
 }

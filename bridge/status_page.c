@@ -39,7 +39,10 @@ bool status_page_name(struct status_name *ret, const char *file)
 
 	if (strncmp(file, BEGIN, strlen(BEGIN)) != 0)
 		return false;
-	/* Neither has a dot in it. So whatever a ledger's peer and queue are called, it is no page. */
+	/*
+	 * Neither prefix nor name has a dot in it. So no ledger's name is a page's, whatever its
+	 * peer and queue are called.
+	 */
 	p = word(prefix, '.', STATUS_PREFIX_MAX);
 	name = prefix + p + 1;
 	n = p ? word(name, '.', STATUS_NAME_MAX) : 0;
@@ -90,7 +93,7 @@ static void path_of(char ret[static STATUS_PATH_MAX], const struct status_name *
 		ret, STATUS_PATH_MAX, DIRECTORY BEGIN "%s.%s" END "%s", of->prefix, of->name, end);
 }
 
-/* FNV-1a: of bytes of which any one is another, it is another. */
+/* FNV-1a: a change of any one byte changes the sum. */
 static uint64_t add(uint64_t sum, const void *bytes, size_t len)
 {
 	const unsigned char *b = bytes;
@@ -191,7 +194,7 @@ static int load(void **ret, size_t *ret_len, int fd)
 		ssize_t n = pread(fd, bytes + len, size - len, (off_t)len);
 
 		if (n <= 0)
-			break; /* somebody has cut it: then it is too short */
+			break; /* the file was cut meanwhile: then it is too short */
 		len += (size_t)n;
 	}
 	*ret = bytes;
@@ -199,7 +202,7 @@ static int load(void **ret, size_t *ret_len, int fd)
 	return 0;
 }
 
-/* Has somebody the lock? */
+/* Is the file locked? */
 static int locked(int fd)
 {
 	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -218,7 +221,10 @@ static bool stands(int fd, const char *path)
 	       ours.st_dev == theirs.st_dev;
 }
 
-/* One try. -EAGAIN: it was replaced meanwhile; but not the last time: whoever replaced it lives. */
+/*
+ * One try. -EAGAIN: the page was replaced meanwhile. At the last try that is no error: the daemon
+ * that replaced it is alive.
+ */
 static int read_once(struct status_page *ret, const char *path, bool last)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), r, runs;
@@ -234,7 +240,7 @@ static int read_once(struct status_page *ret, const char *path, bool last)
 	runs = locked(fd);
 	if (r == 0 && runs < 0)
 		r = runs;
-	/* The lock goes with the name. */
+	/* Without a lock, and no longer of this name: it was replaced. */
 	if (r == 0 && !runs && !stands(fd, path)) {
 		r = last ? 0 : -EAGAIN;
 		runs = last;
@@ -287,7 +293,7 @@ static int write_all(int fd, const struct status_page *p)
 
 	if (n < 0)
 		return -errno;
-	return (size_t)n == len ? 0 : -ENOSPC; /* what a full /dev/shm does */
+	return (size_t)n == len ? 0 : -ENOSPC; /* /dev/shm is full */
 }
 
 int status_page_write(struct status_writer *w, struct status_page *p, mode_t mode)
@@ -298,7 +304,7 @@ int status_page_write(struct status_writer *w, struct status_page *p, mode_t mod
 	memcpy(p->head.magic, MAGIC, sizeof(p->head.magic));
 	p->head.version = STATUS_VERSION;
 	p->head.sum = sum_of(p);
-	/* Of a daemon that was killed just here. */
+	/* A daemon that was killed during a write has left one. */
 	(void)unlink(w->temporary);
 	fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -307,7 +313,7 @@ int status_page_write(struct status_writer *w, struct status_page *p, mode_t mod
 		r = -errno;
 	if (r == 0)
 		r = write_all(fd, p);
-	/* The last thing: nobody else can have it open before it is whole and locked. */
+	/* Last: until then no other user can open it, and lock it first. */
 	if (r == 0 && fchmod(fd, 0600 | (mode & 0044)) < 0)
 		r = -errno;
 	if (r == 0 && rename(w->temporary, w->path) < 0)
@@ -328,7 +334,7 @@ void status_writer_deinit(struct status_writer *w, bool remove)
 	if (w->fd < 0)
 		return;
 	if (remove)
-		(void)unlink(w->path); /* what stays says that nobody runs */
+		(void)unlink(w->path); /* the page stays, without a lock: no daemon runs */
 	(void)close(w->fd);
 	w->fd = -1;
 }

@@ -10,11 +10,11 @@
 #include "send.h"
 
 /*
- * A stream's frames, as they come: opening and resuming, messages, and what is said about them.
- * Called by link.c.
+ * A stream's frames, received: opening and resuming, messages, and what is said about them. Called
+ * by link.c.
  */
 
-#define TICK_NS ((int64_t)10000000) /* a wake-up may be lost with whoever owed it */
+#define TICK_NS ((int64_t)10000000) /* a wake-up may be lost, if its waker was killed */
 
 _Static_assert(RECEIVER_PUSHES_MAX >= WIRE_STREAMS_MAX, "each stream may be a push");
 
@@ -64,7 +64,7 @@ void stream_refuse(struct stream *st, uint16_t code, const char *text)
 	uint16_t number = st->number;
 
 	stream_down(st);
-	st->number = number; /* until that is said */
+	st->number = number; /* until the error is sent */
 	st->say_error = true;
 	st->error = code;
 	st->error_text = text;
@@ -72,7 +72,7 @@ void stream_refuse(struct stream *st, uint16_t code, const char *text)
 
 void stream_forget(struct link *l, struct stream *st, int64_t now_ns)
 {
-	/* A leaf that has not said its open yet, or is to say it later, says it of the new queue. */
+	/* A leaf that has still to send its open sends it for the new queue. */
 	if (l->up && st->number != 0)
 		stream_refuse(st, WIRE_E_NO_QUEUE, "the queue was removed");
 	else if (st->state != STREAM_OPENING && st->state != STREAM_REFUSED)
@@ -86,14 +86,17 @@ void stream_forget(struct link *l, struct stream *st, int64_t now_ns)
 	st->drained = false;
 }
 
-/* Nothing of the run that was counts any more; first, and durably, the word that says so. */
+/* End this run of the stream. The word that says so is written first. */
 void stream_end_epoch(struct stream *st)
 {
 	ledger_set_epoch(sender_ledger(st->end.sender), 0);
 	sender_return_all(st->end.sender);
 }
 
-/* All that it holds of its queue, for good; wherever this dies, leftover.c does the rest. */
+/*
+ * Give all leases back to the queue, and give up the participant. If the daemon dies in between,
+ * leftover.c does the rest at the next start.
+ */
 uint64_t stream_give_back(struct stream *st)
 {
 	struct sender *s = st->end.sender;
@@ -103,7 +106,7 @@ uint64_t stream_give_back(struct stream *st)
 		return 0;
 	before = sender_counts(s)->given_back;
 	stream_end_epoch(st);
-	(void)sq_retire(sender_queue(s)); /* it is closed next, and nothing of it is left then */
+	(void)sq_retire(sender_queue(s)); /* it is closed next, and leaves nothing then */
 	return sender_counts(s)->given_back - before;
 }
 
@@ -150,7 +153,7 @@ static struct stream *find_queue(
 	return NULL;
 }
 
-/* For one more: the place of one that was refused, and of which nothing is left; or a new one. */
+/* A place for one more stream: that of one that was refused and has nothing left, or a new one. */
 static unsigned place_for(struct link *l)
 {
 	unsigned i = 0;
@@ -248,7 +251,10 @@ static int opened_pull(struct link *l, struct stream *st, const struct wire_open
 	}
 	ledger_instance(ledger, instance);
 	if (receiver_owed_count(r) > 0) {
-		/* A hub that has lost its memory has given them to nobody else. */
+		/*
+		 * If the hub has lost its memory (another instance), it has not given these tasks
+		 * to others: they are done here.
+		 */
 		if (memcmp(instance, l->peer_instance, sizeof(instance)) == 0)
 			receiver_abandon(r);
 		else
@@ -268,14 +274,14 @@ static int opened_push(struct link *l, struct stream *st, const struct wire_open
 	uint64_t before = ledger_epoch(ledger);
 	int r = -ERANGE;
 
-	/* Of another queue, what it has says nothing of what was sent. */
+	/* With another count, of another queue, its sequence says nothing about what was sent. */
 	if (before == 0 || opened->epoch == 0 || before == opened->epoch)
 		r = sender_resume(s, opened->sequence);
 	if (r == -ERANGE) {
 		link_event(l, "renumbered", st->queue, NULL);
 		r = sender_renumber(s, opened->sequence);
 	}
-	/* Last: whoever comes after a kill finds no number of the former. */
+	/* Written last: after a kill before this, the numbers are made anew once more. */
 	if (r == 0 && opened->epoch)
 		ledger_set_epoch(ledger, opened->epoch);
 	if (r == 0)
@@ -305,8 +311,9 @@ static int opened(struct link *l, struct stream *st, const struct wire_opened *f
 }
 
 /*
- * The queue does not take the message, and it must not be passed over: the stream ends, the peer is
- * told why, and the other streams go on. What was held comes again when it is opened again.
+ * The queue does not take the message, and the message must not be skipped: the stream ends, the
+ * peer is told why, and the other streams go on. What was held is sent again when the stream is
+ * opened again.
  */
 static void not_taken(struct link *l, struct stream *st, int r)
 {
@@ -345,7 +352,7 @@ static int receive(struct link *l, struct stream *st, const struct wire_frame *f
 	return 0;
 }
 
-/* Remember to say these again as returned. */
+/* Remember to report these as returned. */
 static int note_returned(struct stream *st, struct wire_range range)
 {
 	if (st->returned_count == st->returned_room) {
@@ -364,9 +371,10 @@ static int note_returned(struct stream *st, struct wire_range range)
 }
 
 /*
- * Each number costs a search, however short the range that has it. A peer names each that it was sent
- * once as owed, and once as settled or not done; each that it has not done comes back as returned once.
- * (A few more may be named of which we know nothing any more.) More than that is no peer of ours.
+ * Has this peer named too many messages? Each number costs a search, however short the range that
+ * has it. A peer names each message that it was sent once as owed, and once as settled or not done;
+ * each that it has not done is named once as returned. (A few more are allowed, of which nothing is
+ * known here any more.)
  */
 static bool too_many(struct stream *st, const struct wire_frame *f)
 {
@@ -424,10 +432,10 @@ static int ranges(struct link *l, struct stream *st, const struct wire_frame *f)
 
 int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, int64_t now_ns)
 {
-	/* We have refused it, and the peer may not know yet. */
+	/* We have refused this stream, and the peer may not know yet. */
 	if (st->say_error || (l->setup.hub && st->state == STREAM_CLOSED))
 		return 0;
-	/* Of the stream that had this number before, and was refused. */
+	/* The frame is of the stream that had this number before, and was refused. */
 	if (st->state == STREAM_OPENING && f->type != WIRE_OPENED && f->type != WIRE_ERROR)
 		return 0;
 	switch (f->type) {
@@ -466,8 +474,9 @@ int stream_input(struct link *l, struct stream *st, const struct wire_frame *f, 
 }
 
 /*
- * Leases of a queue with a lease time are kept, whether or not the peer is there. If we stood still for
- * so long that some have ended, then what was to be sent after them gets its numbers anew.
+ * In a queue with a lease time the leases are touched, whether or not the peer is connected. If
+ * this daemon stood still for so long that some have ended, what was to be sent after them is
+ * numbered anew.
  */
 static void touch(struct link *l, struct stream *st, int64_t now_ns)
 {
@@ -486,7 +495,7 @@ static void touch(struct link *l, struct stream *st, int64_t now_ns)
 	link_event(l, "stream_refused", st->queue, st->error_text);
 }
 
-/* It flows now: whoever carries it is given time again, from here on. */
+/* It flows now: the time until it is given up begins anew. */
 void stream_flowed(struct stream *st, int64_t now_ns)
 {
 	if (st->state != STREAM_FLOWING)
@@ -506,7 +515,7 @@ bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns)
 	any = sender_in_flight(st->end.sender) > 0;
 	st->given_up = true;
 	stream_end_epoch(st);
-	/* It has not told what it owes, for so long: it begins anew. */
+	/* The leaf has not told in time what it owes: the stream is opened anew. */
 	if (st->state != STREAM_CLOSED)
 		stream_refuse(st, WIRE_E_LIMIT, "what is owed was not told in time");
 	if (any)
@@ -514,7 +523,7 @@ bool stream_give_up(struct link *l, struct stream *st, int64_t now_ns)
 	return any;
 }
 
-/* A push, as those see it who wait for its results. */
+/* A push, as the scan of a pull sees it, whose results go there. */
 struct push_of {
 	const struct link *link;
 	const struct stream *stream;
@@ -570,7 +579,7 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 				n++;
 			}
 		(void)receiver_scan(r, push, n, now_ns);
-		/* Also what came, or came back from a worker, since we began to drain. */
+		/* Also tasks that came, or came back from a worker, since the drain began. */
 		if (l->draining)
 			receiver_recall(r);
 		rested_ns = receiver_scan_again(r);
@@ -584,7 +593,7 @@ int64_t stream_tick(struct link *l, struct stream *st, int64_t now_ns)
 	return again;
 }
 
-/* The hub's, of a pull: what is sent already is all that this peer gets. */
+/* The hub's, of a pull: send nothing more, and give back what was not sent. */
 void stream_withdraw(struct stream *st)
 {
 	if (!st->end.sender)
@@ -593,7 +602,7 @@ void stream_withdraw(struct stream *st)
 	sender_withdraw(st->end.sender, st->part_offset > 0);
 }
 
-/* Nothing is under way, and nothing is to be said or heard about what was. */
+/* Nothing is under way, and nothing about it is to be sent or received. */
 bool stream_idle(const struct stream *st)
 {
 	if (st->state == STREAM_OPENING || st->state == STREAM_RECONCILING || st->say_owed ||

@@ -10,7 +10,7 @@
 
 /* A stream's frames, to be sent: what is to be said, and then messages. Called by link.c. */
 
-#define BATCH_ROOM_MIN 512 /* less is not worth a frame: it waits for the next buffer */
+#define BATCH_ROOM_MIN 512 /* a smaller batch waits for the next buffer */
 /* A longer message goes in parts, which fit in any buffer, straight to its place over there. */
 #define BATCH_MESSAGE_MAX (LINK_OUTPUT_MIN - WIRE_HEADER - WIRE_BATCH_HEAD - WIRE_MESSAGE_HEAD)
 #define CHUNK             1024
@@ -21,7 +21,7 @@ static size_t say_open(struct link *l, struct stream *st, uint8_t *buf, size_t c
 
 	f.open.direction = st->direction;
 	f.open.max_message = st->end.max_message;
-	if (f.open.max_message == 0) /* there is no queue here yet: it will be as the hub's */
+	if (f.open.max_message == 0) /* no queue here yet: it will be made like the hub's */
 		f.open.max_message = st->direction == WIRE_PULL ? WIRE_MESSAGE_MAX : 1;
 	(void)strlcpy(f.open.name, st->queue, sizeof(f.open.name));
 	if (st->direction == WIRE_PULL && st->end.receiver) {
@@ -94,7 +94,10 @@ static size_t say_done(struct link *l, struct stream *st, uint8_t *buf, size_t c
 	struct range some[CHUNK];
 	size_t max, n, at = 0;
 
-	/* What is taken here is told here, or not before the next connection. */
+	/*
+	 * What receiver_settled() and receiver_recalled() return must be sent now: they return it
+	 * once a connection.
+	 */
 	if (cap < WIRE_HEADER + WIRE_RANGE)
 		return 0;
 	max = (cap - WIRE_HEADER) / WIRE_RANGE;
@@ -127,7 +130,10 @@ size_t stream_say(struct link *l, struct stream *st, uint8_t *buf, size_t cap, i
 			st->say_error = false;
 			st->number = 0;
 			if (!l->setup.hub) {
-				/* What the hub sends until it has heard that is of the old one. */
+				/*
+				 * What the hub sends until it has received this belongs to the
+				 * refused stream.
+				 */
 				st->state = STREAM_REFUSED;
 				if (st->retry_ns < now_ns + STREAM_RETRY_NS)
 					st->retry_ns = now_ns + STREAM_RETRY_NS;

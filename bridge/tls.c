@@ -18,8 +18,8 @@
  *	     any of them --anything else--> FAILED: OpenSSL is not called again
  *
  * A server makes no SSL object before a whole first record came that holds a whole ClientHello. Then
- * OpenSSL decides at once, for that message proves the key: so nobody without a key can make us keep
- * an SSL object, but by repeating a ClientHello that he has heard, and that will time out.
+ * OpenSSL decides at once, for that message proves the key: so a peer without a key can make us keep
+ * an SSL object only by repeating a ClientHello that it has overheard, and that will time out.
  */
 
 static_assert(sizeof(struct tls) <= TLS_YOUNG_BYTES, "what a connection takes at first");
@@ -258,7 +258,7 @@ static int check_up(struct tls *t)
 		return fail(t, TLS_NO_CIPHER);
 	t->state = TLS_UP;
 	t->keyed_ns = clock_ns();
-	/* From here on there are always records: their memory stays. */
+	/* From here on there are always records, so their memory is kept. */
 	(void)SSL_clear_mode(t->ssl, SSL_MODE_RELEASE_BUFFERS);
 	return 0;
 }
@@ -351,7 +351,7 @@ ssize_t tls_read(struct tls *t, uint8_t *buf, size_t cap)
 	while (sum < cap) {
 		r = SSL_read_ex(t->ssl, buf + sum, cap - sum, &n);
 		if (r != 1) {
-			r = outcome(t, r); /* if it is the end, the next call tells again */
+			r = outcome(t, r); /* if this is the end, the next call returns it again */
 			return sum > 0 ? (ssize_t)sum : r;
 		}
 		sum += n;
@@ -367,7 +367,7 @@ static int rekey(struct tls *t, size_t records)
 	now = clock_ns();
 	if (t->records < t->rekey_records && now - t->keyed_ns < t->rekey_ns)
 		return 0;
-	/* The next write begins with it, and the peer's answer renews his key. */
+	/* The next write begins with it, and the peer's answer renews the peer's key. */
 	if (!SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED))
 		return fail_openssl(t);
 	t->records = 0;
@@ -409,7 +409,7 @@ ssize_t tls_write(struct tls *t, const uint8_t *data, size_t len)
 		return r;
 	r = SSL_write_ex(t->ssl, data, len, &n);
 	if (r != 1) {
-		/* There was room for all of it, so that it wants nothing. */
+		/* There was room for the whole record, so OpenSSL cannot want more. */
 		(void)outcome(t, r);
 		return t->state == TLS_FAILED ? -EPROTO : fail(t, TLS_BROKEN);
 	}

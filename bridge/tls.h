@@ -74,7 +74,7 @@ enum tls_reason {
 	TLS_DAMAGED,          /* a record that is not what was sent: damaged, forged, or replayed */
 	TLS_PEER_ALERT,       /* the peer gave up: tls_alert() */
 	TLS_PROTOCOL,         /* anything else that is not TLS 1.3 as it should be */
-	TLS_BROKEN,           /* OpenSSL or memory failed us */
+	TLS_BROKEN,           /* OpenSSL failed, or there was no memory */
 	TLS_REASONS,
 };
 
@@ -98,9 +98,10 @@ void tls_context_free(struct tls_context *c);
 
 /*
  * tls_new(): a connection; -ENOMEM. Until a whole ClientHello came it takes TLS_YOUNG_BYTES, and
- * what the peer has sent: no object of OpenSSL's is made for somebody who only connects, or sends
- * slowly, or no TLS. That message proves the key or fails. Whoever repeats one that he has heard can
- * make a server hold some 44 KiB more, until the caller's time limit; nobody else can.
+ * what the peer has sent: no object of OpenSSL's is made for a peer that only connects, or sends
+ * slowly, or no TLS. That message proves the key or fails. A peer that repeats a ClientHello which
+ * it has overheard can make a server hold some 44 KiB more, until the caller's time limit; no other
+ * peer without a key can.
  * tls_free(): NULL is allowed.
  */
 #define TLS_YOUNG_BYTES 512
@@ -165,7 +166,7 @@ int tls_alert(const struct tls *t);
  */
 const char *tls_identity(const struct tls *t);
 
-/* For tests, and for the impatient. */
+/* For tests, and for shorter intervals between key updates. */
 void tls_set_rekey(struct tls *t, uint64_t records, int64_t ns);
 uint64_t tls_rekeys(const struct tls *t);
 

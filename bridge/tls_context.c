@@ -60,7 +60,7 @@ static int use_session(SSL *ssl, const EVP_MD *md, const unsigned char **ret_ide
 
 	*ret = NULL;
 	if (md && !EVP_MD_is_a(md, "SHA256"))
-		return 1; /* asked again, for a cipher that we did not offer: go on without, and fail */
+		return 1; /* called again, for another cipher: no key, so it fails */
 	*ret = session_of(ssl, c->key, c->key_len);
 	*ret_identity = (const unsigned char *)c->identity;
 	*ret_len = strlen(c->identity);
@@ -74,7 +74,7 @@ static int restrict_to_what_we_want(SSL_CTX *ssl)
 	(void)SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
 					       SSL_OP_NO_RENEGOTIATION |
 					       SSL_OP_CIPHER_SERVER_PREFERENCE);
-	/* Memory for records only while there are any; tls.c changes its mind when UP. */
+	/* Memory for records only while there are any; tls.c changes this when UP. */
 	(void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	(void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_info_callback(ssl, tls_note_alert);

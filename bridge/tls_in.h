@@ -7,7 +7,7 @@
 
 #include "tls.h"
 
-/* What tls.c, tls_context.c and tls_reason.c share, and nobody else. */
+/* What tls.c, tls_context.c and tls_reason.c share. No other file includes this. */
 
 enum {
 	RECORD_HEADER = 5,
@@ -26,7 +26,7 @@ struct tls_context {
 
 struct tls {
 	struct tls_context *context;
-	SSL *ssl; /* NULL: nobody to talk to yet */
+	SSL *ssl; /* NULL: no ClientHello yet */
 	enum tls_state state;
 	enum tls_reason reason;
 	const char *detail;
@@ -46,7 +46,7 @@ struct tls {
 	uint64_t records, rekey_records, rekeys;
 	int64_t keyed_ns, rekey_ns;
 
-	bool heard;   /* the first byte of the peer's was looked at */
+	bool heard;   /* the peer's first byte was checked */
 	bool claimed; /* server: it was asked for an identity's key */
 	bool known;   /* and had it */
 	bool too_long, ended;

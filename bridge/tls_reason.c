@@ -3,7 +3,7 @@
 
 #include "tls_in.h"
 
-/* From what OpenSSL says to what a user can do something about. */
+/* From OpenSSL's error to a reason about which a user can do something. */
 
 const char *tls_reason_text(enum tls_reason reason)
 {

@@ -231,7 +231,10 @@ static int show_named(struct look *look, const char *prefix, const char *name)
 			continue;
 		any = true;
 		r = show(look, &names[i]);
-		/* Who asks for all that there are is shown that it is there. */
+		/*
+		 * A bridge of which the page may not be read is an error only if it was asked for
+		 * by name.
+		 */
 		if (code == EXIT_DONE && (name || r != EXIT_DENIED))
 			code = r;
 	}

@@ -11,7 +11,10 @@
 #include "stop.h"
 #include "take.h"
 
-/* sqctl collect: the recipe's God. As `sqctl get --follow`, and it stays through what may happen. */
+/*
+ * sqctl collect: the collector, which the recipe calls God. As `sqctl get --follow`; it also goes
+ * on when the queue is removed or made anew.
+ */
 
 const char help_collect[] =
 	"  -n N            end after N results\n"
@@ -68,7 +71,7 @@ static int report_end(const struct take *take, int error)
 		came, take->limit, take->queue);
 }
 
-/* Whoever reads us may leave while there is no queue yet. */
+/* The reader of our output may leave while there is no queue yet. */
 static bool nap(void *unused)
 {
 	return hold_nap(unused) || output_gone();

@@ -48,7 +48,7 @@ static const char *set_mode(const struct args_option *o, const char *text)
 				  : 0;
 
 	/*
-	 * Whoever uses a queue reads and writes it, and its owner must be able to remove what is in
+	 * To use a queue is to read and write it, and its owner must be able to remove what is in
 	 * it.
 	 */
 	for (unsigned shift = 0; shift < 9; shift += 3)
@@ -120,7 +120,7 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 	return code;
 }
 
-/* A dot in a name is more than a letter of it, which not everybody who writes one knows. */
+/* A dot in a name separates prefix and queue: say so, for a user may not know that. */
 static void report_prefix(const char *queue)
 {
 	const char *dot = strchr(queue, '.');

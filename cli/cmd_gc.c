@@ -11,8 +11,8 @@
 #include "words.h"
 
 /*
- * sqctl gc. Queues are looked after by whoever waits on them; this is for those that nobody waits
- * on, from cron or by hand.
+ * sqctl gc. Participants that wait on a queue do the upkeep; this does it for queues on which none
+ * waits, from cron or by hand.
  */
 
 const char help_gc[] =
@@ -59,8 +59,8 @@ static int collect_all(const char *prefix)
 		int r = collect(names.name[i]);
 
 		/*
-		 * It may have gone since it was listed, and what is another user's is theirs to
-		 * collect.
+		 * The queue may have gone since it was listed; and a queue of another user is that
+		 * user's to collect.
 		 */
 		if (r == 0 || r == -ENOENT || (r == -EACCES && prefix))
 			continue;

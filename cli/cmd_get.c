@@ -11,7 +11,7 @@
 #include "take.h"
 #include "words.h"
 
-/* sqctl get: the options and the ends of it; what it does is in take.c. */
+/* sqctl get: the options, and what its end means. What it does is in take.c. */
 
 const char help_get[] =
 	"  -n N            end after N items (all that are there)\n"

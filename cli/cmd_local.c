@@ -159,7 +159,7 @@ static int clear_away(const char *name, void *data)
 	const char *own = data;
 
 	if (strncmp(name, own, strlen(own)) == 0)
-		(void)sq_gc(name); /* in use: stays. Not ours to open: stays */
+		(void)sq_gc(name); /* in use, or of another user: it stays */
 	return 0;
 }
 
@@ -304,7 +304,7 @@ static int report_write(const struct local_ledger *ledger)
 			: "");
 }
 
-/* Before the run: one whose numbers cannot be written would be in vain. */
+/* Open the file before the run, so that no run is made whose numbers cannot be written. */
 static int open_json(struct local *l)
 {
 	const struct local_options *o = &l->options;
@@ -318,7 +318,7 @@ static int open_json(struct local *l)
 	return 0;
 }
 
-/* Errors of standard output are main()'s to tell. */
+/* main() reports errors of standard output. */
 static int close_json(struct local *l)
 {
 	if (!l->json || l->json == stdout || fclose(l->json) == 0)
@@ -389,6 +389,6 @@ int cmd_local(int argc, char **argv)
 	free(l.crew.members);
 	free(l.suspects);
 	w = close_json(&l);
-	/* The signals stay blocked: one that comes now wants what is done already. */
+	/* The signals stay blocked: what one would ask for is done already. */
 	return r != 0 ? r : w;
 }

@@ -13,7 +13,7 @@
 #include "state.h"
 #include "words.h"
 
-/* sqctl ls. A queue that cannot be opened is listed with the reason: to see it is why one lists. */
+/* sqctl ls. A queue that cannot be opened is listed with the reason. */
 
 const char help_ls[] =
 	"  -a, --all  the queues of all prefixes, with their prefix\n"

@@ -20,7 +20,7 @@
 
 /*
  * sqctl put. Items go in in order, and if they cannot all go in, the number of the first that did
- * not is told: whoever called can go on from there. What one read() gave is put before the next: no
+ * not is told: the caller can go on from there. What one read() gave is put before the next: no
  * item waits for others to come.
  */
 
@@ -185,7 +185,7 @@ static int put_arguments(struct put *put, int n, char *const *words)
 		if (items[i].iov_len > items[longest].iov_len)
 			longest = i;
 	}
-	/* All of them are there to see: if one is too long, none goes in. */
+	/* All items are known here: if one is too long, none goes in. */
 	if (too_long(put, items[longest].iov_len))
 		r = report(EXIT_USAGE,
 			"item %d is longer than %s allows, which is %" PRIu64
@@ -218,8 +218,7 @@ static int put_lines(struct put *put, struct lines *lines)
 static int put_input(struct put *put, char delimiter)
 {
 	struct lines lines;
-	size_t max = 0; /* asked for when a line does not fit in the buffer as it is: to know it
-			   takes a walk over the queue */
+	size_t max = 0; /* set when a line is too long: it takes a walk */
 	int code = EXIT_DONE, r = lines_init(&lines, STDIN_FILENO, delimiter);
 
 	if (r < 0)

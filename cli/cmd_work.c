@@ -95,7 +95,10 @@ static int ended(void *data, struct crew_member *m, pid_t pid, int status)
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DRAINED)
 		s->drained = true;
-	/* What it could not do is on the board, or it was drained: nobody else could either. */
+	/*
+	 * The reason is on the board; or the queue was drained, and another worker could not go on
+	 * either.
+	 */
 	if (WIFEXITED(status) && !s->drained && !atomic_load(&s->board->trouble))
 		return report(EXIT_BROKEN, "worker %u (pid %d) ended by itself with code %d",
 			m->index + 1, (int)pid, WEXITSTATUS(status));
@@ -164,7 +167,7 @@ static int supervise(struct supervisor *s)
 		}
 	}
 	trouble = atomic_load(&s->board->trouble);
-	/* Removed before a worker could open it: that is the same. */
+	/* Removed before a worker could open it: treated as removed during the run. */
 	if (!gone && work_trouble_error(trouble) == -ENOENT) {
 		gone = true;
 		s->gone = work_trouble_queue(trouble);
@@ -254,6 +257,6 @@ out:
 	if (s.board)
 		(void)munmap(s.board, sizeof(*s.board));
 	free(s.crew.members);
-	/* The signals stay blocked: one that comes now wants what is done already. */
+	/* The signals stay blocked: what one would ask for is done already. */
 	return code;
 }

@@ -19,7 +19,10 @@
 
 void crew_listen(struct crew *crew)
 {
-	/* nohup ignores the one for us, others may the other; blocked, they would come all the same. */
+	/*
+	 * SIGHUP is ignored under nohup, SIGALRM may be ignored by others. A blocked signal would
+	 * be received all the same, so an ignored one is left out.
+	 */
 	static const int may_be_ignored[] = {SIGHUP, SIGALRM};
 
 	(void)sigemptyset(&crew->signals);
@@ -57,7 +60,7 @@ enum crew_news crew_wait(struct crew *crew, int64_t longest_ns)
 		crew->asked = sig;
 		return CREW_ASKED;
 	}
-	/* timeout(1) and others signal us and our group, both: that is one wish. */
+	/* timeout(1) and others signal this process and its group: two signals, one request. */
 	return now_ns() - crew->asked_ns < SAME_WISH_NS ? CREW_LOOK : CREW_ASKED_AGAIN;
 }
 
@@ -79,7 +82,10 @@ static int start(struct crew *crew, struct crew_member *m)
 		m->pid = pid;
 		return 0;
 	}
-	/* Nobody outlives the supervisor, and signals to the whole group are for it alone. */
+	/*
+	 * No member outlives the supervisor, and signals to the whole group are for the supervisor
+	 * alone.
+	 */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_BROKEN);
@@ -138,7 +144,10 @@ int crew_reap(struct crew *crew)
 		pid_t pid = m->pid, gone = pid ? waitpid(pid, &status, WNOHANG) : 0;
 		int r = 0;
 
-		/* What it had done, and whether it was killed, cannot be told then: so no going on. */
+		/*
+		 * Another process has taken its status: whether it was killed is not known, so the
+		 * run cannot go on.
+		 */
 		if (gone < 0 && errno == ECHILD) {
 			m->pid = 0;
 			return report(EXIT_BROKEN,

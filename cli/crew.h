@@ -9,8 +9,8 @@
 
 /*
  * Processes that a supervisor starts, watches, starts again and ends. What they do, and which of
- * them are worth starting again, is the caller's. Only pids of our own unreaped children are ever
- * signalled; and nobody outlives the supervisor.
+ * them are worth starting again, the caller decides. Only pids of our own unreaped children are
+ * ever signalled; and no member outlives the supervisor.
  */
 
 struct crew_member {
@@ -47,7 +47,7 @@ enum crew_news {
 /* From now on signals come by crew_wait(). They stay blocked. */
 void crew_listen(struct crew *crew);
 
-/* Sleep until there is news, at most so long, or until somebody is to be started again. */
+/* Sleep until there is news, at most so long, or until a member is to be started again. */
 enum crew_news crew_wait(struct crew *crew, int64_t longest_ns);
 
 /* Start all. 0, or an exit code after it was reported. */
@@ -68,10 +68,10 @@ int crew_replace(struct crew *crew, struct crew_member *m);
  */
 int64_t crew_replace_later(struct crew *crew, struct crew_member *m, bool did_something);
 
-/* Nobody who is waiting for that is to be started again. */
+/* Cancel all pending restarts. */
 void crew_no_more(struct crew *crew);
 
-/* Have all of a kind ended, with nobody to be started again? */
+/* Have all of a kind ended, with none to be started again? */
 bool crew_done(const struct crew *crew, unsigned kind);
 
 /* End them all, now. */

@@ -30,7 +30,10 @@ static int try_open(struct hold *hold)
 	int r = names_full(hold->name, hold->queue);
 
 	while (r == 0) {
-		/* Before and after: then what was opened in between is that. */
+		/*
+		 * Look at the name before and after: if both are the same file, that file was
+		 * opened in between.
+		 */
 		hold->device = 0;
 		hold->inode = 0;
 		if (look(hold, &st)) {

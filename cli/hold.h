@@ -11,8 +11,8 @@
 #include "sq.h"
 
 /*
- * A queue that is used for long: waited for until somebody makes it, and looked after, for its name
- * may be taken off it, or given to another, while we have it open. Then nobody new would find what
+ * A queue that is used for long: waited for until it is made, and checked regularly, for its name
+ * may be removed, or given to another queue, while we have it open. Then others would not find what
  * we put there, nor we what they put.
  */
 

@@ -63,7 +63,10 @@ int lines_fill(struct lines *l, size_t max)
 		return r;
 	n = read(l->fd, l->buf + l->to, l->cap - l->to);
 	if (n < 0 && errno == EAGAIN) {
-		/* Somebody made it non-blocking; it is not ours to change. */
+		/*
+		 * The descriptor was made non-blocking by another process, and may be shared: it is
+		 * left so.
+		 */
 		(void)poll(&(struct pollfd){.fd = l->fd, .events = POLLIN}, 1, -1);
 		return -EINTR;
 	}
@@ -97,6 +100,6 @@ void lines_return(const struct lines *l, const struct iovec *line)
 {
 	const char *begin = line ? line->iov_base : l->buf + l->from;
 
-	/* A pipe cannot; then the number of the item must do. */
+	/* A pipe cannot go back; then the number of the item is told. */
 	(void)lseek(l->fd, -(off_t)(l->buf + l->to - begin), SEEK_CUR);
 }

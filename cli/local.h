@@ -78,8 +78,8 @@ struct local_again {
 };
 
 struct local_ledger {
-	_Atomic bool stop;        /* to the producers: enough */
-	_Atomic bool reader_gone; /* from the collector: nobody reads the results any more */
+	_Atomic bool stop;        /* to the producers: make no more */
+	_Atomic bool reader_gone; /* from the collector: its output has no reader any more */
 	_Atomic int write_error;  /* from the collector: why they could not be written */
 	_Atomic bool torn;        /* from the collector: half a line is out */
 	int64_t began_ns;

@@ -51,10 +51,10 @@ static void account(struct sink *s, const char *line, size_t len)
 
 static void leave(struct sink *s, int error)
 {
-	/* It must be there before the other: who sees that one reads this. */
+	/* Written first: a process that sees `reader_gone` reads it. */
 	if (error != -EPIPE)
 		atomic_store(&s->ledger->write_error, -error);
-	/* The run ends, but goes on being counted. */
+	/* The run ends; results are still counted. */
 	atomic_store(&s->ledger->reader_gone, true);
 }
 
@@ -127,8 +127,8 @@ static void show_sample(struct sink *s, const char *line, size_t len)
 	s->next_sample = now + SAMPLE_NS;
 	memcpy(copy, line, len); /* it lies in the same buffer */
 	/*
-	 * In one piece: progress is drawn there too. A terminal that is there and cannot be written
-	 * to shows nothing.
+	 * Written in one piece, because progress is drawn on the same terminal. Other errors than
+	 * -EPIPE are ignored: a terminal that cannot be written to shows nothing.
 	 */
 	n = snprintf(s->buffer, sizeof(s->buffer), "%s%.*s\n", s->shared ? "\r\033[K" : "",
 		(int)len, copy);
@@ -156,12 +156,12 @@ int local_collect(const struct local_options *o, struct local_ledger *ledger)
 		if (len == -EAGAIN) {
 			int64_t timeout = linger(s);
 
-			/* That may have emptied it. */
+			/* linger() may have emptied the buffer. */
 			at = s->buffer + s->used;
 			len = sq_get(cq, at, SQUARE_MAX, timeout);
 		}
 		if (len == -ETIMEDOUT) {
-			/* A reader that leaves must not have to wait for a line to be missed. */
+			/* Check for a reader that has left also when there is nothing to write. */
 			if (s->used)
 				flush(s);
 			else if (!atomic_load(&ledger->reader_gone) && output_gone())

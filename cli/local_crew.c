@@ -51,7 +51,9 @@ static uint64_t progress(const struct local *l, const struct crew_member *m)
 	return n;
 }
 
-/* The result in the dead worker's hand: had it been put? Then its task may have been done twice. */
+/*
+ * Had the dead worker put the result that it had in hand? Then its task may have been done twice.
+ */
 static int note_suspect(struct local *l, const struct crew_member *m, uint64_t results)
 {
 	struct local_hand *hand = &l->ledger->hand[m->index];
@@ -91,7 +93,8 @@ static int ended(void *data, struct crew_member *m, pid_t pid, int status)
 			WIFSIGNALED(status) ? "was killed by signal" : "ended by itself with code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	/*
-	 * Exit codes it chose itself have been explained by itself, and another would say the same.
+	 * If it ended by an exit code, it has reported the reason itself, and another would fail in
+	 * the same way.
 	 */
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
@@ -100,7 +103,7 @@ static int ended(void *data, struct crew_member *m, pid_t pid, int status)
 		r = note_suspect(l, m, now);
 	if (r != 0)
 		return r;
-	/* A fault of its own would come again and again. SIGKILL is somebody's wish. */
+	/* A crash would happen again and again, so it is counted; SIGKILL is sent on purpose. */
 	if (WTERMSIG(status) != SIGKILL)
 		m->early_deaths = now == m->progress ? m->early_deaths + 1 : 0;
 	m->progress = now;

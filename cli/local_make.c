@@ -8,8 +8,8 @@
 
 /*
  * A producer. Its k-th task is a function of k, and the queue counts durably how many it has put:
- * so whoever takes over after a kill goes on with the very next one, and the books can be brought
- * up to date.
+ * so its successor after a kill goes on with exactly the next task, and the books can be brought up
+ * to date.
  */
 
 #define PATIENCE 100000000 /* ns, between two looks at the ledger's `stop` */

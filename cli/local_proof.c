@@ -66,13 +66,15 @@ static uint64_t count_refused(struct local_ledger *ledger)
 	for (; n < logged && n < LOCAL_LOG_MAX; n++)
 		id[n] = atomic_load(&ledger->refused[n]);
 	qsort(id, n, sizeof(id[0]), compare);
-	/* A zero is of one killed between taking a place in the log and writing there. */
+	/*
+	 * A zero was left by a worker killed between taking a place in the log and writing there.
+	 */
 	for (uint64_t i = 0; i < n; i++)
 		count += id[i] != 0 && (i == 0 || id[i] != id[i - 1]);
 	return count + (logged - n);
 }
 
-/* What everybody counted. 0, or an exit code. */
+/* What producers, queues and the collector counted. 0, or an exit code. */
 static int gather(struct local *l, struct local_proof *p)
 {
 	const struct local_options *o = &l->options;

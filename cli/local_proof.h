@@ -10,9 +10,9 @@
 struct local_proof {
 	uint64_t made;      /* by our producers, as their books say */
 	uint64_t put;       /* as the queue says */
-	uint64_t foreign;   /* tasks that somebody else put */
+	uint64_t foreign;   /* tasks that processes outside the run put */
 	uint64_t done;      /* results put by our workers, as the queue says */
-	uint64_t alien;     /* results that somebody else put */
+	uint64_t alien;     /* results that processes outside the run put */
 	uint64_t collected; /* as the collector counted */
 	uint64_t wrong, refused;
 	uint64_t twice;            /* done again, known one by one */

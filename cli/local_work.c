@@ -12,7 +12,10 @@
  * its hand says so.
  */
 
-/* Before the ack, by its id: who refuses it again, because we were killed here, adds nothing. */
+/*
+ * Noted before the ack, by its id: if we are killed here, the worker that refuses it again adds
+ * nothing.
+ */
 static void note_refusal(struct local_ledger *ledger, const struct sq_lease *task)
 {
 	uint64_t i = atomic_fetch_add(&ledger->refused_count, 1);

@@ -13,7 +13,10 @@
 
 /* sqctl: from the command line to the command, and what is the same for all of them. */
 
-/* Also where an option's value, or an item, could stand: those that look like it come behind --. */
+/*
+ * --help counts also where an option's value, or an item, could stand: an item that looks like it
+ * must come behind --.
+ */
 static bool wants_help(int argc, char **argv)
 {
 	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -27,7 +30,7 @@ static int run(int argc, char **argv)
 	const struct command *c;
 
 	if (argc < 2) {
-		/* It is an error, so this is talk. */
+		/* This is an error, so the help goes to standard error. */
 		(void)dup2(STDERR_FILENO, STDOUT_FILENO);
 		(void)cmd_help(1, (char *[]){(char *)"help", NULL});
 		return EXIT_USAGE;
@@ -48,14 +51,14 @@ static int run(int argc, char **argv)
 	return c->run(argc - 1, argv + 1);
 }
 
-/* What commands have printed. Those that write items have done so themselves. */
+/* Flush what commands have printed. Commands that write items have written them themselves. */
 static int end_output(int code)
 {
 	int error = fflush(stdout) == EOF ? errno : 0;
 
 	if (code != EXIT_DONE || (!error && !ferror(stdout)) || error == EPIPE || output_gone())
 		return code;
-	/* It may have failed before: then the reason is not known any more. */
+	/* If an earlier write failed, the reason is not known any more. */
 	return report(EXIT_IO, "cannot write%s%s; see what standard output is",
 		error ? ": " : " all of it", error ? strerror(error) : "");
 }

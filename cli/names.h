@@ -8,8 +8,8 @@
 #include "sq.h"
 
 /*
- * Names of queues, as people type them (`pq`) and in full (`prefix.pq`). Nothing here opens a
- * queue: to open one is to take part in it.
+ * Names of queues, as users type them (`pq`) and in full (`prefix.pq`). Nothing here opens a queue,
+ * because to open one is to take part in it.
  */
 
 #define NAMES_MAX (2 * SQ_NAME_MAX + 2) /* bytes of a full name and its terminating zero */

@@ -24,7 +24,7 @@ enum kind {
 	KIND_OTHER
 };
 
-/* It must be asked for before the terminal goes: afterwards it is none. */
+/* Asked at the start: once the terminal is gone, isatty() says no. */
 static enum kind kind_of_output(void)
 {
 	static enum kind kind;
@@ -152,8 +152,8 @@ static bool ends_with(off_t end, const char *data, size_t n)
 }
 
 /*
- * A lease of this kind is given only if nobody else has the file open, and who opens it meanwhile
- * has to wait. It is told to us by SIGIO.
+ * The kernel grants this lease only if no other process has the file open, and makes an open() by
+ * another wait meanwhile. It tells us by SIGIO.
  */
 static bool hold_off_others(bool on)
 {
@@ -172,14 +172,14 @@ bool output_take_back(const char *data, size_t n)
 	if (flags < 0 || end < 0 || (uintmax_t)end < n || fstat(STDOUT_FILENO, &st) < 0 ||
 		!S_ISREG(st.st_mode) || st.st_size != end || !ends_with(end, data, n))
 		return false;
-	/* Whoever else has it open may append at any moment, as we do. */
+	/* Another process that has it open may append at any moment, as we do. */
 	if ((flags & O_APPEND) && !hold_off_others(true))
 		return false;
 	done = fstat(STDOUT_FILENO, &st) == 0 && st.st_size == end &&
 	       ftruncate(STDOUT_FILENO, end - (off_t)n) == 0;
 	if (flags & O_APPEND)
 		(void)hold_off_others(false);
-	/* Whoever writes on from our place must leave no hole. */
+	/* A process that shares our file offset must not leave a hole when it writes on. */
 	if (done)
 		(void)lseek(STDOUT_FILENO, end - (off_t)n, SEEK_SET);
 	return done;

@@ -13,7 +13,7 @@
  * a terminal, are -EPIPE.
  */
 
-/* Does nobody read it any more? Never blocks. */
+/* Has its reader gone? Never blocks. */
 bool output_gone(void);
 
 /*

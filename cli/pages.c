@@ -103,7 +103,7 @@ void pages_print_carriers(const char *full, bool json)
 
 	if (json)
 		fputs(",\"bridges\":[", stdout);
-	/* What may not be read, or is damaged, `sqctl bridge` tells; here it is as if it were not there. */
+	/* Pages that may not be read, or are damaged, are left out; `sqctl bridge` reports them. */
 	(void)status_page_list(&names, &n);
 	for (size_t i = 0; i < n; i++) {
 		if (status_page_read(&page, &names[i]) < 0)

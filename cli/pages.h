@@ -10,8 +10,8 @@
 #include "status_page.h"
 
 /*
- * Status pages of bridges, as commands show them. Who looks takes no part: nothing is opened but the
- * page, and nothing is changed.
+ * Status pages of bridges, as commands show them. Nothing is opened but the page, and nothing is
+ * changed.
  */
 
 /* Of a page that was just read: how it is with its daemon. One word. */

@@ -34,8 +34,7 @@ const char *parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 
 	/*
 	 * expand_number() knows the units, but it also takes octal and hexadecimal, anything behind
-	 * the unit, and numbers beyond its range for the largest one. None of these may pass for
-	 * what was meant.
+	 * the unit, and numbers beyond its range as the largest one. These are refused here.
 	 */
 	if (parse_natural(&plain, text, digits))
 		return wrong;

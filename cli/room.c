@@ -83,7 +83,7 @@ void room_report_large(const char *queue, uint64_t n, uint64_t size)
 		words_size(there_text, bytes_there(&shm)));
 }
 
-/* The same errno for two causes; and somebody may have made room since. */
+/* The same errno has two causes; and there may be room again since. */
 static int report_no_room(const char *queue, uint64_t size)
 {
 	struct statvfs shm;

@@ -52,7 +52,7 @@ static void measure(struct share *share)
 	share->from_ns = now;
 }
 
-/* There is no event for it: poll() tells of room, not of emptiness. */
+/* There is no event for an empty pipe: poll() reports room. */
 int share_wait(struct share *share)
 {
 	int64_t pause_ns = PAUSE_NS;

@@ -8,8 +8,8 @@
 
 /*
  * Several readers share a queue, each behind a pipe of its own. A pipe takes 64 KiB, thousands of
- * items, and what it has taken has left the queue: one slow reader would have them all, and the
- * others nothing. So no more lies in a pipe unread than its reader takes in about a millisecond: one
+ * items, and what it has taken has left the queue: a slow reader would get all of them, and the
+ * others none. So no more lies unread in a pipe than its reader takes in about a millisecond: one
  * item, if it needs longer for each.
  */
 

@@ -93,7 +93,7 @@ static bool skip(const char **at, const char *end, const char *text)
 	return true;
 }
 
-/* By arithmetic on what the text says, and not by the code that made it. */
+/* Check by arithmetic on what the text says, independently of the code that made it. */
 bool square_check(uint64_t *ret, const char *text, size_t len)
 {
 	const char *end = text + len;

@@ -9,12 +9,15 @@
 #include "now.h"
 
 static volatile sig_atomic_t came, late;
-/* Our own time, and that of whoever started us. Written before note() can be called for them. */
+/*
+ * Our own time limit, and the alarm that our parent set. Written before note() can be called for
+ * them.
+ */
 static int64_t until_ns = INT64_MAX, limit_ns = INT64_MAX;
 
 /*
- * A signal may come after we looked and before we block: so the alarm goes on until somebody looks
- * again.
+ * A signal may come between a look at stop_wanted() and the system call that blocks. So the alarm
+ * goes off again and again until the next look.
  */
 static void note(int signal_number)
 {
@@ -46,7 +49,10 @@ void stop_catch(void)
 		struct sigaction old, new = {.sa_handler = note};
 		bool ignored = sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN;
 
-		/* nohup and a shell's background jobs ignore them for us; but the alarm is ours too. */
+		/*
+		 * Signals that are ignored (under nohup, in a shell's background jobs) stay
+		 * ignored; but the alarm is used for our own limit, too.
+		 */
 		if (signals[i] != SIGALRM && ignored)
 			continue;
 		if (signals[i] == SIGALRM && !ignored)

@@ -7,10 +7,11 @@
 
 /*
  * SIGINT, SIGTERM and SIGHUP are requests to end in good order, and so is the end of the time that
- * was given: what is in hand is put away first. So is the alarm that whoever started us may have
- * set as a limit to our time (`perl -e 'alarm 10; exec @ARGV' sqctl ...`). System calls return
- * EINTR; calls of the engine do not, so whoever waits there does so in spans of STOP_LOOK_NS and
- * looks in between.
+ * was given: what is in hand is put away first. So is the alarm that our parent may have set as a
+ * time limit (`perl -e 'alarm 10; exec @ARGV' sqctl ...`).
+ *
+ * System calls return EINTR; calls of the engine do not, so a command waits there in spans of
+ * STOP_LOOK_NS and looks in between.
  */
 
 #define STOP_LOOK_NS ((int64_t)100000000)
@@ -27,10 +28,7 @@ bool stop_wanted(void);
 /* The signal that came, or 0. */
 int stop_signal(void);
 
-/*
- * End as that signal would have ended us, so that whoever started us can tell. Returns only if none
- * came.
- */
+/* End by that signal, so that the parent can tell. Returns only if none came. */
 void stop_die(void);
 
 #endif

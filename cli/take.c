@@ -45,7 +45,10 @@ static int flush(struct take *take)
 
 	for (int i = 0; i < take->n && take->end[i] <= written; i++)
 		whole = take->end[i];
-	/* Before they are given back: who takes them next may write to the same file. */
+	/*
+	 * Take the half item back before the leases are given back: the next process that takes it
+	 * may write to the same file.
+	 */
 	tear(take, take->buffer + whole, written - whole);
 	for (int i = 0; i < take->n; i++)
 		settle(take, &take->lease[i], take->end[i] <= written);
@@ -108,7 +111,10 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 			return -ENOENT;
 		if (r != 0 && r != -ETIMEDOUT)
 			return r;
-		/* A reader that leaves must not have to wait for an item to be missed, nor get one. */
+		/*
+		 * Look at the reader before an item is written, and while there is none: one that
+		 * has left gets no item, and is noticed without one.
+		 */
 		w = output_result(take, output_wait(0));
 		if (r == 0 && w == -EIO)
 			settle(take, ret, false);
@@ -127,13 +133,13 @@ static int wait_for_one(struct take *take, struct sq_lease *ret)
 	}
 }
 
-/* Nothing is in hand. Until our reader is to have more. */
+/* Called with nothing in hand. Wait until our reader is to have more. */
 static int wait_to_share(struct take *take)
 {
 	return take->share ? output_result(take, share_wait(&take->sharing)) : 0;
 }
 
-/* And is ready for it. */
+/* Wait until our reader is ready. */
 static int wait_for_reader(struct take *take)
 {
 	int r = output_result(take, output_wait(-1));
@@ -184,7 +190,7 @@ int take_report(const struct take *take, int error)
 			take->queue, take->queue);
 	case EIO:
 		if (take->write_error == EPIPE)
-			return EXIT_DONE; /* whoever read us has had enough */
+			return EXIT_DONE; /* the reader has left */
 		return report(EXIT_IO,
 			"cannot write: %s; %" PRIu64
 			" item%s had been written, the rest is still in %s: make room "
@@ -198,7 +204,7 @@ int take_report(const struct take *take, int error)
 
 void take_report_odd(const struct take *take)
 {
-	/* If nobody reads any more, nobody has to know. */
+	/* Not if the reader has left: then half an item matters to no one. */
 	if (take->torn && take->write_error != EPIPE)
 		(void)report(EXIT_DONE,
 			"the output ends with half an item, which is still in %s: drop what is behind "

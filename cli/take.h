@@ -14,9 +14,10 @@
 /*
  * From a queue to standard output. Items are leased, written, and acknowledged only then: if the
  * write fails, or we are killed, the queue still has them. Half an item that was written counts as
- * none: it is taken back where it can be (see output.h). A batch ends when it is full or the queue
- * is empty for the moment, so that no item waits for others to come; and nothing is leased while
- * whoever reads us is not ready.
+ * none: it is taken back where it can be (see output.h).
+ *
+ * A batch ends when it is full or the queue is empty for the moment, so that no item waits for
+ * others to come; and nothing is leased while our reader is not ready.
  */
 
 #define TAKE_BATCH 512

@@ -8,7 +8,7 @@
 
 /*
  * The recipe's tasks: random integers from 0 to a largest one, in decimal, perhaps at a pace. The
- * k-th of a producer is a function of k, so that whoever takes over can go on with the very next.
+ * k-th of a producer is a function of k, so that a successor can go on with exactly the next.
  */
 
 #define TASKS_BATCH 64
@@ -31,7 +31,10 @@ uint64_t tasks_number(const struct tasks *t, uint64_t k);
  */
 unsigned tasks_due(const struct tasks *t, uint64_t k, unsigned want, int64_t longest_ns);
 
-/* What could not be put in time, the k-th and those behind it, is not to be made up for in haste. */
+/*
+ * Tasks that could not be put in time, the k-th and those behind it, are not made up for in a
+ * burst.
+ */
 void tasks_forgive(struct tasks *t, uint64_t k);
 
 /* Put n, at most TASKS_BATCH, which begin with the k-th. As sq_put_many(). */

@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 /*
- * That a command waits is said once it has for a second, and only once in its life: who sees nothing
- * happen knows why, and a slow queue does not fill a log.
+ * A command that waits says so once it has waited for a second, and only once in its life: so a
+ * user knows why nothing happens, and a slow queue does not fill a log.
  */
 
 struct waiting {
 	bool quiet;
 	int64_t since_ns; /* 0: it does not wait */
-	/* That it was said. Workers, which would all say the same, share one. */
+	/* Set when it was said. Workers, which would all say the same, share one. */
 	_Atomic bool *said;
 };
 

@@ -21,7 +21,7 @@ struct worker {
 	const struct work_options *options;
 	struct work_board *board;
 	unsigned index;
-	int64_t look_ns; /* between two looks at the board, and two words for a lease */
+	int64_t look_ns; /* between two looks at the board, and two touches of a lease */
 	struct sq *source, *results;
 	struct waiting waiting[2];
 };
@@ -116,7 +116,7 @@ static int do_task(struct worker *w, const struct sq_lease *task)
 		return trouble(w, WORK_RESULTS, r);
 	r = sq_ack(w->source, task);
 	if (r == -ESTALE)
-		return EXIT_DONE; /* and another does it again */
+		return EXIT_DONE; /* another worker does it again */
 	if (r < 0)
 		return trouble(w, WORK_SOURCE, r);
 	(void)atomic_fetch_add(&w->board->worker[w->index].done, 1);
@@ -150,7 +150,7 @@ int work(const struct work_options *o, struct work_board *board, unsigned index)
 
 	for (int i = 0; i < 2; i++)
 		w.waiting[i] = (struct waiting){.quiet = o->quiet, .said = &board->said[i]};
-	/* A lease that is to be kept wants a word well before its time is up. */
+	/* A lease that is to be kept is touched well before its time is up. */
 	if (o->source.lease_time && o->source.lease_time / 4 < w.look_ns)
 		w.look_ns = o->source.lease_time / 4 > LOOK_MIN_NS ? o->source.lease_time / 4
 								   : LOOK_MIN_NS;

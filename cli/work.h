@@ -38,7 +38,10 @@ struct work_options {
 	uint64_t workers;
 	int64_t wait_ns;
 	bool quiet;
-	/* Of the source: what becomes of tasks that are none, and how often a lease needs a word. */
+	/*
+	 * Of the source queue: what becomes of tasks that are none, and how often a lease is to be
+	 * touched.
+	 */
 	struct sq_stat source;
 };
 

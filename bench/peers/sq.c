@@ -134,7 +134,7 @@ static int queue_join(struct peer_queue *q, int producing)
 	return EXIT_DONE;
 }
 
-/* As its user waits: by himself, or by the queue. */
+/* Wait as the run is configured: in the caller's loop, or in the queue's own way. */
 static void timeout_set(struct work *w)
 {
 	struct end *end = w->queue->end;
@@ -198,7 +198,7 @@ static int commit(struct peer_queue *q)
 	return result(sq_commit(end->q, q->size, end->timeout), "commit");
 }
 
-/* Nobody writes there: the loop only reads. */
+/* The message is not written to: the loop only reads. */
 static int lease(struct peer_queue *q, void **ret)
 {
 	struct end *end = q->end;

@@ -11,10 +11,10 @@
 #include "loops.h"
 
 /*
- * ZeroMQ, PUSH and PULL, by ipc and by tcp over the loopback, in the clear. Neither end acknowledges
- * anything. It waits and makes its batches itself, in a thread of its own at either end. The end
- * that gets binds; whoever puts waits to be told where. Both put and get by the message, as its
- * guide has it.
+ * ZeroMQ, PUSH and PULL, by ipc and by tcp over the loopback, in the clear. Neither end
+ * acknowledges anything. It waits and makes its batches itself, in a thread of its own at either
+ * end. The end that gets binds; a producer waits until it knows the address. Both put and get by
+ * the message, as its guide has it.
  */
 
 #define HIGH_WATER 10000 /* messages at either end; its own default is 1000 */

@@ -3,8 +3,8 @@
 #define TESTS_BRIDGE_DAEMONS_H
 
 /*
- * Real daemons on this machine, which play two hosts by two prefixes: the path of the program is in
- * the environment's SQBRIDGE. What fails here fails the test. No process outlives the test's.
+ * Real daemons on this machine, which stand for two hosts by two prefixes: the path of the program
+ * is in the environment's SQBRIDGE. A failure here fails the test. No process outlives the test's.
  */
 
 #include <stdbool.h>

@@ -65,7 +65,7 @@ bool ends_uring(void);
 struct loop *ends_loop(const struct loop_config *config);
 void ends_loop_free(void);
 
-/* An end that is nobody's yet; all are freed at the end of the test. */
+/* An end without a connection yet; all are freed at the end of the test. */
 struct end *end_new(void);
 extern const struct loop_conn_ops end_ops;
 

@@ -5,7 +5,7 @@
 #include "options.h"
 #include "value.h"
 
-/* Flags, variables and files: what they set, who wins, and what is said of what is wrong. */
+/* Flags, variables and files: what they set, which wins, and what is reported of what is wrong. */
 
 #define N32 "abcdefghijklmnopqrstuvwxyz-_0123"
 #define N64 N32 N32

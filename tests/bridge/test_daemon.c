@@ -5,7 +5,9 @@
 #include "daemons.h"
 #include "sq.h"
 
-/* Real daemons carry real work: whatever is killed, every task is done and comes back once. */
+/*
+ * Real daemons carry tasks and results: whatever is killed, every task is done and comes back once.
+ */
 
 #define SIZE 64
 
@@ -123,7 +125,7 @@ static void a_leaf_that_starts_first_waits_for_its_hub(void **state)
 	pid_t worker, producer;
 
 	make_queues(64);
-	/* The port is known, and nobody is there. */
+	/* The port is known, and no daemon listens there. */
 	hub_start_with(&hub, WORDS(NULL));
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
 	leaf_start_with(&leaf, WORDS(NULL));
@@ -216,7 +218,10 @@ static void a_leaf_that_drains_leaves_nothing_in_flight(void **state)
 	leave(&w);
 }
 
-/* Its hub goes while it drains, and comes back: what a worker has in hand still comes to its end. */
+/*
+ * The hub goes while the leaf drains, and comes back: what a worker has in hand still comes to its
+ * end.
+ */
 static void a_leaf_that_drains_waits_for_its_hub(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -257,7 +262,7 @@ static void a_hub_that_drains_waits_for_results(void **state)
 	leave(&w);
 }
 
-/* Its tasks go to others: after the time for it, or as soon as its key is gone. */
+/* A leaf's tasks go to others: after the time for it, or as soon as its key is removed. */
 static void what_a_leaf_had_that_stays_away_is_given_back(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -316,7 +321,7 @@ static void a_hub_that_stays_away_keeps_nothing(void **state)
 	free(expect_line(&hub, "event=epoch_stale"));
 	assert_int_equal(sq_ack(pq, &task), 0);
 	assert_int_equal(daemon_stop(&leaf, SIGTERM), 0);
-	assert_int_equal(sq_ack(hubs, &again), 0); /* and that was the one who had it */
+	assert_int_equal(sq_ack(hubs, &again), 0); /* the worker that had the task */
 	assert_int_equal(depth(hub_queue("pq")), 0);
 	assert_int_equal(leased(hub_queue("pq")), 0);
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);

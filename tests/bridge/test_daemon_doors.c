@@ -9,7 +9,10 @@
 #include "daemons.h"
 #include "sq.h"
 
-/* Who may come in, who may not, and what is seen of it; while the work goes on. */
+/*
+ * Which peers are let in, which are not, and what is logged and counted of it; while the work goes
+ * on.
+ */
 
 static void make_queues(void)
 {
@@ -71,7 +74,7 @@ static void a_wrong_key_is_told_so_once(void **state)
 	assert_int_equal(count_lines(&leaf, "level=error event=not_connected"), 1);
 	free(expect_line(&hub, "event=refused reason=\"wrong key\""));
 
-	/* Somebody who is not known at all is told the same. */
+	/* An unknown identity is answered in the same way. */
 	scratch_write("farm1.key", 0600, "stranger:00112233445566778899aabbccddeeff\n");
 	leaf_start_with(&leaf, WORDS(NULL));
 	assert_int_equal(daemon_code(&leaf), 77);
@@ -92,7 +95,7 @@ static void a_key_that_others_can_read_is_refused(void **state)
 		77);
 	assert_int_equal(chmod("hub.keys", 0600), 0);
 	assert_int_equal(chmod("farm1.key", 0604), 0);
-	(void)strcpy(hub_port, "1"); /* nobody is asked */
+	(void)strcpy(hub_port, "1"); /* no key is asked for */
 	leaf_start_with(&leaf, WORDS(NULL));
 	assert_int_equal(daemon_code(&leaf), 77);
 	assert_int_equal(count_lines(&leaf, "\n"), 1);
@@ -118,7 +121,7 @@ static void others_that_knock_are_named_and_turned_away(void **state)
 	free(s_client("-tls1_3 -psk_identity farm1 -psk 00112233445566778899aabbccddeeff"));
 	free(expect_line(&hub, "reason=\"wrong key\""));
 
-	text = ask(hub_port, ""); /* says nothing: until it is hung up on */
+	text = ask(hub_port, ""); /* sends nothing, until the hub closes it */
 	assert_int_equal(strlen(text), 0);
 	free(text);
 	free(expect_line(&hub, "event=refused reason=timeout"));
@@ -193,7 +196,7 @@ static void a_reload_revokes(void **state)
 		nap_ms(5);
 	assert_int_equal(sq_lease(pq, &task, (int64_t)WAIT_S * 1000000000), 0);
 
-	/* One that is wrong changes nothing. */
+	/* A key file that is wrong changes nothing. */
 	assert_int_equal(rename("hub.keys", "old.keys"), 0);
 	scratch_write("hub.keys", 0600, "what is this?\n");
 	assert_int_equal(kill(hub.pid, SIGHUP), 0);
@@ -215,7 +218,7 @@ static void a_reload_revokes(void **state)
 			break;
 		assert_true(clock_ms() < end);
 	}
-	/* It lives, and does not knock all the time. */
+	/* The leaf is alive, and does not try to connect all the time. */
 	nap_ms(1000);
 	assert_int_equal(waitpid(leaf.pid, NULL, WNOHANG), 0);
 	assert_int_equal(count_lines(&hub, "event=refused"), 1);
@@ -224,7 +227,7 @@ static void a_reload_revokes(void **state)
 	leave(&hub, &leaf);
 }
 
-/* A leaf whose hub is we; and what they say goes on when we let it. */
+/* The test is the leaf's hub, through which the bytes go, and can hold them back. */
 static int stand_between(struct daemon_run *leaf, int *ret_leaf)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -254,7 +257,9 @@ static size_t hear(int fd, char *buf, size_t cap)
 	return (size_t)n;
 }
 
-/* Whoever was asked to prove a key may do it after that key was revoked: in vain. */
+/*
+ * A client that was asked to prove a key before that key was revoked is refused when it proves it.
+ */
 static void a_reload_revokes_a_key_that_is_being_proved(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -366,7 +371,7 @@ static void a_reload_tells_what_it_changes(void **state)
 	free(expect_line(&leaf, "event=link_up"));
 	free(expect_line(&hub, "event=denied peer=farm1 queue=cq direction=push"));
 
-	/* It holds from now on: nobody waits for this task. */
+	/* It holds from now on: no leaf waits for this task. */
 	producer = producer_start(0, 0, 64);
 	assert_int_equal(waitpid(producer, NULL, 0), producer);
 	while (sq_open(&pq, leaf_queue("pq")) < 0)
@@ -460,7 +465,7 @@ static void a_queue_that_is_not_there_yet_is_waited_for(void **state)
 	leave(&hub, &leaf);
 }
 
-/* It had its queues: whoever took them from it may give them back. */
+/* It had its queues, so it goes on: access may be given back. */
 static void a_leaf_that_had_its_queues_keeps_asking(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -578,7 +583,7 @@ static void the_numbers_are_served_at_a_socket(void **state)
 	assert_int_equal(run_code("second.log", second), 69);
 	assert_int_equal(count_lines(&other, "metrics' address cannot be listened at: Address"), 1);
 	socket_serves(path);
-	/* One that was killed leaves its socket, which is no use to anybody. */
+	/* A killed daemon leaves its socket, at which none listens. */
 	assert_int_equal(daemon_stop(&hub, SIGKILL), -SIGKILL);
 	assert_int_equal(access(path, F_OK), 0);
 	hub_start_with(&hub, WORDS("--metrics", path));

@@ -34,7 +34,7 @@ static void metrics_are_there(struct daemon_run *leaf)
 	free(text);
 }
 
-/* Were it to wait for the name, nobody would be answered before the file is there. */
+/* If the hub waited for the name, this would not be answered before the file is there. */
 static void all_goes_on_while_a_name_is_asked_for(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};

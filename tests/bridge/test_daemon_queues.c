@@ -220,7 +220,10 @@ static void one_goes_round(void)
 	wait_for(hub_queue("pq"), 0, 0);
 }
 
-/* A queue for results that the hub does not share, and that nobody has here, keeps no task waiting. */
+/*
+ * A queue for results that the hub does not share, and that does not exist here, keeps no task
+ * waiting.
+ */
 static void a_push_of_nothing_keeps_nothing_waiting(void **state)
 {
 	struct daemon_run hub = {0}, leaf = {0};
@@ -256,7 +259,7 @@ static void a_queue_of_the_hub_may_be_remade_under_it(void **state)
 	wait_sample("\nsqbridge_queue_missing" PQ "0\n");
 	one_goes_round();
 
-	/* At once, so that there is a queue whenever somebody looks. */
+	/* Made at once, so that there is always a queue. */
 	assert_int_equal(sq_unlink(hub_queue("cq")), 0);
 	make(hub_queue("cq"));
 	free(expect_line(&hub, "event=queue_gone peer=farm1 queue=cq direction=push "
@@ -354,7 +357,10 @@ static void wait_locked(void)
 	(void)close(fd);
 }
 
-/* As long as a restarted hub waits for its address nobody can come: that is not staying away. */
+/*
+ * While a restarted hub waits for its address no leaf can come: that does not count as staying
+ * away.
+ */
 static void being_away_begins_when_they_can_come(void **state)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

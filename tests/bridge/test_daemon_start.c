@@ -139,7 +139,10 @@ static void a_check_reads_the_keys_too(void **state)
 	checked(leaf, 77, "farm1.key: there is no key in it");
 }
 
-/* Whatever is wrong with a key: one line that says what would do, and 77; checked, or at the start. */
+/*
+ * Any fault of a key: one line that says what to do, and exit code 77; with --check-config, and at
+ * the start.
+ */
 static void key_refused(const char *const *words, const char *says)
 {
 	const char *check[16];
@@ -172,7 +175,7 @@ static void without_a_key_it_says_which_is_wanted(void **state)
 	key_refused(leaf, "sqbridge: farm1.key: line 1: ");
 	scratch_write("farm1.key", 0644, "farm1:00112233445566778899aabbccddeeff\n");
 	key_refused(leaf, "sqbridge: farm1.key: has mode 0644");
-	/* What is no key's matter is as ever. */
+	/* Other errors have their own codes, as before. */
 	checked(WORDS("leaf", "--key", "farm1.key", "--pull", "pq"), 64, "which hub?");
 }
 
@@ -227,7 +230,7 @@ static void what_is_no_queue_is_named_with_the_remedy(void **state)
 	assert_int_equal(count_lines(&run, "is of another version: remove it"), 1);
 	assert_int_equal(remove(path), 0);
 
-	/* Its ledger is in another's hands, as that of a daemon that is not quite dead. */
+	/* Its ledger is locked by another process, as by a daemon that has not quite ended. */
 	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
 	daemon_start(&holder, hub_prefix, "holder.log", words);
 	free(expect_line(&holder, "event=not_connected"));
@@ -239,7 +242,7 @@ static void what_is_no_queue_is_named_with_the_remedy(void **state)
 	assert_int_equal(daemon_stop(&holder, SIGTERM), 0);
 }
 
-/* In /dev/shm anybody may make a file of any name, and go on writing into it. */
+/* In /dev/shm any user may make a file of any name, and write to it later. */
 static void what_is_anothers_is_not_ours(void **state)
 {
 	const char *const words[] = {
@@ -267,7 +270,7 @@ static void what_is_anothers_is_not_ours(void **state)
 	assert_int_equal(remove(ledger), 0);
 }
 
-/* What it gives up on would count as done at the hub. */
+/* A dead letter would count as done at the hub. */
 static void queues_by_which_something_is_lost_or_doubled_are_refused(void **state)
 {
 	const char *const pull[] = {

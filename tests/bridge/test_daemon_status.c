@@ -360,7 +360,7 @@ static void open_queue(const char *queue, mode_t mode)
 	assert_int_equal(chmod(path, mode), 0);
 }
 
-/* Whoever may read a queue may read who carries it. */
+/* A user that may read a queue may read which bridges carry it. */
 static void those_who_share_a_queue_may_look(void **state)
 {
 	struct daemon_run hub = {0};

@@ -303,7 +303,10 @@ static void one_that_comes_back_in_time_keeps_them(void **state)
 	assert_int_equal(waiting(), 1);
 }
 
-/* Of another run, whatever its number is: what it says of that is not what is in flight now. */
+/*
+ * A leaf of another run: what it says about messages is not about those in flight now, whatever
+ * their numbers are.
+ */
 static void another_epoch_is_not_resumed(void **state)
 {
 	(void)state;
@@ -361,7 +364,7 @@ static void one_that_does_not_tell_what_it_owes_is_given_up(void **state)
 	assert_int_equal(t.messages, 5);
 }
 
-/* Killed between lease and number: what nobody was sent is given up as well. */
+/* Killed between lease and number: what was sent to no leaf is given up as well. */
 static void what_has_no_number_is_given_up(void **state)
 {
 	struct link_end end = {0};
@@ -397,7 +400,7 @@ static int settle(uint64_t first, uint32_t count, unsigned ranges)
 	return link_input(t.l, t.buf, n, t.now_ns, &used);
 }
 
-/* Each number costs a search: no peer may have us look for any number of them. */
+/* Each number costs a search: a peer must not make us look for arbitrarily many. */
 static void no_more_is_heard_of_than_there_is(void **state)
 {
 	(void)state;

@@ -292,7 +292,7 @@ static void test_credentials(void **state)
 	(void)unsetenv("CREDENTIALS_DIRECTORY");
 }
 
-/* Somebody else's file is refused, closed or not. Only root can make one here. */
+/* Another user's file is refused, closed or not. Only root can make one here. */
 static void test_owner(void **state)
 {
 	int status;
@@ -542,7 +542,7 @@ static void test_cleared(void **state)
 
 	assert_int_equal(keygen("farm1", false, false), 0);
 	assert_int_equal(keys_load(&keys, "hub.keys", why), 0);
-	/* Only disguised, or this would be what is found. */
+	/* Kept in another form, or this copy would be found. */
 	for (size_t i = 0; i < sizeof(mask); i++)
 		mask[i] = keys_at(keys, 0)->bytes[i] ^ 0xa5;
 	assert_true(sightings(mask, sizeof(mask)) >= 1);

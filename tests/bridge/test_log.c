@@ -290,7 +290,7 @@ static void test_real(void **state)
 	free(text);
 }
 
-/* Nobody reads the pipe: the daemon goes on, and counts what was lost. */
+/* A full pipe without a reader: the daemon goes on, and counts what was lost. */
 static void test_halted(void **state)
 {
 	char full[4096] = {0};

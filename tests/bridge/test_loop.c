@@ -144,7 +144,7 @@ static void test_tiny_rings(void **state)
 	ENDS_UNTIL(servers[99]->ended && servers[0]->ended);
 }
 
-/* He who does not take holds up the sender, and no more than the window is ever held. */
+/* A receiver that does not take holds up the sender, and no more than the window is ever held. */
 static void back_pressure(unsigned mask)
 {
 	struct loop_config config = {.mask = mask};
@@ -175,7 +175,7 @@ static void back_pressure(unsigned mask)
 	assert_int_equal(0, a->sent);
 	assert_int_equal(0, b->in_len);
 	assert_int_equal(0, b->ended);
-	/* Nobody else is held up meanwhile. */
+	/* Other connections are not held up meanwhile. */
 	ends_pair(li, &c, &d);
 	assert_int_equal(0, loop_conn_send(c->conn, data, 100));
 	ENDS_UNTIL(d->in_len == 100);
@@ -277,7 +277,7 @@ static void test_few_buffers(void **state)
 	assert_int_equal(sizeof(text), write(clients[2], text, sizeof(text)));
 	ends_idle(5);
 	assert_int_equal(5 * sizeof(text), servers[2]->in_len);
-	/* He waits for one, and does not ask for it again and again. */
+	/* It waits for a buffer, and does not ask for one again and again. */
 	loop_stats(ends_the_loop, &stats);
 	assert_true(stats.no_buffers > 0);
 	before = stats.rearms;
@@ -303,7 +303,7 @@ static void test_connect(void **state)
 	int fd, plain[2];
 
 	ends_loop(NULL);
-	/* Nobody listens there. */
+	/* No socket listens there. */
 	li = ends_listen(8, NULL);
 	to = ends_address(li);
 	loop_listener_close(li);
@@ -313,7 +313,7 @@ static void test_connect(void **state)
 	ENDS_UNTIL(e->connected);
 	assert_int_equal(-ECONNREFUSED, e->connected_error);
 	loop_conn_close(e->conn);
-	/* Nobody accepts there: the backlog is full, and what comes is not answered. */
+	/* The listener does not accept: the backlog is full, and what comes is not answered. */
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	to = ends_any();
 	assert_int_equal(0, bind(fd, (const struct sockaddr *)&to, sizeof(to)));
@@ -426,7 +426,7 @@ static void test_no_descriptors(void **state)
 	(void)close(spare);
 }
 
-/* A connection that is accepted while its listener closes belongs to nobody: it is closed. */
+/* A connection that is accepted while its listener closes is given to no callback: it is closed. */
 static void test_close_while_accepting(void **state)
 {
 	struct loop_config config = {.mask = LOOP_NO_DEFER};
@@ -514,7 +514,7 @@ static void test_reset(void **state)
 	free(data);
 }
 
-/* Who holds back, and whose peer is gone: the loop sleeps, though the kernel has news of him. */
+/* The receiver holds back, and its peer is gone: the loop sleeps, though the kernel has news. */
 static void test_gone_while_held(void **state)
 {
 	struct linger now = {.l_onoff = 1};
@@ -586,7 +586,7 @@ static void test_gone_but_for_a_child(void **state)
 	(void)ends_child_status(pid);
 }
 
-/* He who has sent a lot gets his window's worth a turn, and others their turn. */
+/* Of a peer that has sent a lot a window's worth is delivered a turn, and others have their turn. */
 static void test_no_more_than_a_window(void **state)
 {
 	const size_t len = 64 * 1024, window = 4 * 256;

@@ -14,7 +14,7 @@
 #include "recv.h"
 
 /*
- * What a receiver refuses. No sender of ours makes any of it, and so no run of the simulator does:
+ * What a receiver refuses. Our own sender makes none of it, and so the simulator does not test it;
  * but nothing that is refused here may ever be put.
  */
 
@@ -127,7 +127,7 @@ static void refuses_to_owe_more_than_was_granted(void **state)
 	assert_int_equal(receiver_owed_count(t.r), 2);
 }
 
-/* Whoever has lost the epoch owes nobody anything. */
+/* Without an epoch nothing is owed. */
 static void refuses_without_an_epoch(void **state)
 {
 	(void)state;

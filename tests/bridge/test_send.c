@@ -14,7 +14,7 @@
 #include "ledger.h"
 #include "send.h"
 
-/* The sending side of a stream: what is in flight stays so, whoever takes it up. */
+/* The sending side of a stream: what is in flight stays so, whichever daemon takes it up. */
 
 #define WINDOW 16
 
@@ -251,7 +251,10 @@ void __wrap_ledger_clear(struct ledger *l, uint32_t place)
 	__real_ledger_clear(l, place);
 }
 
-/* Another memory over there, and a death while all are numbered anew: they go in their order. */
+/*
+ * The other side has lost its memory, and this process dies while all are numbered anew: they go in
+ * their order.
+ */
 static void what_is_numbered_anew_keeps_its_order(void **state)
 {
 	static const char names[] = "abcd";
@@ -339,7 +342,7 @@ static void what_was_given_to_others_is_known(void **state)
 	grace = SQ_FOREVER;
 }
 
-/* Given back for reasons of transport, as often as it may be: nobody has tried it. */
+/* Given back for reasons of transport, any number of times: no attempt is counted. */
 static void what_nobody_began_is_no_attempt(void **state)
 {
 	struct sq_config config = {.capacity = WINDOW,

@@ -163,7 +163,7 @@ static bool another_has_its_name(const void *of)
 	return false;
 }
 
-/* Results lie in a queue that took the name of ours, and nobody here has noticed. */
+/* Results lie in a queue that has taken the name of ours, which has not been noticed here. */
 static void waits_for_one_that_was_made_anew(void **state)
 {
 	(void)state;
@@ -247,7 +247,10 @@ static void another_queue_is_marked_anew(void **state)
 	assert_int_equal(scan(), 6);
 }
 
-/* Looks at a large queue are paid for by rests; what is found meanwhile is marked after them, and settled. */
+/*
+ * After a look at a large queue there is a rest; what is found meanwhile is marked after it, and
+ * settled.
+ */
 static void rests_after_a_look_at_a_large_queue(void **state)
 {
 	const int64_t second = 1000000000;

@@ -351,7 +351,7 @@ static bool text_is(const char *text, size_t max, const char *letters)
 
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-/* What whoever prints it relies upon. */
+/* What the printing of a page relies upon. */
 static void assert_sound(const struct status_page *p)
 {
 	assert_true((size_t)p->head.links + p->head.streams <= STATUS_RECORDS_MAX);
@@ -384,7 +384,7 @@ static void damage(struct chance *c, void *bytes, size_t len)
 	}
 }
 
-/* Its sum is right, whatever else is not: as whoever wants to harm us would make it. */
+/* The sum is right, whatever else is not, as an attacker would make it. */
 static void whatever_it_says_is_checked(void **state)
 {
 	struct chance c = chance_of_seed(2);
@@ -419,12 +419,12 @@ static void whatever_it_says_is_checked(void **state)
 		}
 	}
 	status_writer_deinit(&w, true);
-	/* Else it was no test. */
+	/* Otherwise the test has shown nothing. */
 	assert_true(good > 300);
 	assert_true(bad > 300);
 }
 
-/* Somebody writes where nobody should, cuts the file and makes it longer, while it is read. */
+/* Another process writes into the page, cuts the file and makes it longer, while it is read. */
 static pid_t start_vandal(void)
 {
 	struct chance c = chance_of_seed(3);

@@ -338,7 +338,7 @@ static void open_push(uint64_t received, uint64_t identity)
 	say(&credit);
 }
 
-/* What another queue at the hub has got says nothing of what was sent to the one before. */
+/* The count of another queue at the hub says nothing about what was sent to the one before. */
 static void another_queue_over_there_is_numbered_anew(void **state)
 {
 	struct sender_setup setup = {

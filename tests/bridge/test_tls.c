@@ -7,7 +7,10 @@
 #include "now.h"
 #include "tls_pair.h"
 
-/* Who comes in and who does not, and how each of them is told; then what goes through. */
+/*
+ * Which clients are let in and which are not, and what each of them is told; then what goes
+ * through.
+ */
 
 /* Of processor time. */
 static double seconds(void)
@@ -198,7 +201,7 @@ static void test_plain_clients(void **state)
 	ctx = plain_context(false, TLS1_3_VERSION, TLS1_3_VERSION);
 	assert_true(SSL_CTX_set1_groups_list(ctx, "P-521"));
 	plain_client(ctx, 1, TLS_NO_CIPHER);
-	/* And one that would do without: then a stolen key opened all that was ever recorded. */
+	/* And one without (EC)DHE: then a stolen key would open all that was ever recorded. */
 	ctx = plain_context(false, TLS1_3_VERSION, TLS1_3_VERSION);
 	(void)SSL_CTX_set_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
 	assert_true(SSL_CTX_set1_groups_list(ctx, "P-521"));

@@ -5,8 +5,8 @@
 #include "tls_pair.h"
 
 /*
- * Whoever sits on the wire: cuts at every byte, changes every bit, repeats what he heard. He never
- * gets a byte in as data, and never more memory than is said here.
+ * An attacker on the wire: it cuts at every byte, changes every bit, repeats what it overheard. It
+ * never gets a byte delivered as data, and never takes more memory than the constants here.
  */
 
 /* What one that has not proved anything can make a server hold: a repeated ClientHello. Measured. */
@@ -314,9 +314,9 @@ static size_t used(void)
 }
 
 /*
- * Memory before anything is proved: nothing but a struct for one that connects or sends slowly;
- * what one record takes for one that sends almost all of it; and the most that somebody gets who
- * has no key: by a ClientHello that he has heard from another.
+ * Memory before a peer is authenticated: nothing but a struct for one that connects or sends slowly;
+ * what one record takes for one that sends almost all of it; and the most for a peer without a key:
+ * by a ClientHello that it has overheard.
  */
 static void test_young_memory(void **state)
 {

@@ -4,7 +4,7 @@
 
 /*
  * What the tests of tls share: two sides joined by memory, where a test may look at each byte, cut,
- * change and repeat; and sides of plain OpenSSL that do what ours never would.
+ * change and repeat; and sides of plain OpenSSL that do what our own never do.
  */
 
 #include <setjmp.h>

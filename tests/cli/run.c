@@ -36,7 +36,10 @@ void run_init(void)
 	assert_true(program >= 0);
 	(void)snprintf(prefix, sizeof(prefix), "cli%ld", (long)getpid());
 	assert_int_equal(setenv("SQ_PREFIX", prefix, 1), 0);
-	/* Nobody else's queues are seen or swept then. Who may not do this has the prefix. */
+	/*
+	 * Then no other user's queues are seen or swept. Where this is not permitted there is the
+	 * prefix.
+	 */
 	if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
 		(void)mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1g,mode=1777");
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -148,7 +148,7 @@ static void test_duration(void **state)
 	sq_close(q);
 }
 
-/* The time is up while nobody reads: what was not written is still there. */
+/* The time is up while the output is not read: what was not written is still in the queue. */
 static void test_duration_in_write(void **state)
 {
 	struct sq *q = watch_make("q", &many);
@@ -247,7 +247,7 @@ static void test_unwritable(void **state)
 	expect(sqctl_with(&(struct start){.child = to_full_disk}, "collect", "q"), 74, NULL,
 		"No space left on device; 0 items had been written, the rest is still in q");
 	expect_left(q, 100);
-	/* Whoever read it left: noticed before anything is taken. */
+	/* The reader has left: that is noticed before an item is taken. */
 	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
 	assert_int_equal(close(end[0]), 0);
 	run = start_to(end[1], "q");

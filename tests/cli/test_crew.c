@@ -21,11 +21,12 @@
 #include "report.h"
 
 /*
- * What a death means to the supervisor of `sqctl local`: who is started again, who is given up, and
- * what is noted for the proof. Nobody lives or dies here: deaths are told, and starts are counted.
+ * What a death means to the supervisor of `sqctl local`: which process is started again, which is
+ * given up, and what is noted for the proof. No processes are started here: deaths are reported to
+ * it, and starts are counted.
  */
 
-#define IN_A_ROW 20 /* deaths of one that never gets anything done; at the next it is given up */
+#define IN_A_ROW 20 /* deaths without any progress; at the next it is given up */
 #define WORKER   1  /* whose deaths are told: index and key are not the same */
 #define KEY      (WORKER + 1)
 
@@ -160,7 +161,7 @@ static void test_crash_loop(void **state)
 	assert_int_equal(replaced, IN_A_ROW);
 }
 
-/* Whoever gets something done in between is not in a loop. */
+/* A member that makes progress in between is not in a loop. */
 static void test_crashes_with_progress(void **state)
 {
 	(void)state;
@@ -191,7 +192,7 @@ static void test_crashes_of_a_producer(void **state)
 	sq_close(tasks);
 }
 
-/* SIGKILL is somebody's wish, however often it comes. */
+/* SIGKILL is sent on purpose, and does not count, however often it comes. */
 static void test_killed_again_and_again(void **state)
 {
 	(void)state;
@@ -203,7 +204,7 @@ static void test_killed_again_and_again(void **state)
 	crash(IN_A_ROW);
 }
 
-/* Exit codes have been explained by whoever chose them; nobody is started again. */
+/* A member that ends by an exit code has reported the reason; it is not started again. */
 static void test_exit_codes(void **state)
 {
 	(void)state;

@@ -269,7 +269,7 @@ static void test_interrupted(void **state)
 	run = start_piped(&fd, 0, "get", "--timeout", "50s", "q");
 	read_line(fd, "one\n");
 	assert_int_equal(kill(run.pid, SIGINT), 0);
-	/* Whoever started it sees by what it ended. */
+	/* Its parent can tell by which signal it ended. */
 	expect(run_end(&run), -SIGINT, NULL, "ended by signal 2");
 	assert_int_equal(depth(q), 0);
 	assert_int_equal(close(fd), 0);
@@ -344,7 +344,7 @@ static void test_unwritable(void **state)
 	sq_close(q);
 }
 
-/* Nobody reads: that is no error, and nothing is taken. */
+/* There is no reader: that is no error, and nothing is taken. */
 static void test_reader_gone(void **state)
 {
 	struct sq *q = make();

@@ -21,8 +21,8 @@
 #include "watch.h"
 
 /*
- * What sqctl has from whoever starts it, in states that a shell never leaves behind: signals ignored
- * or blocked, timers, closed descriptors, any umask. It does as ever, and nothing hangs.
+ * What sqctl inherits from its parent, in states that a shell never leaves behind: signals ignored
+ * or blocked, timers, closed descriptors, any umask. It behaves as ever, and does not hang.
  */
 
 #define TICK_US 100000
@@ -90,7 +90,7 @@ static void steal_children(void)
 	(void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* it cannot where others trace */
 }
 
-/* Somebody else was told how a child ended: it has ended all the same. */
+/* The child's status was taken by another: it has ended all the same. */
 static void test_children_stolen(void **state)
 {
 	static const char steal[] = "inject=wait4:error=ECHILD";
@@ -165,7 +165,7 @@ static void test_limit(void **state)
 	/* Our own is the earlier one. */
 	expect(whole(limit, "collect", "--duration", "10ms", "-n", "9", "pq"), 124, "",
 		"the time is up: ");
-	/* Whoever ignores it for us does not want it. */
+	/* Ignored by the parent, the alarm is no limit. */
 	expect(whole(limit_ignored, "collect", "--duration", "50ms", "-n", "9", "pq"), 124, "",
 		"the time is up: ");
 }

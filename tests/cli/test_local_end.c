@@ -31,7 +31,7 @@ static void end_by(int sig, bool all)
 	wait_started();
 	(void)child_named("sq-collector1");
 	assert_int_equal(kill(current.pid, sig), 0);
-	/* As timeout(1) does it: that is one wish, not two. */
+	/* As timeout(1) does it: two signals, one request. */
 	if (all)
 		assert_int_equal(kill(-current.pid, sig), 0);
 	o = end();
@@ -55,7 +55,7 @@ static void test_terminated(void **state)
 	end_by(SIGTERM, true);
 }
 
-/* A pipe that holds nothing more: whoever writes to it waits. */
+/* A full pipe: a process that writes to it waits. */
 static void full_pipe(int fd[2])
 {
 	char page[4096] = {0};
@@ -82,7 +82,7 @@ static void wait_result(void)
 	sq_close(q);
 }
 
-/* Nobody reads the results, so it cannot be done before the second signal comes. */
+/* The results are not read, so it cannot be done before the second signal comes. */
 static void end_twice(int sig)
 {
 	int64_t until = watch_now_ns() + WATCH_PATIENCE;
@@ -95,7 +95,9 @@ static void end_twice(int sig)
 	wait_result();
 	assert_int_equal(kill(current.pid, sig), 0);
 	wait_said("once more to end at once", 1);
-	/* Right behind the first it passes for the same wish, of which all processes are told. */
+	/*
+	 * Right after the first one it counts as the same request, of which all processes are told.
+	 */
 	while (!ended()) {
 		assert_int_equal(kill(current.pid, sig), 0);
 		assert_true(watch_now_ns() < until);

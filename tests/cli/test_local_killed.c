@@ -72,7 +72,7 @@ static uint64_t kill_around(unsigned seed)
 			continue;
 		n = rand_r(&seed) % n;
 		kills += kill(all[n].pid, SIGKILL) == 0;
-		/* So that not all kills hit somebody who has just begun. */
+		/* So that not all kills hit a process that has just begun. */
 		for (int64_t until = watch_now_ns() + SECOND / 20;
 			watch_count(said(), "goes on in its place") < (int)kills && !ended() &&
 			watch_now_ns() < until;)
@@ -139,14 +139,14 @@ static void test_killed(void **state)
 	print_message("%llu kills, %llu restarts, %llu tasks redelivered, %llu done again\n",
 		(unsigned long long)sum.kills, (unsigned long long)sum.restarts,
 		(unsigned long long)sum.redelivered, (unsigned long long)sum.again);
-	/* Or else the kills hit nobody at work, and it all says nothing. */
+	/* Otherwise no kill has hit a process at work, and the test has shown nothing. */
 	assert_true(sum.redelivered > 0);
 	assert_true(sum.again > 0);
 	assert_true(sum.redelivered >= sum.again);
 	drop(&once);
 }
 
-/* Kills of one who has nothing to do are as good as any others, however many they are. */
+/* Kills of a process that has nothing to do count like any others, however many they are. */
 static void test_killed_idle(void **state)
 {
 	(void)state;

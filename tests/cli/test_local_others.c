@@ -9,9 +9,12 @@
 
 #include "local_run.h"
 
-/* sqctl local, and others who use its queues: what they take is missed, what they put is counted. */
+/*
+ * sqctl local, while other processes use its queues: what they take is missed, what they put is
+ * counted.
+ */
 
-/* Somebody takes a task away: then it is not done, and that must not pass. */
+/* Another process takes a task away: then it is not done, and the proof must fail. */
 static void test_stolen_task(void **state)
 {
 	struct outcome o;
@@ -53,7 +56,7 @@ static void test_stolen_result(void **state)
 	assert_int_equal(left(), 0);
 }
 
-/* A result that was put by somebody else: counted if it is right, refused if it is not. */
+/* A result that another process has put: counted if it is right, refused if it is not. */
 static void test_foreign_result(void **state)
 {
 	struct outcome o;

@@ -25,8 +25,8 @@
 #include "watch.h"
 
 /*
- * Where items are written to, of any kind: that nobody reads there any more is noticed, and what
- * could be written of an item, and no more, does not stay for a whole one.
+ * Outputs of every kind: that the reader has left is noticed, and an item of which only a part
+ * could be written does not stay in the output as if it were whole.
  */
 
 #define ITEMS      300
@@ -174,7 +174,7 @@ static void read_line(int fd)
 		assert_int_equal(read(fd, &c, 1), 1);
 }
 
-/* Whoever read it leaves while there is nothing to write. The next item was in nobody's hand. */
+/* The reader leaves while there is nothing to write. The next item is not leased. */
 static void leave_idle(const struct kind *kind, const char *const *words)
 {
 	struct sq_lease lease;
@@ -252,7 +252,7 @@ static void test_left_local(void **state)
 	}
 }
 
-/* Who only sends no more still reads. */
+/* A peer that has only ended its own stream still reads. */
 static void test_half_closed(void **state)
 {
 	int fd = -1;
@@ -402,7 +402,7 @@ static void test_file_of_others(void **state)
 	int other;
 
 	(void)state;
-	/* Somebody else has it open, and may append. */
+	/* Another process has it open, and may append. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", how.out);
 	other = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	assert_true(other >= 0);

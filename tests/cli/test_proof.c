@@ -333,7 +333,7 @@ static void test_task_left(void **state)
 		"\"not_true\":[\"no task is left in the queue\",\"every task was done once, or is named above\","
 		"\"the sum of n over the results is that over the tasks, and of those named above\"],");
 	json_has(",\"lost\":1,");
-	/* In somebody's hand it is no better. */
+	/* A task that is still leased fails the proof as well. */
 	take(0);
 	assert_int_equal(prove(), EXIT_EMPTY);
 	has("NOT TRUE: no task is left in the queue\n");
@@ -401,7 +401,7 @@ static void test_not_written(void **state)
 	run_but(0);
 	local.ledger->written--;
 	fails("every result collected was written");
-	/* Unless there was nobody to write it to. */
+	/* Unless there was no reader to write it to. */
 	local.ledger->reader_gone = true;
 	holds();
 	has("written               5  then whoever read them had left\n");
@@ -483,7 +483,7 @@ static void test_wide_sum(void **state)
 	fails("the sum of n over the results is that over the tasks");
 }
 
-/* Done twice, and nobody knows why. */
+/* Done twice, without an explanation. */
 static void test_twice_unnamed(void **state)
 {
 	(void)state;
@@ -598,7 +598,7 @@ static void test_suspect_of_nothing(void **state)
 	assert_int_equal(times("times: "), 0);
 }
 
-/* Whoever had it again did not get it done: its note says nothing. */
+/* The worker that had it again did not finish it: its note says nothing. */
 static void test_again_in_vain(void **state)
 {
 	(void)state;
@@ -655,7 +655,7 @@ static void test_refused(void **state)
 	has("2  more were put by others\n");
 	has("refused               2  were no integers");
 	json_has(",\"refused\":2,");
-	/* One that nobody refused, and nobody did. */
+	/* A task that was neither refused nor done. */
 	assert_int_equal(sq_put(local.pq, "z", 1, SQ_NOWAIT), 0);
 	refuse(0, 0);
 	fails("every task was done once, or is named above");

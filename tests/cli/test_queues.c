@@ -725,7 +725,7 @@ static void test_gc_removes(void **state)
 	expect(sqctl(NULL, "gc", "q"), 0, NULL, NULL); /* somebody has it */
 	assert_true(there_is("q"));
 	sq_close(q);
-	/* Looking is not using. */
+	/* A look at a queue does not count as use of it. */
 	assert_int_equal(sqctl(NULL, "ls").code, 0);
 	expect(sqctl(NULL, "gc"), 0, NULL, NULL);
 	assert_true(there_is("q"));

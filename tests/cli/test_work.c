@@ -18,8 +18,8 @@
 #include "watch.h"
 
 /*
- * sqctl work: every task is done, whoever is killed and however it ends; and more than once only if
- * a worker was killed with it in hand.
+ * sqctl work: every task is done, whichever process is killed and however it ends; and more than
+ * once only if a worker was killed with it in hand.
  */
 
 #define TASKS       100000 /* under kills */
@@ -258,7 +258,7 @@ static void test_killed_idle(void **state)
 	put_number(7);
 	expect_result("7 * 7 = 49");
 	assert_int_equal(sq_join(pq, WATCH_PATIENCE), 0);
-	/* While one waits to be started, a wish to end is heard. */
+	/* While one waits to be started, a request to end is obeyed at once. */
 	for (int i = 5; i <= 7; i++) {
 		assert_int_equal(kill(watch_child_named(&current, "sq-worker1"), SIGKILL), 0);
 		watch_wait_said(&current, "another takes its place", i);
@@ -414,7 +414,7 @@ static void test_stopped_twice(void **state)
 	watch_stop(watch_child_named(&current, "sq-worker1"));
 	assert_int_equal(kill(current.pid, SIGTERM), 0);
 	watch_wait_said(&current, "once more to end at once", 1);
-	/* Right behind the first it passes for the same wish. */
+	/* Right after the first one it counts as the same request. */
 	while (!watch_ended(&current) && watch_now_ns() < until) {
 		assert_int_equal(kill(current.pid, SIGTERM), 0);
 		(void)usleep(20000);

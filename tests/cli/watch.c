@@ -162,7 +162,10 @@ void watch_kill_supervisor(struct run *run, const char *kind)
 	struct watch_child all[WATCH_CHILDREN_MAX];
 	int n, status;
 
-	/* Orphans come to us: their end can be seen, and nobody is mistaken for one. */
+	/*
+	 * Orphans become our children: their end can be seen, and no other process is taken for
+	 * one.
+	 */
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
 	n = watch_children(run, all, kind);
 	assert_true(n > 0);

@@ -205,7 +205,7 @@ static uint64_t with(uint64_t w, unsigned shift, unsigned bits, uint64_t value)
 	return (w & ~mask) | (value << shift & mask);
 }
 
-/* Somebody who is there, nobody, or nobody who could be. */
+/* An owner: a participant that is there, none, or a number that none can have. */
 static uint64_t some_owner(const struct sqi_geometry *g, struct chance *c)
 {
 	switch (chance_below(c, 6)) {
@@ -327,7 +327,7 @@ static uint64_t hint(const struct sqi_geometry *g, uint64_t old, struct chance *
 	}
 }
 
-/* Owners that pin the message which is there, or another. */
+/* Another value for this field, of the kind that it has. */
 static uint64_t value(const struct victim *v, const struct rows *rows, const struct field *f,
 	size_t index, uint64_t old, struct chance *c)
 {

@@ -396,7 +396,10 @@ static long shut(struct player *p, struct chance *c)
 	return call_end(p, &s, sq_shutdown(p->h, chance_in(c, 2)), NONE);
 }
 
-/* Somebody closes the queue after some ticks, by force; whoever waits must notice within a few. */
+/*
+ * After some ticks the queue is closed by force; the call that waits must notice within a few
+ * ticks.
+ */
 struct patience {
 	struct sq *h;
 	uint64_t ticks;

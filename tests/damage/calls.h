@@ -4,9 +4,9 @@
 
 /*
  * Every public call, made with arguments left to chance on a segment that may be damaged in any
- * way, and what must hold all the same: the result is a documented one, nothing but what belongs to
- * the caller is written, what is handed out lies where messages lie, whoever need not wait does not
- * sleep, and whoever waits does so for as long as was asked.
+ * way, and what must hold all the same: the result is a documented one; only what belongs to the
+ * caller is written; what is handed out lies where messages lie; a call that need not wait does not
+ * sleep; and a call that waits does so for as long as was asked.
  */
 
 #include <stdbool.h>

@@ -5,7 +5,7 @@
 #include "calls_in.h"
 #include "watch.h"
 
-/* The calls of those who keep books of their own about messages. */
+/* The calls for forwarders, which keep books of their own about messages. */
 
 /* An id of some message: perhaps one that a call told. */
 static uint64_t some_id(const struct player *p, struct chance *c)

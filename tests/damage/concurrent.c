@@ -107,7 +107,7 @@ void concurrent_case(uint64_t seed)
 			exit(CASE_FAILED); /* it has said why */
 		watch_broken("a participant died: status 0x%x", (unsigned)status);
 	}
-	/* Whoever is left looks after the dead in what is left. */
+	/* A process that is left looks after the dead in what is left. */
 	for (unsigned i = 0; i < PLAYERS; i++) {
 		(void)player_call(&s.player[i], CALL_RECOVER, &c);
 		(void)player_call(&s.player[i], CALL_STAT, &c);

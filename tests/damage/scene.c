@@ -161,7 +161,7 @@ static void die_here(const struct player *like, struct chance *c)
 
 void scene_play(struct scene *s, struct chance *c, bool alone, int64_t span_max_ns)
 {
-	/* Mostly what fills a queue and leaves something in somebody's hands. */
+	/* Mostly calls that fill a queue and leave something leased or reserved. */
 	static const enum call calls[] = {CALL_PUT, CALL_PUT, CALL_PUT, CALL_PUT_MANY, CALL_RESERVE,
 		CALL_COMMIT, CALL_GET, CALL_LEASE, CALL_LEASE, CALL_LEASE, CALL_NACK, CALL_NACK,
 		CALL_ACK, CALL_TOUCH, CALL_BIND, CALL_RECOVER, CALL_STAT, CALL_LAST_PUT, CALL_MARK,

@@ -41,7 +41,10 @@ static void damage(struct single *t, unsigned most)
 	}
 }
 
-/* Somebody sleeps. Meanwhile, now and then, there is more damage, or another does something. */
+/*
+ * A call sleeps. Meanwhile, now and then, there is more damage, or another participant does
+ * something.
+ */
 static void meanwhile(void *arg)
 {
 	struct single *t = arg;

@@ -3,9 +3,9 @@
 #define WATCH_H
 
 /*
- * What a damage test tells about itself while it runs: which call it is in, for whoever finds it
- * dead or hung, and what was wrong. Each program has its own idea of what to do about it: the
- * supervisor of damage.c goes on with the next case, a fuzzer aborts.
+ * What a damage test tells about itself while it runs: which call it is in, so that it can be found
+ * dead or hung, and what was wrong. Each program decides what to do about it: the supervisor of
+ * damage.c goes on with the next case, a fuzzer aborts.
  */
 
 #include <stdnoreturn.h>

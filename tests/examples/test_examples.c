@@ -429,7 +429,7 @@ static void test_ruined(void **state)
 	forget(&a);
 }
 
-/* Whoever has the key lives: the second is told, and changes nothing. */
+/* The key's holder is alive: the second is told so, and changes nothing. */
 static void test_two_producers_of_one_key(void **state)
 {
 	struct sq *pq = fx_make("pq", &small);

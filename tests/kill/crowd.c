@@ -55,7 +55,7 @@ static void live_and_die(uint64_t i)
 
 	int r = 0;
 
-	/* All messages may be leased by the dead: until somebody needs their slots they lie there. */
+	/* All messages may be leased by the dead: they stay there until the slots are needed. */
 	switch (i % 4) {
 	case 0:
 		r = sq_lease(h, &lease, SQ_NOWAIT);
@@ -80,7 +80,7 @@ static void live_and_die(uint64_t i)
 	(void)raise(SIGKILL);
 }
 
-/* Nobody recovers but those who open. */
+/* Only participants that open recover. */
 static void cycles(uint64_t n)
 {
 	struct sq_config config = {.capacity = 8,

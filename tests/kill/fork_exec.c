@@ -196,7 +196,7 @@ static void run(const char *name, void (*start)(struct sq *h))
 	sq_close(h);
 }
 
-/* Who execs without closing is gone as a participant, though the process lives on. */
+/* A process that calls exec without closing is gone as a participant, though it lives on. */
 static void run_exec_itself(void)
 {
 	struct sq_config config = {

@@ -429,7 +429,7 @@ static void round_of(struct sq *witness, enum way way, uint64_t base)
 		crew_die("the reservation is not what its owner wrote");
 	must("sq_count_read", sq_count_read(witness, KEY, &n), 0);
 	if (n != base + 2)
-		crew_die("the parent's count says %" PRIu64 ", not %" PRIu64, n, base + 2);
+		crew_die("the parent's durable count is %" PRIu64 ", not %" PRIu64, n, base + 2);
 }
 
 static void one_thread(void)
@@ -445,7 +445,7 @@ static void one_thread(void)
 	sq_close(hand.h);
 	must("sq_count_read", sq_count_read(witness, KEY + 2, &own), 0);
 	if (own != 0)
-		crew_die("a child's count includes what it put before it was bound");
+		crew_die("a child's durable count has what it put before it was bound");
 	crew_check_rest(witness, n + shared->own);
 	sq_close(witness);
 }

@@ -236,7 +236,7 @@ static void check_given_up(enum doing doing)
 	given_up++;
 }
 
-/* Somebody comes with the key. Has he what was held, and must he, or must he not (0)? */
+/* Open with the key. Returns whether the leases were adopted; dies if that was not allowed. */
 static bool come(enum doing doing, bool may, bool may_not)
 {
 	uint64_t before = chain ? chain : said->run, number;

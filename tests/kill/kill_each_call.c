@@ -19,9 +19,9 @@
 
 /*
  * Each call, a hundred times: a child does nothing but that call (and what must come before it) and
- * is killed at a random moment in it. Then this process looks at what it left: the counts, the
- * messages and sq_stat() must agree to the last message, no block and no file may be lost, and the
- * queue must work.
+ * is killed at a random moment in it. Then this process looks at what it left: the durable count,
+ * the messages and sq_stat() must agree to the last message, no block and no file may be lost, and
+ * the queue must work.
  *
  *	--times 100 --seed N
  */
@@ -194,7 +194,7 @@ static void kill_in(pid_t pid, enum phase phase, int64_t max_ns, uint64_t *rando
 		crew_die("the child failed");
 }
 
-/* What is in the queue is exactly what the count says was put and nobody took. */
+/* What is in the queue is exactly what was put by the durable count, without what was taken. */
 static void verify(struct sq *h, const struct kind *k)
 {
 	unsigned char buf[BLOCK];
@@ -208,8 +208,8 @@ static void verify(struct sq *h, const struct kind *k)
 		crew_die("%s: nobody was found dead", k->name);
 	(void)sq_stat(h, &st);
 	if (sq_count_read(h, KEY, &put) < 0 || put != st.put)
-		crew_die(
-			"%s: the count says %" PRIu64 ", sq_stat() %" PRIu64, k->name, put, st.put);
+		crew_die("%s: the durable count is %" PRIu64 ", sq_stat() %" PRIu64, k->name, put,
+			st.put);
 	left = put - shared->taken;
 	if (st.leased || st.participants != 1)
 		crew_die("%s: the dead still hold %" PRIu64 " leases", k->name, st.leased);

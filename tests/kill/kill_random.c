@@ -13,7 +13,7 @@
 
 /*
  * Producers and consumers are killed and stopped at random moments, and replaced. At the end every
- * value that the producers' journals say was put has been worked on, each was settled once at most,
+ * value that the producers' durable counts say was put has been worked on, each was settled once at most,
  * and whatever was done twice or lost is explained by one particular death.
  *
  *	--seconds 10 --seed N
@@ -170,7 +170,7 @@ static uint64_t check(struct sq *h, bool lease_time)
 		uint64_t n;
 
 		if (sq_count_read(h, p + 1, &n) < 0 || n != shared->worker[p].put)
-			crew_die("the count of producer %" PRIu64 " says %" PRIu64
+			crew_die("the durable count of producer %" PRIu64 " is %" PRIu64
 				 ", it put %" PRIu64,
 				p, n, shared->worker[p].put);
 		total += n;

@@ -89,7 +89,7 @@ static void fall_into(int pitfall)
 	}
 }
 
-/* Two handles with a lease each. The second closes, dies of nothing, and the first lives on. */
+/* Two handles with a lease each. The second closes; the first is not affected. */
 static void two_handles(int pitfall)
 {
 	struct sq_config config = {.capacity = 8, .max_message = BLOCK, .participants = 8};

@@ -246,7 +246,7 @@ static void two_spaces(void)
 	must("sq_lease in one", tell(a, LEASE), 0);
 	must("sq_lease in the other", tell(b, LEASE), 0);
 
-	/* Nobody is dead, in whose eyes ever. */
+	/* No participant is dead, seen from any namespace. */
 	must("sq_recover outside", sq_recover(h), 0);
 	must("sq_recover in one", tell(a, RECOVER), 0);
 	must("sq_recover in the other", tell(b, RECOVER), 0);
@@ -290,7 +290,10 @@ static void same_pid(bool stranger)
 	struct sq_stat st;
 
 	pid = a->pid;
-	/* Nobody shall find the dead one in passing, not who opens nor who uses a handle at first. */
+	/*
+	 * No call shall find the dead one in passing, neither an open nor the first use of a
+	 * handle.
+	 */
 	sqi_store_relaxed(&h->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), NO_RESCUE_MS));
 	must("sq_lease", tell(a, LEASE), 0);
 	(void)tell(a, DIE);

@@ -15,10 +15,10 @@
 #include "options.h"
 
 /*
- * No system call while nobody has to sleep: a child makes messages come and go, by itself, so that
- * no other has a say in it, under a tracer that stops it at each system call. sq.h allows one kind:
- * a look at who is dead, forty times a second at most. Two calls of getppid() tell where the stretch begins and
- * ends.
+ * No system call while no call has to wait: a child makes messages come and go, by itself, so that
+ * no other process has an effect on it, under a tracer that stops it at each system call. sq.h
+ * allows one kind: a look at who is dead, forty times a second at most. Two calls of getppid() tell
+ * where the stretch begins and ends.
  *
  *	--rounds 200000
  */

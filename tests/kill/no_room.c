@@ -85,7 +85,7 @@ static unsigned files(void)
 	return n;
 }
 
-/* Somebody takes all that is left. */
+/* Another file takes all that is left. */
 static void fill_the_rest(void)
 {
 	int fd = open(SHM "/others", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -93,7 +93,7 @@ static void produce(struct random_shared *s, unsigned i, struct sq *h, uint64_t 
 	must_succeed("sq_count_bind", sq_count_bind(h, i + 1, &number));
 	/* Between what the dead one knew had gone in, and what it was about to put. */
 	if (number < w->put || number > w->put + w->in_flight)
-		crew_die("producer %u: the count says %" PRIu64 ", but %" PRIu64
+		crew_die("producer %u: the durable count is %" PRIu64 ", but %" PRIu64
 			 " puts had returned and %" PRIu64 " were under way",
 			i, number, w->put, w->in_flight);
 	w->put = number;

@@ -20,7 +20,7 @@
  *
  * Swallowed wake-ups: a tracer holds a sleeper at the very exit of its futex call, in which it has
  * been given the one wake-up there was, and leaves it there, or kills it. Another one that sleeps
- * must get the message all the same, within the rescue tick.
+ * must get the message all the same, within a tick.
  *
  * Killed in their sleep: the survivors find them, give their slots back and get every message; and
  * nobody but sleepers looks. Stopped in their sleep: the one that is not stopped gets the messages.

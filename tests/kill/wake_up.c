@@ -16,7 +16,7 @@
 /*
  * Is every sleeper woken? Two processes play a ball to and fro over two queues, with pauses that
  * put each throw near the moment in which the other falls asleep. A wake-up that is lost costs a
- * rescue tick, 10 ms or more: so it cannot be hidden by the tick that repairs it. Scheduling is
+ * tick, 10 ms or more: so it cannot be hidden by the tick that repairs it. Scheduling is
  * late too, now and then, on a busy machine more often: so the two play over pipes by turns, and as many
  * throws may be late as come late over those, three times over, and a few.
  *

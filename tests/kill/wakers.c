@@ -20,7 +20,7 @@
 /*
  * A waker that does not wake: each call that makes news for a sleeper is held exactly between the
  * news and the wake-up, at the entry of its futex call, and killed there, or left stopped for ever.
- * The sleeper must get the news all the same, within the rescue tick. A tracer holds the waker, so
+ * The sleeper must get the news all the same, within a tick. A tracer holds the waker, so
  * that it is known, and not hoped, where it was.
  *
  *	--times 6 --seed N
@@ -49,7 +49,7 @@ static struct shared {
 static struct sq_lease lease; /* of the waker's preparation */
 static char buf[BLOCK];
 
-/* Before anybody sleeps. By the waker's handle. */
+/* Before any process sleeps. By the waker's handle. */
 static void nothing(struct sq *h)
 {
 }

@@ -8,7 +8,8 @@
 
 /*
  * The drawing in word.h, written once more, from what is promised there and not from what
- * transition.h does: so that what the engine does in any schedule can be held against it.
+ * transition.h does: so that every change of a word that the engine makes in any schedule can be
+ * checked against it.
  */
 
 static uint64_t turns(uint64_t from, uint64_t to)

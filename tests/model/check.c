@@ -150,7 +150,7 @@ static void check_counts(void)
 		return; /* what was there stays there */
 	if (st.depth != 0 || st.leased != 0 || st.back != 0 || st.took != puts || st.damaged != 0)
 		explore_fail("the state told of the queue is wrong");
-	/* Who lived to count has counted. */
+	/* A participant that was not killed has counted. */
 	if (run.kills == 0 && st.got + st.acked + st.dead_letters != puts)
 		explore_fail("the counts of gets and acks are wrong");
 }
@@ -203,7 +203,10 @@ static void check_ring(void)
 		explore_fail("the ring lost a cell");
 }
 
-/* Whatever was tried too often is among the dead letters; it may be there twice after a death. */
+/*
+ * A message that was tried too often is among the dead letters; it may be there twice after a
+ * death.
+ */
 static void check_dead_letters(void)
 {
 	struct sq *h = auditor()->dead_letters;
@@ -217,7 +220,7 @@ static void check_dead_letters(void)
 	spec_dead_letter(0);
 }
 
-/* Who came to a queue that somebody decided to remove has put nothing into it. */
+/* A participant that came to a queue whose removal was decided has put nothing into it. */
 static void check_collected(void)
 {
 	uint64_t puts = 0;
@@ -232,7 +235,7 @@ void check_end(void)
 {
 	check_collected();
 	for (unsigned i = 0; i < explorer.count; i++) {
-		/* Who starved is in a call still, and goes as the dead go. */
+		/* A participant that starved is still in a call, and leaves as the dead do. */
 		if (run.person[i].state == PERSON_STARVED)
 			world_killed(i);
 		else if (world.hand[i].present)
@@ -246,7 +249,7 @@ void check_end(void)
 	if (uses_keys())
 		succeed();
 	drain();
-	call(OP_SWEEP, 0); /* what the dead pinned */
+	call(OP_SWEEP, 0); /* finds what the dead had kept */
 	check_dead_letters();
 	if (!explorer.failure) {
 		check_counts();

@@ -172,7 +172,7 @@ static void pass_time(void)
 	run.person[first].timed_out = true;
 }
 
-/* Those who were stopped go on. Who slept in vain till now may have something to wait for. */
+/* The stopped go on. A participant that slept in vain till now may have something to wait for. */
 static void go_on(void)
 {
 	share_set_mode(SHARE_ALL);
@@ -375,7 +375,10 @@ static unsigned random_below(unsigned n)
 	return (unsigned)((rng_shift(&random_state) >> 32) * n >> 32);
 }
 
-/* Who goes straight on how often, and how seldom something happens to somebody, is drawn anew. */
+/*
+ * For each random schedule it is drawn anew how often each participant goes straight on, and how
+ * seldom something befalls it.
+ */
 static bool run_at_random(void)
 {
 	unsigned straight = 1u << random_below(6), seldom = 8u << random_below(6), n;

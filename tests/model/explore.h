@@ -10,7 +10,7 @@
  * Every order in which the participants' steps can happen, with a kill or a stop of any of them at
  * any moment.
  *
- * A step is one access to a shared word (what atomic.h does, and the one bit operation of back.c)
+ * A step is one access to a shared word (what atomic.h does, and the one bit operation of returned.c)
  * or one system call, with everything private that follows it up to the next. Steps are atomic and
  * sequentially consistent; between any two of them anybody else may go on. Counts that are for
  * people only (gots, leases, acks, nacks, redelivered, the totals in the head, pid) have no step of

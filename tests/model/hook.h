@@ -26,7 +26,7 @@ static const void *const p __attribute__((unused)) = 0;
 #define PATIENCE_PAUSES 1
 #define SPIN_PAUSES_MAX 1
 
-/* Slices of one cell, and whoever has nothing in hand believes it. */
+/* Slices of one cell, and a participant with nothing in hand leaves without a lap. */
 #define SLICE_CELLS    1
 #define SLICE_NS       0
 #define SQI_SMALL_RING 0

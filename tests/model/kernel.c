@@ -108,7 +108,7 @@ static long futex_wait(const uint32_t *address, uint32_t value, const struct tim
 	return -1;
 }
 
-/* Whom the kernel wakes first is nothing to rely on: it is a choice. */
+/* Which sleeper the kernel wakes first is not defined: it is a choice. */
 static long futex_wake(const uint32_t *address, int most)
 {
 	long n = 0;

@@ -26,7 +26,8 @@ int model_clock_nanosleep(
 	clockid_t clock, int flags, const struct timespec *span, struct timespec *rest);
 
 /*
- * A descriptor says whose it is, and of which object: its locks are dropped when its owner dies.
+ * A descriptor says which participant's it is, and of which object: its locks are dropped when that
+ * participant dies.
  */
 #define KERNEL_FILES 2
 static inline int kernel_fd(unsigned owner, unsigned file)

@@ -35,7 +35,7 @@ struct options {
 struct sums {
 	_Atomic unsigned long states, steps, ends;
 	_Atomic unsigned longest;
-	_Atomic int next, passed; /* next: the scenario that nobody has begun */
+	_Atomic int next, passed; /* next: the first scenario not yet begun */
 };
 static struct sums *all;
 

@@ -252,7 +252,7 @@ const struct scenario scenarios[] = {
 	{"overdue, block got", 2, 1000000, .filled = 1, .filled_block = true,
 		.ops = {{GET}, {EXPIRE, SWEEP, PUT_BLOCK(2), GET}, {EXPIRE, SWEEP}},
 		.bounds = {4, 0, 0, 0}, .longer = ALL},
-	/* A queue that is to go when nobody is left, and somebody comes. */
+	/* A queue that is to be removed when no participant is left, and one comes. */
 	{"collected, another comes", 2, .ops = {{COLLECT, GONE}, {JOIN, PUT(1)}},
 		.bounds = {ALL, 1, 0, 0}},
 	{"collected, two come", 2, .ops = {{COLLECT, GONE}, {JOIN, PUT(1)}, {JOIN, PUT(2)}},
@@ -311,7 +311,7 @@ const struct scenario scenarios[] = {
 		.ops = {{PUT_WAIT(3)}, {SHUTDOWN}, {GET, GET, GET_WAIT}}, .bounds = {ALL, 0, 0, 0}},
 	{"shut down, leaser killed", 2, .filled = 1, .ops = {{LEASE, ACK}, {SHUTDOWN}, {GET_WAIT}},
 		.bounds = {ALL, 1, 0, 0}},
-	/* Durable participants: leases that outlive who held them. */
+	/* Durable participants: leases that outlive their holder. */
 	{"durable, killed, its successor", 2, .filled = 1, .durable = {1},
 		.ops = {{LEASE, ACK}, {OPEN(1), HELD, ACK}, {RECOVER, GET}},
 		.bounds = {ALL, 1, 0, 0}},
@@ -368,7 +368,10 @@ const struct scenario scenarios[] = {
 	{"durable, shut down", 2, .filled = 1, .durable = {1},
 		.ops = {{LEASE}, {SHUTDOWN, GET_WAIT}, {OPEN(1), HELD, NACK}},
 		.bounds = {ALL, 1, 0, 0}},
-	/* Durable participants with a grace: who comes in time, and what is left when nobody did. */
+	/*
+	 * Durable participants with a grace: a successor that comes in time, and what is left when
+	 * none did.
+	 */
 	{"grace, nobody comes", 2, .filled = 1, .durable = {1}, .grace = true,
 		.ops = {{LEASE, ACK}, {RECOVER, ELAPSE, RECOVER, GET}}, .bounds = {ALL, 1, 0, 0}},
 	{"grace, adopt against recover", 2, .filled = 1, .durable = {1}, .grace = true,
@@ -479,7 +482,7 @@ const struct scenario scenarios[] = {
 	{"the last put, tenant after tenant", 4,
 		.ops = {{BIND(1), PUT(1)}, {BIND(1), PUT(2)}, {RECOVER, BIND(1), LAST_PUT}},
 		.bounds = {3, 2, 0, 0}, .longer = 4},
-	/* Asking to be woken, and what the others want. */
+	/* Arming an eventcount (sq_arm()), and whether a message is wanted (sq_wanted()). */
 	{"armed for a message", 2, .ops = {{GET_ARMED}, {PUT(1)}}, .bounds = {ALL, 0, 0, 0}},
 	{"armed, and asleep", 2, .ops = {{GET_ARMED}, {GET_WAIT}, {PUT(1), PUT(2)}},
 		.bounds = {3, 0, 0, 0}, .longer = ALL},

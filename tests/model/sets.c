@@ -54,7 +54,7 @@ static uint64_t hash_of(const void *data, size_t size)
 	return h ^ h >> 32;
 }
 
-/* In `work`: already, or from now on. Who comes from another of them is not a root. */
+/* Put it into `work`, if it is not there. One that follows from another of them is not a root. */
 static void add(const struct queue *q, bool root)
 {
 	uint32_t i = (uint32_t)hash_of(q, sizeof(*q)) & (2 * SET_MAX - 1);

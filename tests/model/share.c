@@ -71,7 +71,7 @@ bool share_quiet(const void *address)
 {
 	unsigned s, w;
 
-	/* The bit operations of back.c do not say where: that bitmap is never quiet. */
+	/* The bit operations of returned.c do not say where: that bitmap is never quiet. */
 	return find(address, &s, &w) && !word[s][w].loud &&
 	       !(w * 4 >= world.segment[s].g.bitmap && w * 4 < world.segment[s].g.returns);
 }

@@ -21,8 +21,8 @@
  */
 
 enum share_mode {
-	SHARE_OFF,   /* accesses of nobody in particular: not noted */
-	SHARE_READS, /* of the checker at the end: nobody comes after it */
+	SHARE_OFF,   /* accesses outside any participant: not noted */
+	SHARE_READS, /* of the checker at the end: no access follows it */
 	SHARE_ALL,
 };
 

@@ -58,8 +58,8 @@ static bool nothing_to_take(const struct queue *q)
 }
 
 /*
- * A lease that was ended by others, and its holder does not know. It may have the message again by
- * another lease: then numbers tell.
+ * A lease that was ended by others, which its holder does not know. It may have the message again
+ * by another lease: then the numbers tell them apart.
  */
 static bool is_stale(const struct queue *q, unsigned who, unsigned which)
 {
@@ -107,7 +107,7 @@ static bool is_full(const struct queue *q, unsigned who)
 		in += spec_present(q, v);
 		blocks += spec_present(q, v) && spec_is_block(v);
 	}
-	/* One who has found no room lets go of his block only then. */
+	/* A put that found no room frees its block only afterwards: until then the block costs room. */
 	for (unsigned i = 0; i < ACTORS; i++)
 		blocks += i != who && q->pending[i].call == CALL_PUT_BLOCK && q->pending[i].stop;
 	return in + hands + holes(q) >= rules.capacity ||
@@ -320,7 +320,7 @@ static void take(const struct queue *q, unsigned who)
 	if (q->closed == 1)
 		drained(q, who);
 	/*
-	 * A queue that was shut down is empty without being drained while somebody has something
+	 * A queue that was shut down is empty, but not drained, while a participant has something
 	 * in hand.
 	 */
 	for (unsigned v = 1; v < VALUES_MAX && q->closed; v++)
@@ -415,7 +415,10 @@ bool spec_is_taken(const struct queue *q, unsigned who, unsigned key)
 			spec_stop(q, who, STOP_BUSY);
 			return true;
 		}
-		/* Another who is binding may have it already, or never; who is leaving, still. */
+		/*
+		 * Another participant that is binding may have the key already, or never get it;
+		 * one that is leaving may still have it.
+		 */
 		if (i != who && key_in_hand(p, key))
 			spec_stop(q, who, STOP_BUSY);
 	}
@@ -505,7 +508,10 @@ static void act(const struct queue *q, unsigned who)
 	set_add(&next);
 }
 
-/* What happens without anybody's call: who looks after the dead and the overdue does so in passing. */
+/*
+ * What happens at any time: participants reclaim what the dead held, and end overdue leases, in
+ * passing.
+ */
 static void happen(const struct queue *q)
 {
 	for (unsigned v = 1; v < VALUES_MAX; v++) {
@@ -656,7 +662,7 @@ bool spec_apply_dead_letter(struct queue *q, const struct event *e)
 	return v == 0 || q->copies[v]-- > 0;
 }
 
-/* May this one sleep, with nobody left who could make news? */
+/* May this participant sleep, when no other is left that could make news? */
 bool spec_apply_starve(const struct queue *q, const struct event *e)
 {
 	const struct pending *p = &q->pending[e->holder];

@@ -4,8 +4,8 @@
 #include "sets.h"
 
 /*
- * The rules of those who keep books of their own: durable participants, messages by their ids,
- * marks, and what the others wanted.
+ * The rules of the calls for forwarders: durable participants, messages by their ids, marks, and
+ * whether a message is wanted.
  */
 
 bool spec_is_durable_call(unsigned call)
@@ -14,8 +14,8 @@ bool spec_is_durable_call(unsigned call)
 }
 
 /*
- * With the leases of the one before, if he is away; also if his grace is over, and nobody had noted
- * when he died.
+ * Opened with the leases of the participant before, if that one is away; also if its grace is over
+ * and nobody had noted when it died.
  */
 static void open_durable(const struct queue *q, unsigned who)
 {
@@ -34,7 +34,7 @@ static void open_durable(const struct queue *q, unsigned who)
 	set_add(&next);
 }
 
-/* Who was away for too long may be given up at any time: then it is dead like any other. */
+/* A participant whose grace is over may be given up at any time: then it is dead like any other. */
 void spec_durable_happen(const struct queue *q)
 {
 	for (unsigned key = 1; key < KEYS; key++) {

@@ -157,7 +157,7 @@ void trace_after(unsigned who)
 
 	if (!explorer.trace || !how)
 		return;
-	printf("  %u  %-13s", who, strncmp(how, "sqi_", 4) == 0 ? how + 4 : how);
+	printf("  %u  %-14s", who, strncmp(how, "sqi_", 4) == 0 ? how + 4 : how);
 	for (unsigned i = 0; at && i < SEGMENTS; i++) {
 		const struct segment *s = &world.segment[i];
 

@@ -17,9 +17,9 @@
 
 #define SMALL          16
 #define BLOCKS         4             /* of the eight there are at least: each costs steps */
-#define SOON_MS        50000         /* no rescue in passing before that, unless somebody died */
+#define SOON_MS        50000         /* no upkeep in passing before that, unless somebody died */
 #define A_WHILE_NS     15000000      /* more than one tick */
-#define SLICE_NS_APART 2000000000    /* whoever is in the middle of it was so long ago */
+#define SLICE_NS_APART 2000000000    /* longer than any lap that is under way counts */
 #define GRACE_NS       1000000000000 /* longer than all else that takes time, together */
 /* What changes of a handle: two parts of it. */
 #define MUTABLE      offsetof(struct sq, ring)
@@ -256,7 +256,7 @@ static size_t length_of(enum op_kind kind)
 	return world.scenario->wide ? 16 : 8;
 }
 
-/* A message is whole, or it is somebody's failure. */
+/* A message must be whole. */
 unsigned world_value(const void *message, size_t len)
 {
 	const unsigned char *data = message;
@@ -480,7 +480,7 @@ static void translate(enum op_kind kind, struct result *r)
 	}
 }
 
-/* Nobody lives in this queue but those who collect it; the auditor does not count. */
+/* No participant is alive in this queue but its collectors; the auditor does not count. */
 static bool nobody_else(const struct sqi_member *m)
 {
 	for (unsigned n = 0; n < m->ring->g.in.participants; n++) {
@@ -497,8 +497,9 @@ static bool nobody_else(const struct sqi_member *m)
 }
 
 /*
- * Redeliveries and the ring take turns: who has just had a redelivery does not get another while a
- * message of the ring waits, as `waited` did from the beginning of this call to its end.
+ * Redeliveries and the ring take turns: a participant whose last message was a redelivery does not
+ * get another while a message of the ring waits, as `waited` did from the beginning of this call to
+ * its end.
  */
 static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, unsigned waited)
 {
@@ -660,7 +661,7 @@ void world_body(unsigned who)
 			return;
 		explore_pause();
 		world_call(who, op);
-		/* WAIT_EMPTY naps: nobody is asked to wake it. */
+		/* WAIT_EMPTY naps, and arms no eventcount. */
 		if (op->wait == FOR_EVER && op->kind != OP_WAIT_EMPTY && p->timed_out &&
 			run.kills == 0 && run.stops == 0 && run.ticks == 0)
 			explore_fail("a wake-up was lost: only its tick woke it");

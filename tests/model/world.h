@@ -149,7 +149,7 @@ unsigned world_value(const void *message, size_t len);
 /* world_enter(): into a slot of the queue, under that key if it is not 0. */
 int world_enter(unsigned who, uint64_t key);
 
-/* world_durable.c: those calls that are for who keeps books of his own. */
+/* world_durable.c: the calls for a forwarder, which keeps books of its own. */
 bool world_is_durable_call(enum op_kind kind);
 void world_durable_call(unsigned who, const struct op *op, struct result *r);
 

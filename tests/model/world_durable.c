@@ -7,7 +7,10 @@
 #include "ring/cell.h"
 #include "world.h"
 
-/* The calls of those who keep books of their own about messages, or wait in loops of their own. */
+/*
+ * The calls for forwarders, which keep books of their own about messages, or wait in loops of their
+ * own.
+ */
 
 #define LOOK_AGAIN_NS 10000000
 

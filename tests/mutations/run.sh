@@ -235,7 +235,7 @@ examine() {
     done
 }
 
-# A worker has a tree of its own, sees that it is sound, and takes the next mutation that nobody has taken.
+# A worker has a tree of its own, sees that it is sound, and takes the next mutation that is not taken yet.
 worker() {
     tree=$work/tree.$1
     name=

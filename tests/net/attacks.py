@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""Who may not come in is turned away, with a line in the hub's log and a number in its metrics; and the work goes on.
+"""A peer that is not allowed in is turned away, with a line in the hub's log and a number in its metrics; work goes on.
 
     attacks.py SQBRIDGE SQCTL CREW CABLE [--silent N] [--slow N]
 
-A hub, two leaves that work, and mallory, on a host of his own in the same network. Tasks are made, done and collected
+A hub, two leaves that work, and mallory, on a host of its own in the same network. Tasks are made, done and collected
 all the time: during each attack, and after it. At the end each task has been done once.
 """
 import os
@@ -179,14 +179,14 @@ def attacks(options, build):
     s.until(lambda: hub.count('event=link_up peer=mallory') == ups + 1, 'the handshake is done')
     farm.say('openssl s_client -psk: the handshake is done')
 
-    # One who has a key, and does with it what he may not.
+    # A peer with a key that asks for what the key does not allow.
     s.expect('a frame for a queue not allowed',
              lambda: s.s_client(psk + ' -quiet', hello() + open_pull('pq') + bye()) and None,
              'event=denied peer=mallory queue=pq direction=pull', 'denied')
     s.expect('a frame too large',
              lambda: s.s_client(psk + ' -quiet', hello() + struct.pack('<IBBH', 65537, 6, 0, 1)) and None,
              'event=protocol peer=mallory', 'protocol')
-    # With much behind it that nobody reads: why it is closed is heard all the same, for nothing is reset.
+    # With much behind it that is not read: the reason for the close is received all the same, for nothing is reset.
     resets = s.resets()
     for _ in range(5):
         text = s.s_client(psk + ' -quiet', hello() + struct.pack('<IBBH', 65537, 6, 0, 1) + bytes(1 << 20))
@@ -198,7 +198,7 @@ def attacks(options, build):
              lambda: s.s_client(psk + ' -quiet', struct.pack('<IBBH', 2**32 - 1, 1, 0, 0)) and None,
              'event=protocol peer=mallory', 'protocol')
 
-    # A queue that is not there yet may come: that one who may have it stays, until he may not come in any more.
+    # A queue that is not there yet may come: a peer that may have it stays connected, until its key is revoked.
     answers = hub.count('peer=mallory queue=xq detail="there is no such queue"')
     part = f.leaf('mallory', carry=('--pull', 'xq'))
     s.until(lambda: hub.count('peer=mallory queue=xq detail="there is no such queue"') > answers, 'mallory was answered')

@@ -55,7 +55,7 @@ static struct port {
 } ports[PORTS_MAX];
 static unsigned ports_n;
 
-/* Whom we know by his address: the last that came with it. */
+/* Which port an address belongs to: the last on which a frame came from it. */
 static struct {
 	uint8_t address[ETH_ALEN];
 	unsigned port;

@@ -53,7 +53,7 @@ static int produce(char **words)
 
 	if ((e = open_when_there(&q, words[0])) < 0)
 		return failed(words[0], e);
-	/* The one before us may not be quite dead. */
+	/* The process before us may not have ended yet. */
 	while ((e = sq_count_bind(q, strtoull(words[1], NULL, 10), &done)) == -EBUSY)
 		sleep_ns(LOOK_NS);
 	if (e < 0)
@@ -122,8 +122,8 @@ static int count(struct sq *cq, struct tally *tally, const struct sq_lease *resu
 	return 0;
 }
 
-/* First what the one before us died over, before our hand is on anything else. */
-static int finish_his(struct sq *cq, struct tally *tally)
+/* Finish the result that the collector before us had in hand when it died, before taking another. */
+static int finish_former(struct sq *cq, struct tally *tally)
 {
 	struct sq_lease result;
 	uint64_t id;
@@ -132,7 +132,7 @@ static int finish_his(struct sq *cq, struct tally *tally)
 	if (!tally_in_hand(tally, &id))
 		return 0;
 	for (;; sleep_ns(LOOK_NS)) {
-		(void)sq_recover(cq); /* his lease ends with him */
+		(void)sq_recover(cq); /* ends the lease of the dead collector */
 		e = sq_lease_id(cq, id, &result);
 		if (e == 0)
 			return count(cq, tally, &result);
@@ -156,7 +156,7 @@ static int collect(char **words)
 		return failed(words[1], e);
 	if ((e = open_when_there(&cq, words[0])) < 0)
 		return failed(words[0], e);
-	e = finish_his(cq, tally);
+	e = finish_former(cq, tally);
 	while (e == 0)
 		e = (e = sq_lease(cq, &result, SQ_FOREVER)) < 0 ? failed("sq_lease", e)
 								: count(cq, tally, &result);

@@ -32,7 +32,7 @@ class Part:
         self.log = os.path.join(farm.scratch, (log or name) + '.log')
         self.process = None
         self.kills = 0
-        self.ups = 0  # connections of its earlier lives, as far as somebody counts them
+        self.ups = 0  # connections of its earlier lives, as far as they are counted
         farm.parts[name] = self
         self.start()
 
@@ -221,9 +221,9 @@ class Farm:
                    for stat in self.stat(host, 'pq', 'cq'))
 
     def account(self, extra_max=0, allowed=None):
-        """All numbers came, and not more often than that, but for `extra_max`; nobody said what he should not.
+        """All numbers came, each once, but for `extra_max`; no log has a line that it should not have.
 
-        `allowed`: but for this.
+        `allowed`: a line that it may have.
         """
         self.until_came(self.given)
         self.until(self.settled, 'every queue is empty', STILL_S)

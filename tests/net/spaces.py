@@ -100,7 +100,7 @@ class Host:
         return f'/proc/{self.memory.pid}/root/dev/shm'
 
     def cut(self):
-        """Somebody pulls the plug."""
+        """Pull its cable."""
         self.spaces.middle(f'ip link set {self.port} down')
 
     def mend(self):

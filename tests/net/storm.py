@@ -91,7 +91,7 @@ class Deaths:
         self.f, self.excused = f, 0
 
     def worker(self, _=None):
-        """He may have put the result, and not have acknowledged the task."""
+        """Kill one. It may have put the result, and not have acknowledged the task."""
         workers = [part for name, part in self.f.parts.items() if '-worker' in name]
         self.f.chance.choice(workers).kill()
         self.excused += 1

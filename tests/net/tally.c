@@ -66,7 +66,7 @@ void tally_count(struct tally *tally, uint64_t id, bool good, uint64_t number)
 	before = tally->seen[number];
 	if (tally->hand_id == id + 1) {
 		if (before != tally->hand_before)
-			return; /* he counted it, and did not live to acknowledge it */
+			return; /* the collector before counted it, and died before it acknowledged it */
 	} else {
 		tally->hand_before = before;
 		tally->hand_id = id + 1;

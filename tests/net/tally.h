@@ -3,8 +3,9 @@
 #define TESTS_NET_TALLY_H
 
 /*
- * How often each number has come, in a file that is mapped, so that it outlives its only writer, the
- * collector, and others see how far that is. farm.py reads the head's first five words.
+ * How often each number has come, in a file that is mapped, so that it outlives its only writer,
+ * the collector, and other processes can read how far that is. farm.py reads the head's first five
+ * words.
  *
  * Invariant: whatever instruction the collector is killed at, each message that it acknowledged has
  * been counted once, and one that it did not acknowledge will be, when it comes again.
@@ -29,7 +30,10 @@ struct tally {
 /* Made if it is not there. 0, or a negative errno. */
 int tally_open(struct tally **ret, const char *path, uint64_t numbers);
 
-/* The message that the collector before us died over, if any: it may have been acknowledged, or come again. */
+/*
+ * The message that the collector before us had in hand when it died, if any: it may have been
+ * acknowledged, or come again.
+ */
 bool tally_in_hand(const struct tally *tally, uint64_t *ret_id);
 
 /* Before a message is acknowledged, and after. `id`: as of its lease. */

@@ -3,8 +3,8 @@
 #define TESTS_NET_TASK_H
 
 /*
- * What a task and its result are: a number, and as many bytes as the number says, each of which it
- * also says. So that whoever receives one can tell that it is whole, and that it is what it should be.
+ * What a task and its result are: a number, and as many bytes as the number says, each of which
+ * follows from it. So a receiver can tell that a message is whole, and that it is the right one.
  */
 
 #include <stdbool.h>

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A program of somebody else: a message through a queue, by the library that it was linked with. */
+/*
+ * A program outside this tree: a message through a queue, by the library that it was linked with.
+ */
 
 static int failed(const char *what, int r)
 {

@@ -120,7 +120,7 @@ uint64_t books_task(unsigned host, enum queue queue)
 	return books.tasks++;
 }
 
-/* It may be done now, if nobody did it, or who did has had an excuse. */
+/* It may be done now if it was not done before, or if that has an excuse. */
 static void use(uint64_t m, const char *what)
 {
 	if (++at(m)->uses > 1 + at(m)->excuses)
@@ -498,7 +498,7 @@ void books_hub_lost(enum queue queue)
 
 		if (m < TASKS_MAX)
 			waive(m);
-		/* Nobody else has it any more: a leaf goes on with what it has. */
+		/* No other leaf has it any more: this one goes on with what it has. */
 		for (unsigned i = 0; queue == QUEUES && i < LEAVES_MAX; i++)
 			msg->copy[i].kept = true;
 		/* Its leaf does not know yet that it was there. */

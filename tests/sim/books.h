@@ -43,7 +43,7 @@ uint64_t message_in(const void *data, size_t len);
 uint64_t books_task(unsigned host, enum queue queue);
 uint64_t books_result(unsigned host, enum queue queue, unsigned run);
 void books_put(uint64_t m, bool done);
-void books_unsure(uint64_t m); /* whoever put it died in that */
+void books_unsure(uint64_t m); /* the process that put it died in that */
 
 /* A worker's: a run of this task begins; its first result is about to be put; and its end. */
 unsigned books_run(unsigned host, uint64_t task, uint64_t id);
@@ -85,6 +85,6 @@ void books_hub_lost(enum queue queue);
 unsigned books_made(void);
 unsigned books_unfinished(void); /* of those made, and required */
 uint64_t books_an_unfinished(void);
-void books_tell(uint64_t m); /* for whoever debugs */
+void books_tell(uint64_t m); /* for debugging */
 
 #endif

@@ -124,7 +124,7 @@ static bool empty(struct host *host, enum queue queue)
 		return false;
 	if (st.blocks_free == st.blocks)
 		return true;
-	/* What the dead had in hand is free when somebody has looked. */
+	/* What the dead had in hand is free once recovery has run. */
 	if (sq_recover(host->q[queue]) < 0)
 		sim_fail("a queue cannot be recovered");
 	return false;

@@ -257,7 +257,7 @@ static void say_bye(void *arg)
 	link_bye(arg, 0, "", 0);
 }
 
-/* It says good-bye to those who are there, and ends as a process does. */
+/* It says bye to the peers that are connected, and ends as a process does. */
 void bridge_leave(struct bridge *b)
 {
 	for (unsigned i = 0; i < sim.leaves && b->alive; i++) {

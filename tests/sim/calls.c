@@ -166,7 +166,7 @@ int sim_held(struct sq *q, struct sq_lease *ret, int n)
 	DURING(OP_OPEN, int, sq_held(q, ret, n));
 	if (r > 0)
 		sim.host[h->bridge->host].bridge.taking_up = true;
-	/* Whoever died while he took them back had them, and we had not heard of it. */
+	/* A bridge that died while it took them back held them, and the books had not heard of it. */
 	for (int i = 0; i < r && i < n && !hubs(h) && !h->sending; i++)
 		books_held(h->leaf, known(ret[i].data, ret[i].len));
 	return r;
@@ -235,7 +235,10 @@ static int put(struct sq *q, uint64_t m, const void *data, size_t len, int64_t t
 	const struct handle *h = handle_of(q);
 	uint64_t id = 0;
 
-	/* Into a queue that was removed, and nobody has noticed. A death in it leaves nothing, either way. */
+	/*
+	 * A put into a queue that was removed, which has not been noticed. A death in it leaves
+	 * nothing in either case.
+	 */
 	bool away = h->removed != sim.host[h->bridge->host].removed[h->queue];
 
 	if (hubs(h))

@@ -110,7 +110,7 @@ static void lose_memory(unsigned i)
 {
 	struct host *host = &sim.host[i];
 
-	/* Nobody is left to tell anybody. */
+	/* No process is left that could tell. */
 	for (unsigned k = 0; k < sim.leaves; k++)
 		if (i == HUB || k == i)
 			sim.net[k].cut = true;
@@ -145,7 +145,7 @@ void host_vanish(unsigned i)
 	sim_count(T_VANISHED);
 }
 
-/* Somebody removes a queue, and may make it anew. */
+/* A queue is removed by hand, and may be made anew. */
 void host_remake(unsigned i, enum queue queue)
 {
 	struct host *host = &sim.host[i];

@@ -15,8 +15,8 @@
 /*
  * Deaths: of bridges and of workers, at any access to shared memory.
  *
- * Whoever is killed leaves his memory behind, as a process does; his descriptors' locks are dropped,
- * and what he had in shared memory stays as it was at that access.
+ * One that is killed leaves its private memory behind, as a process does; its descriptors' locks are
+ * dropped, and what it had in shared memory stays as it was at that access.
  */
 
 #define LOCKS_MAX 4096
@@ -79,7 +79,10 @@ struct bridge *life_bridge(void)
 	return life.bridge;
 }
 
-/* Is this byte locked by another? All who could are in this process, and asking the kernel is dear. */
+/*
+ * Is this byte locked by another? All that could lock it are in this process, and asking the kernel
+ * is expensive.
+ */
 static bool look_up(int fd, struct flock *lock)
 {
 	for (unsigned i = 0; i < locks; i++) {
@@ -138,7 +141,10 @@ int sim_close(int fd)
 	return close(fd);
 }
 
-/* The engine's clock goes slower: it says when to look for the dead, and a look is dear here. */
+/*
+ * The engine's clock goes slower: it decides when to look for the dead, and a look is expensive
+ * here.
+ */
 int sim_clock_gettime(clockid_t clock, struct timespec *ret)
 {
 	(void)clock;
@@ -223,7 +229,7 @@ void life_over(struct bridge *b)
 	b->restart_ns = sim.now_ns + (int64_t)sim_below(50) * MS;
 }
 
-/* Nothing of it runs on, and nobody tidies up. */
+/* It does not run on, and nothing is cleaned up. */
 void bridge_kill(struct bridge *b)
 {
 	if (b->draining)

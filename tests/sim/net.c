@@ -72,7 +72,10 @@ void net_close(unsigned i, unsigned side)
 	life_closing(false);
 }
 
-/* The kernel closes the ends of who is dead: the other may get all bytes, or a reset; or nothing. */
+/*
+ * The kernel closes the ends of a dead process: the other side may get all bytes, or a reset, or
+ * nothing.
+ */
 void net_died(unsigned i, unsigned side)
 {
 	struct connection *c = &sim.net[i];
@@ -272,7 +275,7 @@ static void listen_to(struct turn *t, struct link *l)
 	t->close = r < 0;
 }
 
-/* Somebody removes a queue: the daemon looks for that once a second. */
+/* If a queue was removed, the daemon finds that once a second. */
 static void look_at_queues(const struct turn *t, struct link *l)
 {
 	const struct host *host = &sim.host[t->side ? HUB : t->i];

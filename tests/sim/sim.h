@@ -209,15 +209,15 @@ struct sq *must_open(const struct host *host, enum queue queue);
 void net_connect(unsigned i);
 void net_cut(unsigned i);
 void net_close(unsigned i, unsigned side); /* this side closes its end */
-void net_died(unsigned i, unsigned side);  /* whoever had this side is dead */
+void net_died(unsigned i, unsigned side);  /* the process at this side is dead */
 void net_deliver(unsigned i, unsigned side);
 void net_pump(unsigned i, unsigned side);  /* what this side has to say, and what has come for it */
 void net_flush(unsigned i, unsigned side); /* what it has to say, now */
 struct link *link_of(unsigned i, unsigned side);
 
-/* bounds.c: nobody holds more than he may; in the end nobody holds anything */
+/* bounds.c: no bridge holds more than it may; in the end none holds anything */
 void check_bounds(void);
 bool at_rest(void);
-void tell_links(void); /* for whoever debugs */
+void tell_links(void); /* for debugging */
 
 #endif

@@ -4,7 +4,7 @@
 #include "sim.h"
 
 /*
- * Those for whom it all is. Tasks are made and results collected at the hub and at some leaves; a
+ * The users of the queues. Tasks are made and results collected at the hub and at some leaves; a
  * worker leases a task, puts results, and acknowledges; it may be slow, give up, or die, between
  * any two of its accesses.
  */
@@ -74,7 +74,7 @@ static void open_queues(void *arg)
 		if (d->w->q[q])
 			continue;
 		d->w->q[q] = must_open(&sim.host[d->host], (enum queue)q);
-		/* What one who died had. */
+		/* What a worker that died had in hand. */
 		if (d->w->q[q] && sq_recover(d->w->q[q]) < 0)
 			sim_fail("a queue cannot be recovered");
 	}
@@ -89,7 +89,7 @@ void worker_open(unsigned host, struct worker *w)
 	(void)worker_run(w, open_queues, &d);
 }
 
-/* The account of one who had a task in hand: it will be done again, by somebody. */
+/* Account for a worker that had a task in hand: the task will be done again, by some worker. */
 static void account(struct worker *w)
 {
 	if (w->putting)

@@ -267,7 +267,9 @@ static void check_queue(struct soak *s, struct sq *h, enum soak_queue q, struct 
 	ret->revoked += st.revoked - before->revoked;
 }
 
-/* The counts know which puts of the counted went in, whoever died where. */
+/*
+ * The durable count says which puts under a key went in, whichever process died at whichever point.
+ */
 static void read_journal(struct soak *s, struct sq *h, enum soak_queue q)
 {
 	for (unsigned i = 0; i < SOAK_IDENTITIES; i += 2) {
@@ -280,7 +282,7 @@ static void read_journal(struct soak *s, struct sq *h, enum soak_queue q)
 		else if (r < 0)
 			crew_die("sq_count_read: %s", sq_strerror(r));
 		if (n < line->put || n > line->put + line->in_flight)
-			crew_die("%s: the count of %u says %" PRIu64 ", but %" PRIu64
+			crew_die("%s: the durable count of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",
 				soak_names[q], i, n, line->put, line->in_flight);
 		line->put = n;

@@ -194,8 +194,9 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 }
 
 /*
- * Slots are given back last: whoever a word names has one. And what the dead held is given back
- * soon, for there is always somebody who sleeps or opens; how soon that is, is for the machine to say.
+ * Slots are given back last: an owner that a word names has a slot. And what the dead held is given
+ * back soon, for there is always a participant that sleeps or opens; how soon depends on the
+ * machine.
  */
 static const char *wrong_owner(
 	const struct look *l, const struct sqi_cell *c, struct seen *seen, int64_t now)
@@ -350,10 +351,10 @@ static void look_at_slots(struct look *l)
 		const struct sqi_count_entry *e = sqi_count_entry(&l->h.ring, i);
 		uint64_t key = sqi_load_seq(&e->key);
 
-		if (l->counts[2 * i] && key != l->counts[2 * i])
-			crew_die("%s: count entry %u has another key", l->name, i);
-		l->counts[2 * i] = key;
-		rises(l, "count", i, &l->counts[2 * i + 1], sqi_load_seq(&e->count));
+		if (l->journal[2 * i] && key != l->journal[2 * i])
+			crew_die("%s: count %u has another key", l->name, i);
+		l->journal[2 * i] = key;
+		rises(l, "count", i, &l->journal[2 * i + 1], sqi_load_seq(&e->seq));
 	}
 	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }

@@ -177,7 +177,7 @@ static bool stays(const sqi_u64 *word, uint64_t v)
 	return true;
 }
 
-/* Whose is this cell, if it is of somebody who is just filling it, or letting it go? */
+/* Whose is this cell, if a process is just filling it, or letting it go? */
 static unsigned in_a_step(const struct sq *h, uint64_t cell)
 {
 	const sqi_u64 *word = &sqi_cell(&h->ring, cell)->word;
@@ -201,8 +201,8 @@ static unsigned in_doubt(const struct sq *h, unsigned n)
 }
 
 /*
- * Somebody in the middle of a put, or of letting a block go. Such a moment is short, and by chance
- * alone seldom met; but many wait for a processor at any time, and some of them there.
+ * A process in the middle of a put, or of freeing a block. Such a moment is short, and by chance
+ * alone seldom met; but many processes wait for a processor at any time, and some of them there.
  */
 static bool aim(unsigned *ret)
 {
@@ -306,7 +306,10 @@ static void harass(int64_t until)
 	}
 }
 
-/* Everybody goes: most by themselves; some are killed at once, and who sleeps for ever, later. */
+/*
+ * All processes end: most by themselves; some are killed at once, and those that sleep for ever,
+ * later.
+ */
 static void end_all(void)
 {
 	int64_t until = now_ns() + LEAVE_NS;
@@ -388,7 +391,7 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	struct sq_stat st;
 
 	memset(&period, 0, sizeof(period));
-	/* In half of the periods nobody looks for the dead but those who sleep and open. */
+	/* In half of the periods only those that sleep and open look for the dead. */
 	soak->shy = chance(2);
 	make_brief();
 	soak_open_books(soak, handle);

@@ -13,7 +13,7 @@
  *	dead    the dead letters of `timed`
  *
  * A value is queue << 56 | identity << 40 | number. Each seat has two identities: one whose puts are
- * counted by the queue under keys, so that it is known after any death which of them went in, and
+ * counted by the queue, durably, so that it is known after any death which of them went in, and
  * one without: what it had in hand when it died may have gone in, and may not.
  */
 

@@ -129,7 +129,7 @@ static void produce(struct sq *h, unsigned seat)
 	if (bound) {
 		must_here("sq_count_bind", sq_count_bind(h, identity + 1, &number));
 		if (number < line->put || number > line->put + line->in_flight)
-			crew_die("%s: the count of %u says %" PRIu64 ", but %" PRIu64
+			crew_die("%s: the durable count of %u says %" PRIu64 ", but %" PRIu64
 				 " puts had returned and %" PRIu64 " were under way",
 				soak_names[me->queue], identity, number, line->put,
 				line->in_flight);
@@ -200,7 +200,7 @@ static void get(struct sq *h)
 
 		if (on_strike())
 			continue;
-		/* What is left there of a try that somebody else was faster in is not ours. */
+		/* What is left in the buffer of a try in which another was faster is not ours. */
 		memset(me->buffer, 0, CREW_HEAD);
 		me->calling = true;
 		if (n > 1) {
@@ -321,7 +321,7 @@ static void lease(struct sq *h)
 			return;
 		if (r < 0 && !nothing(r) && r != -EPIPE)
 			crew_die("sq_lease of %s: %s", soak_names[me->queue], sq_strerror(r));
-		/* Who leaves may leave with messages in hand. */
+		/* A worker may leave with messages in hand. */
 		if (leaving() && chance(2)) {
 			for (unsigned i = 0; i < n; i++)
 				soak_value(soak, me->hand[i] - 1)->given_back++;
@@ -343,7 +343,7 @@ static int count_one(const char *name, void *data)
 	return 0;
 }
 
-/* Who does not work but looks, asks and tidies up, all the time. */
+/* A worker that takes no messages, but looks, asks and tidies up, all the time. */
 static void be_odd(struct sq *h)
 {
 	while (!leaving()) {

@@ -6,8 +6,8 @@
 #include "step.h"
 
 /*
- * The contract, as the others see it: while somebody is stopped or dead in the middle of an
- * operation, after his recovery, and at the end.
+ * The contract, as the others see it: while a participant is stopped or dead in the middle of an
+ * operation, after its recovery, and at the end.
  */
 
 #define LAPS       3
@@ -86,11 +86,11 @@ void check_others(struct scene *s)
 
 	scene_put_off(s->o);
 	if (s->mode == STOP || s->mode == STOP_KILL) {
-		/* He who is stopped is not dead. */
+		/* A stopped participant is not dead. */
 		int r = sq_recover(s->o);
 
 		if (dead && !(s->op->flags & DEAD))
-			crew_die("he who is stopped is found dead");
+			crew_die("a stopped participant is found dead");
 		if (r < 0 || (unsigned)r != dead || scene_dead(s))
 			crew_die("%u were dead, and %d were found", dead, r);
 	}
@@ -232,7 +232,7 @@ static unsigned check_ledger(struct scene *s, unsigned *ret_fates)
 	return in;
 }
 
-/* E4: whoever comes after a dead producer learns exactly what went in. */
+/* E4: the successor of a dead producer learns exactly what went in. */
 static void check_counts(struct scene *s, unsigned in)
 {
 	uint64_t bound, expected = s->report->key_base + in;
@@ -252,7 +252,7 @@ static void check_counts(struct scene *s, unsigned in)
 		crew_die("the key of the dead cannot be taken over");
 }
 
-/* Nobody's name is left anywhere. */
+/* No participant's id is left anywhere. */
 void check_idle(struct scene *s)
 {
 	struct sq_stat st;
@@ -265,7 +265,7 @@ void check_idle(struct scene *s)
 			 who = sqi_load_seq(&sqi_count_entry(&s->o->ring, i)->holder);
 
 		if ((id && id != s->o->member.id) || (who && who != s->o->member.id))
-			crew_die("slot or count entry %u is still somebody's", i);
+			crew_die("slot or count %u is still somebody's", i);
 	}
 }
 

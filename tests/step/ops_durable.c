@@ -5,8 +5,8 @@
 #include "step.h"
 
 /*
- * Durable participants: what they have leased outlives them, until somebody comes with their key.
- * And the other calls of those who keep books of their own, as far as they change the segment.
+ * Durable participants: what they have leased outlives them, until a successor comes with their
+ * key. And the other calls for forwarders, as far as they change the segment.
  */
 
 #define DURABLE_KEY 11
@@ -145,7 +145,7 @@ static void want(struct scene *s)
 	sqi_store_relaxed(&s->o->ring.head->wanted, 1);
 }
 
-/* Whoever comes with the key has the lease, whole; and then gives it to the others. */
+/* The successor with the key has the lease, whole; and then gives it to the others. */
 static void succeed(struct scene *s)
 {
 	struct sq_lease held[HELD_MAX];
@@ -170,7 +170,7 @@ static void succeed(struct scene *s)
 	sq_close(h);
 }
 
-/* While nobody has come with the key, nobody else has the message. */
+/* While no successor has come with the key, no other has the message. */
 static void succeed_to_one(struct scene *s)
 {
 	if (s->times[FIRST])

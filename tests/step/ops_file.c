@@ -133,7 +133,7 @@ static void use(struct scene *s)
 	sq_close(h);
 }
 
-/* Whoever may open the queue may do so from when it has its name. */
+/* A process that may open the queue can open it as soon as it has its name. */
 static void check_mode(struct scene *s)
 {
 	struct sq *h = crew_open(s->other);
@@ -267,7 +267,7 @@ static void set_debris(struct scene *s)
 
 static void verify_sweep(struct scene *s, int pid)
 {
-	/* He who is stopped may hold it. */
+	/* The stopped process may hold it. */
 	if (sq_sweep() < 0)
 		crew_die("sq_sweep failed");
 	step_end_child(s, pid);

@@ -6,9 +6,9 @@
 #include "step.h"
 
 /*
- * Dead letters: a message that was leased too often is moved to another queue by whoever comes
- * across it. A death in between may leave it in both, and then it is moved again: at least once,
- * as sq.h says; and exactly once if nobody dies.
+ * Dead letters: a message that was leased too often is moved to another queue by the participant
+ * that meets it. A death in between may leave it in both, and then it is moved again: at least
+ * once, as sq.h says; and exactly once if no participant dies.
  */
 
 #define LETTER (FIRST + 1)

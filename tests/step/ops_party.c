@@ -59,7 +59,7 @@ static void finish_bind(struct me *m)
 		m->report->finish = -EPROTO;
 }
 
-/* Whoever comes next has the count, and the key. */
+/* The next participant has the count, and the key. */
 static void settle_bind(struct scene *s)
 {
 	uint64_t count;

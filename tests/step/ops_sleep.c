@@ -14,11 +14,11 @@
 #include "step.h"
 
 /*
- * Somebody sleeps, and the one who is to wake him is interrupted: at any instruction, also between
- * the news and the call to wake. And a sleeper that is interrupted himself.
+ * A participant sleeps, and the one that is to wake it is interrupted: at any instruction, also
+ * between the news and the call to wake. And a sleeper that is interrupted itself.
  */
 
-#define SOON_NS   CREW_SECOND                 /* the rescue tick is 50 ms at most */
+#define SOON_NS   CREW_SECOND                 /* the tick of who keeps watch is 50 ms at most */
 #define HANG_NS   (60 * (int64_t)CREW_SECOND) /* on whatever machine */
 #define ASLEEP_NS HANG_NS
 
@@ -130,13 +130,13 @@ static void verify_getter(struct scene *s, int pid)
 	struct sq_stat st;
 
 	if (s->mode != KILL && leased && !news && !bed->slept) {
-		/* He who is stopped keeps it. */
+		/* A stopped holder keeps its lease. */
 		scene_put(s, s->o, s->next++, SMALL);
 		news = true;
 	}
 	if (!news && !leased)
 		scene_put(s, s->o, s->next++, SMALL);
-	/* Given back, but the news of it held up with him who is stopped: the sweep finds it. */
+	/* Given back, but the participant that is to announce it is stopped: the sweep finds it. */
 	if (scene_state(s, SQI_BACK))
 		sqi_store_relaxed(&s->o->ring.head->announce_ms, 0);
 	await_sleeper(s, 0,
@@ -199,8 +199,8 @@ static void verify_putter(struct scene *s, int pid)
 }
 
 /*
- * Shut down, or not yet. A sleeper hears of it soon, though he who did it has not come to the call
- * to wake; else it sleeps on, until a message comes.
+ * Shut down, or not yet. A sleeper hears of it soon, though the process that did it has not come to
+ * the call to wake; else it sleeps on, until a message comes.
  */
 static void verify_shut(struct scene *s, int pid)
 {

@@ -38,7 +38,7 @@ const struct sq_config buried = {.capacity = CAPACITY,
 	.max_attempts = 2,
 	.dead_letter = scene_grave};
 
-/* Nobody looks for the dead by chance: what is shown first is shown without recovery. */
+/* No call looks for the dead in passing: what is shown first is shown without recovery. */
 void scene_put_off(struct sq *h)
 {
 	sqi_store_relaxed(&h->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), PUT_OFF_MS));
@@ -119,8 +119,8 @@ uint64_t scene_claim(struct sq *h)
 }
 
 /*
- * Slots that bear the id of somebody dead, but for durable ones of whom all else was given back, and
- * who may come again.
+ * Slots that bear a dead id, but for durable participants of which all else was given back, and
+ * which may come again.
  */
 unsigned scene_dead(const struct scene *s)
 {
@@ -145,7 +145,7 @@ bool scene_state(const struct scene *s, enum sqi_state state)
 	return false;
 }
 
-/* Somebody who lives, with a handle of his own, as life() says, and dies. */
+/* A process with a handle of its own, which runs life() and then is killed. */
 void scene_corpse(struct scene *s, void (*life)(struct scene *, struct sq *))
 {
 	int status;

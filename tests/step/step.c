@@ -233,7 +233,7 @@ static void explore_twice(struct tally *t, struct trace_path *path, size_t from,
 	trace_plan(path, from);
 }
 
-/* Whoever comes first does it for all. */
+/* The first worker that comes does it for all. */
 static void find_path(struct tally *t, const struct op *op, struct report *report, const char *name)
 {
 	unsigned none = 0;
@@ -265,7 +265,7 @@ static bool bring(struct scene *s, pid_t pid, const struct trace_path *path, siz
 	return trace_advance(pid, path, path->from, k, each);
 }
 
-/* He who was stopped goes on to his end, or comes to it here. */
+/* A stopped process goes on to its end; one that was to be stopped and killed is killed here. */
 void step_end_child(struct scene *s, pid_t pid)
 {
 	if (s->mode == STOP_KILL)

@@ -88,8 +88,8 @@ void fx_close_all(void);
 void fx_die(struct sq *h);
 
 /*
- * A child opens the queue, calls f, and is killed by SIGKILL. Or goes on to sleep, until
- * fx_reap_child().
+ * fx_kill(): a child opens the queue, calls f, and is killed by SIGKILL. fx_child(): it sleeps
+ * after f instead, until fx_end_child().
  */
 void fx_kill(const char *name, void (*f)(struct sq *h, void *arg), void *arg);
 pid_t fx_child(const char *name, void (*f)(struct sq *h, void *arg), void *arg);

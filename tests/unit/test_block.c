@@ -2,7 +2,8 @@
 #include "fixture.h"
 
 /*
- * Blocks: who has which, that a reference of another time means nothing, and what the dead leave.
+ * Blocks: which participant has which, that a reference of another generation means nothing, and
+ * what the dead leave.
  */
 
 #define OWNER_SHIFT 4
@@ -111,7 +112,7 @@ static void test_stale_reference(void **state)
 		assert_int_equal(sqi_block_get(&h->ring, 4096, &new), 0);
 	while (new.index != old.index);
 	assert_int_not_equal(new.gen, old.gen);
-	/* Freed again by someone slow: the next holder keeps it. */
+	/* Freed again by a slow recoverer: the next holder keeps it. */
 	sqi_block_free(&h->ring, &old);
 	assert_true(sqi_block_valid(&h->ring, &new));
 	assert_false(sqi_block_valid(&h->ring, &old));

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
-/* Counts of puts that outlive who put: across closing, death, and a death inside sq_put(). */
+/*
+ * Counts of puts that outlive their participant: across closing, death, and a death inside
+ * sq_put().
+ */
 
 static const struct sq_config four = {
 	.capacity = 64, .participants = 4, .max_message = 4096, .block_memory = 1};

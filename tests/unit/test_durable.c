@@ -5,7 +5,7 @@
 #include "fixture.h"
 
 /*
- * Durable participants: leases that outlive who held them, exactly one holder of a key, and what a
+ * Durable participants: leases that outlive their holder, exactly one holder of a key, and what a
  * forwarder asks about single messages.
  */
 
@@ -92,7 +92,7 @@ static void test_retired_and_dead(void **state)
 	fx_die(d);
 	assert_int_equal(sq_recover(a), 1);
 	fx_get(a, 1);
-	/* Its slot is free for anybody, and the key begins anew. */
+	/* Its slot is free for any participant, and the key begins anew. */
 	d = durable("a", KEY);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	sq_close(d);
@@ -117,7 +117,7 @@ static void test_one_holder_at_a_time(void **state)
 	sq_close(d);
 }
 
-/* Whoever never comes again keeps its slot, and only that. */
+/* A durable participant that never comes again keeps its slot, and only that. */
 static void test_slots(void **state)
 {
 	struct sq *a = fx_make("a", &eight), *d, *other = NULL;
@@ -198,7 +198,7 @@ static void test_overdue(void **state)
 	/* A lease time is a lease time. */
 	(void)sq_recover(a);
 	fx_get_large(a, 300, 3);
-	/* Nobody reads it any more, so its memory comes back. */
+	/* It is not read any more, so its memory comes back. */
 	d = durable("a", KEY);
 	assert_int_equal(sq_held(d, NULL, 0), 0);
 	(void)sq_recover(a);
@@ -212,7 +212,7 @@ static void overdue(struct sq *h)
 	(void)sq_recover(h);
 }
 
-/* The cell waits for the dead one's successor only while he might read it. */
+/* The cell is kept for the dead one's successor only until the lease is overdue. */
 static void test_overdue_and_nobody_comes(void **state)
 {
 	struct sq *a = fx_make("a", &brief), *d = durable("a", KEY);
@@ -228,7 +228,7 @@ static void test_overdue_and_nobody_comes(void **state)
 	assert_int_equal(fx_stat(a).blocks_free, fx_stat(a).blocks);
 }
 
-/* A lease that ended before its successor asked keeps him from nothing. */
+/* A lease that ended before the successor asked for it has no effect on the successor. */
 static void test_ended_before_it_was_told(void **state)
 {
 	struct sq *a = fx_make("a", &brief), *d = durable("a", KEY);

@@ -74,8 +74,9 @@ static void test_holes(void **state)
 }
 
 /*
- * A name without a prefix is a queue of one's own or of root's: whoever made another of that name
- * first would read all that is put there. With the prefix said it is meant.
+ * A name without a prefix is a queue of one's own or of root's: another user that made a queue of
+ * that name first could read all that is put there. A name with the prefix said is meant as it
+ * stands.
  */
 static void test_another_users_queue(void **state)
 {
@@ -422,7 +423,10 @@ static void test_damaged_head_while_open(void **state)
 {
 	struct sq *h = fx_make("a", &tiny), *other;
 
-	/* The description is not looked at again: whoever is in goes on, and nobody comes in. */
+	/*
+	 * The description is not read again: handles that are open go on, and no new one can be
+	 * opened.
+	 */
 	memset(h->ring.base, 0xff, offsetof(struct sqi_head, closed));
 	for (uint64_t i = 0; i < 20; i++) {
 		fx_put(h, i);

@@ -11,7 +11,7 @@ static void test_late_writer_with_nothing_behind(void **state)
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
 	uint64_t p = fx_claim(b), w = fx_word(a, p);
 
-	/* Revoking it would do nobody good: it keeps its place. */
+	/* Revoking it would gain nothing: it keeps its place. */
 	for (int i = 0; i < 10; i++)
 		fx_empty(a);
 	assert_int_equal(fx_word(a, p), w);
@@ -204,8 +204,8 @@ static void test_drained_waits_for_leases_of_others(void **state)
 }
 
 /*
- * Cause: one who holds a lease was kept waiting for the leases of others. After a shutdown two of
- * them would wait for each other for ever.
+ * Cause: a participant that holds a lease was kept waiting for the leases of others. After a
+ * shutdown two of them would wait for each other for ever.
  */
 static void test_drained_for_two_holders(void **state)
 {
@@ -248,7 +248,7 @@ static void test_drained_beside_a_dead_letter(void **state)
 	assert_int_equal(sq_shutdown(a, false), 0);
 	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
 	assert_int_equal(sq_get(b, &v, 8, SQ_NOWAIT), -EAGAIN);
-	/* That one waits for nobody, and nobody for it. */
+	/* That one does not wait, and none waits for it. */
 	assert_int_equal(sq_ack(a, &lease), 0);
 	assert_int_equal(sq_get(a, &v, 8, SQ_NOWAIT), -EPIPE);
 	assert_int_equal(fx_stat(a).undelivered, 1);

@@ -188,7 +188,7 @@ static void test_damage(void **state)
 }
 
 /*
- * A turn that nobody can have reached: an error, from a call that ends, and not another message's
+ * A turn that cannot have been reached: an error, from a call that ends, and not another message's
  * bytes.
  */
 static void test_damaged_turn(void **state)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 
 /*
- * Durable participants with a grace: who comes in time has the leases, and who does not finds
- * nothing of before; and a recoverer beside whom somebody comes, between any two of its steps.
+ * Durable participants with a grace: a successor that comes in time has the leases, one that does
+ * not finds nothing of before; and a recoverer beside which an opener comes, between any two of its
+ * steps.
  */
 
 #include "fixture.h"
@@ -45,7 +46,9 @@ static struct sqi_slot *kept_slot(void)
 	return found;
 }
 
-/* So much time passes for the one who is away. (The clock itself may have begun just now.) */
+/*
+ * So much time passes for the participant that is away. (The clock itself may have begun just now.)
+ */
 static void pass(int64_t ns)
 {
 	struct sqi_slot *slot = kept_slot();
@@ -120,7 +123,7 @@ static void test_too_late(void **state)
 	assert_int_equal(sq_recover(a), 1);
 	assert_int_equal(sq_recover(a), 0);
 	given_back();
-	/* Its place is anybody's. */
+	/* Its slot is free for any participant. */
 	for (unsigned n = 0; n < a->ring.g.in.participants; n++)
 		assert_true(sqi_slot(&a->ring, n) == a->ring.slot ||
 			    sqi_load_seq(&sqi_slot(&a->ring, n)->id) == 0);
@@ -130,7 +133,7 @@ static void test_too_late(void **state)
 	retire(d);
 }
 
-/* Nobody else has looked; or somebody was killed in the middle of it. */
+/* No other has looked for the dead; or one that did was killed in the middle of it. */
 static void test_too_late_and_the_first_to_come(void **state)
 {
 	uint64_t number;
@@ -157,7 +160,9 @@ static void test_too_late_and_the_first_to_come(void **state)
 	}
 }
 
-/* The leases of the living are theirs, whatever is in the slot of their forerunners' times. */
+/*
+ * The leases of a participant that lives stay its own, whatever its predecessors left in the slot.
+ */
 static void test_the_living_have_no_grace(void **state)
 {
 	struct sq_lease held;
@@ -352,7 +357,7 @@ static void test_counts_stay(void **state)
 	retire(d);
 }
 
-/* Who needs a place has those whose grace is over, and no other. */
+/* An opener that needs a slot gets one whose grace is over, and no other. */
 static void test_places(void **state)
 {
 	struct sq *other = NULL;
@@ -386,7 +391,7 @@ static bool is_back(void *arg)
 	return true;
 }
 
-/* In passing, and without anybody's asking. */
+/* In passing, without a call for it. */
 static void test_found_in_passing(void **state)
 {
 	struct sq *d;
@@ -420,7 +425,7 @@ static void test_abandoned(void **state)
 
 static struct sq *came;
 
-/* Its grace was not over after all (the clock of these tests can go back), and somebody comes. */
+/* Its grace was not over after all (the clock of these tests can go back), and an opener comes. */
 static void somebody_comes(void)
 {
 	struct sqi_slot *slot = kept_slot();
@@ -440,8 +445,9 @@ static void killed_then_another_looks(void)
 }
 
 /*
- * A recoverer has found the time up, and is stopped at its k-th step, while somebody comes. Either
- * he has it all, and it stays his; or the recoverer was faster, and he has nothing. Which?
+ * A recoverer has found the time up, and is stopped at its k-th step, while an opener comes with
+ * the key. Either the opener adopts all leases and keeps them, or the recoverer was faster and the
+ * opener has none: *ret_adopted says which.
  */
 static bool comes_at_step(long k, void (*event)(void), bool *ret_adopted)
 {

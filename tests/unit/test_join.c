@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Participants: who is there, who is dead, and that neither fork nor exec confuses the two. */
+/*
+ * Participants: which are alive, which are dead, and that neither fork nor exec confuses the two.
+ */
 
 static const struct sq_config four = {
 	.capacity = 4, .participants = 4, .max_message = 4096, .block_memory = 32768};
@@ -309,7 +311,7 @@ static void test_damaged_counter_of_ids(void **state)
 	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX - 5);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	assert_null(other);
-	/* The one before 0, which is nobody's. */
+	/* The id before 0, which is no participant's. */
 	sqi_store_seq(&h->ring.head->next_id, UINT64_MAX);
 	assert_int_equal(sq_open(&other, "a"), -EBADMSG);
 	sqi_store_seq(&h->ring.head->next_id, (uint64_t)1 << 60);
@@ -326,7 +328,7 @@ static void test_damaged_slots(void **state)
 {
 	struct sq *h = fx_make("a", &four), *other;
 
-	/* Nobody can have these ids; and whoever seems to is dead. */
+	/* No participant can have these ids; one that seems to is dead. */
 	sqi_store_seq(&sqi_slot(&h->ring, 1)->id, UINT64_MAX);
 	sqi_store_seq(&sqi_slot(&h->ring, 2)->id, (uint64_t)1 << 61);
 	sqi_store_seq(&sqi_slot(&h->ring, 3)->id, 0x7777777);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* What the bytes of a segment are, and that everybody comes to the same answer or refuses. */
+/* What the bytes of a segment are, and that every process computes the same or refuses. */
 
 #define CONFIGS 3000
 
@@ -25,7 +25,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
 }
 
 /*
- * Whoever changes one of these numbers changes the layout: raise SQI_LAYOUT_VERSION, then the
+ * A change of one of these numbers changes the layout: raise SQI_LAYOUT_VERSION, then change the
  * numbers here.
  */
 static void test_numbers(void **state)

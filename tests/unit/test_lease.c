@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
-/* Leases: who holds what, and that a settled lease stays settled. */
+/* Leases: which handle holds what, and that a settled lease stays settled. */
 
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 32768};

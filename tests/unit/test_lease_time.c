@@ -113,7 +113,9 @@ static void test_ended_for_those_who_poll(void **state)
 	assert_int_equal(p.v, 7);
 }
 
-/* Cause: nobody looked at the clock for 65,536 operations, if all of them found what they wanted. */
+/*
+ * Cause: no call looked at the clock for 65,536 operations, if all of them found what they wanted.
+ */
 static void test_ended_though_nobody_waits(void **state)
 {
 	struct sq *a = fx_make("a", &timed), *b = fx_open("a");
@@ -149,7 +151,10 @@ static void test_touch_gives_more_time(void **state)
 	assert_int_equal(sq_ack(a, &x), 0);
 }
 
-/* Its end is decided, and whoever decided was stopped before the word: stale means stale. */
+/*
+ * Its end is decided, and the participant that decided was stopped before it changed the word:
+ * stale means stale.
+ */
 static void test_touch_against_the_end(void **state)
 {
 	struct sq *a = fx_make("a", &slow), *b = fx_open("a");
@@ -322,7 +327,10 @@ static void test_deadline_far_ahead(void **state)
 	}
 }
 
-/* Who asks for the next message buries one that is read still, by a lease that has ended. */
+/*
+ * Asking for the next message moves to the dead letters one that is still read, by a lease that has
+ * ended.
+ */
 static void test_buried_under_a_reader(void **state)
 {
 	for (int itself = 0; itself < 2; itself++) {
@@ -346,7 +354,7 @@ static void test_buried_under_a_reader(void **state)
 	}
 }
 
-/* Cause: whoever settled a lease twice was not believed to hold another one. */
+/* Cause: a handle that settled a lease twice was not believed to hold another one. */
 static void test_settled_twice_and_drained(void **state)
 {
 	struct sq *a = fx_make("a", &slow), *b = fx_open("a");

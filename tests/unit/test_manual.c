@@ -131,7 +131,7 @@ static void lease_outlives(enum end end, int64_t lease_time, size_t len)
 	assert_int_equal(third.id, second.id);
 	assert_int_equal(third.attempts, 2);
 	fx_check(third.data, third.len, 2);
-	/* And whose was the last is told the end. */
+	/* The holder of the last lease is told the end. */
 	assert_int_equal(sq_return(other, &third), 0);
 	if (end != AT_ONCE) {
 		assert_int_equal(sq_lease(h, &third, SQ_NOWAIT), 0);

@@ -132,7 +132,8 @@ static void test_position_wraps(void **state)
 }
 
 /*
- * Turns are compared as signed numbers: someone who comes anew must not start half the circle away.
+ * Turns are compared as signed numbers: a handle that comes anew must not start half the circle
+ * away.
  */
 static void test_newcomer_after_many_turns(void **state)
 {
@@ -274,8 +275,8 @@ static void test_skipping_for_long(void **state)
 }
 
 /*
- * In a ring full of leases a writer keeps his claim: if it was taken from him nobody could put
- * anything for it.
+ * In a ring full of leases a writer keeps its claim: if it was revoked, no other put could have the
+ * cell.
  */
 static void test_claim_is_not_taken_in_vain(void **state)
 {

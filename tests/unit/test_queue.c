@@ -62,7 +62,7 @@ static void test_reserve(void **state)
 			fx_fill(at, sizes[i], i);
 			assert_int_equal(sq_reserve(h, 1, &again), -EBUSY);
 			assert_ptr_equal(again, h);
-			/* Nobody sees it, and it keeps nobody from anything. */
+			/* A reservation is seen by no consumer, and holds up no other call. */
 			fx_empty(h);
 			fx_put(h, 1);
 			fx_get(h, 1);

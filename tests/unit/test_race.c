@@ -17,7 +17,7 @@ static const struct sq_config ring_of_4 = {.capacity = 4,
 	.block_memory = 1,
 	.lease_time = 3600 * 1000 * MS};
 
-/* Who is doing what; a is the one in whose call it happens. */
+/* The participants; a is the one in whose call the event happens. */
 static struct sq *a, *b;
 static struct sq_lease lease_of_a;
 static int result;
@@ -215,7 +215,7 @@ static void b_waits_for_the_end(void)
 	armed = sqi_event_arm(&b->ring.head->message_event);
 }
 
-/* Who lets go of his cell wakes those who wait for the end, though his put came to nothing. */
+/* A writer that frees its cell wakes those who wait for the end, though its put failed. */
 static void test_end_met_by_a_late_writer(void **state)
 {
 	unsigned told = 0;
@@ -414,8 +414,8 @@ static void test_killed_in_nack(void **state)
 }
 
 /*
- * One who died with his hands full: a lease, a message on its way out, one on its way in, a
- * reservation, a key.
+ * A participant that died holding one of each: a lease, a message on its way out, one on its way in,
+ * a reservation, a key.
  */
 static struct sq *dead;
 static unsigned dead_number;

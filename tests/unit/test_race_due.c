@@ -22,7 +22,7 @@ static const struct sq_config timed = {.capacity = 4,
 /* a is the one in whose call it happens. */
 static struct sq *a, *b, *c, *x;
 
-/* Nobody looks at the clock in passing. */
+/* No call looks at the clock in passing. */
 static void nobody_sweeps(void)
 {
 	sqi_store_seq(&b->ring.head->upkeep_ms, sqi_upkeep_at(sqi_now_ms(), 50000));
@@ -47,7 +47,7 @@ static void a_sweeps(void)
 	sqi_lease_time_expire(&a->ring, 0, a->ring.mask + 1);
 }
 
-/* And finds what a has ended, and not yet told anybody. */
+/* And finds what a has ended, and not yet announced. */
 static void b_sweeps(void)
 {
 	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
@@ -69,7 +69,9 @@ static void b_sweeps_and_all_is_over(void)
 	given_on_and_settled();
 }
 
-/* Two who end one lease: it ends once, and whoever comes late does nothing to what comes after. */
+/*
+ * Two participants end one lease: it ends once, and the late one does nothing to what comes after.
+ */
 static void test_sweepers_meet(void **state)
 {
 	for (int settled = 0; settled < 2; settled++) {
@@ -145,7 +147,7 @@ static void test_sweeper_killed(void **state)
 				fx_get(b, 7);
 			all_free();
 			turn_the_ring(1);
-			/* Counted by who lived to do so. */
+			/* Counted by the one that was not killed. */
 			assert_in_range(fx_stat(b).overdue, 0, r < 0);
 			fx_end(NULL);
 		}
@@ -212,7 +214,10 @@ static void x_leases_till_its_number_comes_again(void)
 	fail_msg("a number does not come again");
 }
 
-/* Cause: a lease was ended by one who had seen another, of the same message under the same number. */
+/*
+ * Cause: a lease was ended by a participant that had seen another, of the same message under the
+ * same number.
+ */
 static void test_sweeper_met_by_the_same_number(void **state)
 {
 	bool more = true;
@@ -258,8 +263,8 @@ static void its_time_is_up(void)
 }
 
 /*
- * A lease that has ended before its holder was told of it never began: he has the message by another
- * one, or nothing, and what he reads is whole.
+ * A lease that has ended before its caller was told of it never began: the caller has the message by
+ * another lease, or nothing, and what it reads is whole.
  */
 static void test_ended_before_it_began(void **state)
 {
@@ -354,8 +359,9 @@ static void c_nacks_and_b_gets(void)
 }
 
 /*
- * Cause: a searcher that cleared a bit which a nack had just set again set it once more, but told
- * nobody: those who had looked between these two did not look again before the sweep.
+ * Cause: a searcher that cleared a bit which a nack had just set again set it once more, but did
+ * not announce it: participants that had looked between these two did not look again before the
+ * sweep.
  */
 static void test_search_met_by_a_nack(void **state)
 {

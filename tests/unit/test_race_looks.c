@@ -2,8 +2,9 @@
 
 /*
  * Calls that look at several words, or write several, and what makes a second look or an order
- * necessary: between any two accesses of theirs somebody else moves on, or they die. Found by taking
- * those looks out and changing those orders (tests/mutations): nothing else noticed.
+ * necessary: between any two accesses of theirs another participant changes things, or they die.
+ * Found by taking those looks out and changing those orders (tests/mutations): nothing else
+ * noticed.
  */
 
 #include "fixture.h"
@@ -56,8 +57,8 @@ static void b_nacks(void)
 }
 
 /*
- * Cause: who had searched in vain for messages that came back noted as seen one that came behind the
- * place where it was searching, and did not look for it before the next sweep.
+ * Cause: a searcher that had found nothing noted as seen a message that came back behind the place
+ * where it was searching, and did not look for it before the next sweep.
  */
 static void test_search_met_by_a_nack(void **state)
 {

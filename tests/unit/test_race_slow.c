@@ -137,7 +137,7 @@ static void next_put_is_not_counted(long last, long decided)
 
 /*
  * Cause: a slow recoverer of a put that had happened raised the count of the slot's next tenant,
- * whose put had not, and who was killed before he could count himself.
+ * whose put had not, and which was killed before it could count for itself.
  */
 static void test_verdict_met_by_the_next_put_in_doubt(void **state)
 {
@@ -163,7 +163,7 @@ static long after_decision(long last)
 
 /*
  * Cause: a slow recoverer read that the put had been decided to have happened, and then the intent
- * of the slot's next tenant, and raised his count.
+ * of the slot's next tenant, and raised that one's count.
  */
 static void test_decision_met_by_the_next_put_in_doubt(void **state)
 {

@@ -11,10 +11,10 @@
 static const struct sq_config ring_of_4 = {
 	.capacity = 4, .participants = 8, .max_message = 4096, .block_memory = 1};
 
-/* More calls than anybody makes between two looks at the clock. */
+/* More calls than are made between two looks at the clock. */
 #define CALLS_WITHOUT_A_LOOK 200000
 
-/* Nothing is left of anybody: all cells free, all blocks, and the ring turns. */
+/* Nothing is left of any participant: all cells free, all blocks, and the ring turns. */
 static void clean(struct sq *h)
 {
 	struct sq_stat st = fx_stat(h);
@@ -281,7 +281,7 @@ static void test_recovered_twice(void **state)
 	clean(a);
 }
 
-/* Someone who learnt of a death long ago, and comes when the slot has another tenant. */
+/* A recoverer that saw the death long ago, and comes when the slot has another tenant. */
 static void test_next_tenant_is_not_robbed(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a"), *c;
@@ -332,7 +332,7 @@ static void test_close_is_no_death(void **state)
 	lease = fx_lease(b, 1);
 	assert_int_equal(sq_reserve(b, 4096, &at), 0);
 	fx_close(b);
-	/* At once, and nobody need recover anything. */
+	/* At once, without a recovery. */
 	assert_int_equal(sq_recover(a), 0);
 	lease = fx_lease(a, 1);
 	assert_int_equal(lease.attempts, 2);
@@ -359,7 +359,7 @@ static void test_many_dead_at_once(void **state)
 	clean(a);
 }
 
-/* Nobody calls it: those who wait do it in passing. */
+/* No call for it: participants that wait do it in passing. */
 static void test_found_by_those_who_wait(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_4), *b = fx_open("a");
@@ -373,8 +373,9 @@ static void test_found_by_those_who_wait(void **state)
 }
 
 /*
- * Cause: only those who waited looked after the dead. Who always finds something to do must look too,
- * for there may be nobody else: once in so many calls, and not before its time has come.
+ * Cause: only participants that waited looked for the dead. One that always finds something to do
+ * must look too, for there may be no other: once in so many calls, and not before its time has
+ * come.
  */
 static void test_found_by_those_who_never_wait(void **state)
 {
@@ -400,8 +401,8 @@ static void test_found_by_those_who_never_wait(void **state)
 }
 
 /*
- * Asking who is dead is dear where there are many: it has a pace of its own, slower than that of the
- * other things looked after in passing. Damage of it costs no more than its longest span.
+ * Asking the kernel who is dead is expensive where there are many participants: it has a pace of
+ * its own, slower than that of the other upkeep. Damage of it costs no more than its longest span.
  */
 static void test_asked_at_its_own_pace(void **state)
 {
@@ -421,7 +422,7 @@ static void test_asked_at_its_own_pace(void **state)
 	fx_get(a, 1);
 }
 
-/* A ring that nobody goes over in one slice. */
+/* A ring that takes more than one slice. */
 static const struct sq_config large = {
 	.capacity = 1 << 20, .participants = 8, .small_message = 16, .max_message = 16};
 
@@ -436,8 +437,8 @@ static void look_in_passing(struct sq *h)
 }
 
 /*
- * A slot is released only after a whole lap, whatever is in the head: where laps begin, and who is
- * said to be in the middle of one, decides nothing.
+ * A slot is released only after a whole lap, whatever is in the head: where laps begin, and which
+ * participant is said to be in one, decides nothing.
  */
 static void test_in_slices(void **state)
 {
@@ -482,7 +483,7 @@ static void test_one_lap_at_a_time(void **state)
 	assert_int_not_equal(a->ring.head->lap_ms, 0);
 	look_in_passing(c);
 	assert_int_equal(c->member.lap.count, 0);
-	/* Who leaves in the middle says so. */
+	/* A participant that leaves in the middle takes its claim back. */
 	fx_close(a);
 	assert_int_equal(c->ring.head->lap_ms, 0);
 	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms() - 2000, 1000));
@@ -495,7 +496,7 @@ static void test_one_lap_at_a_time(void **state)
 	assert_int_equal(c->member.lap.count, 1);
 }
 
-/* Cause: whoever closed a handle on a large ring went over all of it, for a second. */
+/* Cause: closing a handle on a large ring went over all of it, for a second. */
 static void test_leaving_a_large_ring(void **state)
 {
 	static const struct sq_config config = {
@@ -519,7 +520,10 @@ static void test_leaving_a_large_ring(void **state)
 	fx_get(a, 1);
 	fx_get(a, 3);
 
-	/* Who has settled all does not look: this one is nobody's, as far as it can know. */
+	/*
+	 * A handle that has settled all does not look at the cells: this cell is no one's, as far
+	 * as it can know.
+	 */
 	b = fx_open("a");
 	slot = b->ring.slot;
 	fx_put(a, 4);

@@ -60,14 +60,15 @@ static void test_lost_bits_are_found(void **state)
 	assert_false(sqi_returned_find(&other->ring, true, &pos, &w));
 	fx_empty(h);
 	sqi_returned_announce_all(&other->ring, 0, other->ring.mask + 1);
-	/* The sweep is news for those who have looked in vain. */
+	/* The sweep is news for handles that have searched in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
 	fx_empty(h);
 }
 
 /*
- * Whoever announces may be killed between the word and the bit: time must bring the message back.
+ * The participant that announces may be killed between the word and the bit: time must bring the
+ * message back.
  */
 static bool got_one(void *arg)
 {
@@ -164,7 +165,7 @@ static void test_deferred(void **state)
 	lease = fx_lease(h, 1);
 	fx_empty(h);
 	assert_int_equal(sqi_lease_give_back(h, &lease, true), 0);
-	/* Nobody is told, but the bit is there for whoever looks. */
+	/* It is not announced, but the bit is there for a searcher. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
 	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
@@ -172,9 +173,9 @@ static void test_deferred(void **state)
 }
 
 /*
- * Somebody found a bit without a message, and is stopped before he takes it down; the message comes
- * back meanwhile. (He used to take the bit down and look again after that: whoever was stopped
- * between the two hid the message from everybody.)
+ * A searcher finds a bit without a message, and is stopped before it takes the bit down; the message
+ * comes back meanwhile. (If it took the bit down unconditionally and looked again afterwards, being
+ * stopped between the two would hide the message.)
  */
 static void test_a_late_clearing_hides_nothing(void **state)
 {

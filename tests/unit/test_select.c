@@ -300,7 +300,10 @@ static void test_damaged_dead_letter_queue(void **state)
 	}
 }
 
-/* Cause: a name without a prefix was looked for under the prefix of whoever met the message. */
+/*
+ * Cause: a name without a prefix was looked for under the prefix of the process that met the
+ * message.
+ */
 static void test_prefix_of_the_queue(void **state)
 {
 	char full[SQ_NAME_MAX * 2 + 2], *mine = strdup(getenv("SQ_PREFIX"));

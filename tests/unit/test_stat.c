@@ -165,7 +165,7 @@ static void test_join_waits_for_the_old_only(void **state)
 	assert_null(failed);
 }
 
-/* Whoever held the last of the old died: the join itself finds out. */
+/* The holder of the last of the old messages died: the join itself finds out. */
 static void test_join_finds_the_dead(void **state)
 {
 	struct sq *a = fx_make("a", &ring_of_8), *b = fx_open("a");
@@ -232,7 +232,7 @@ static void test_gc_of_ephemeral(void **state)
 
 	c.flags = SQ_EPHEMERAL;
 	assert_int_equal(sq_create("e", &c), 0);
-	/* Nobody has come yet; and looking, however often, is not coming. */
+	/* No participant has come yet; and looking, however often, does not count. */
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(sq_gc("e"), 0);
 	fx_close(fx_open("e"));
@@ -249,7 +249,7 @@ static void test_gc_of_ephemeral(void **state)
 	assert_int_equal(sq_gc("e"), 0);
 	fx_die(a);
 	assert_int_equal(sq_gc("e"), 1);
-	/* Nobody ever came, and a minute went by. */
+	/* No participant ever came, and a minute went by. */
 	a = fx_make("e", &c);
 	a->ring.head->created_s -= 100;
 	fx_die(a);

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Sleeping: not too short, not too long, and no wake-up is lost, whoever dies. */
+/* Sleeping: not too short, not too long, and no wake-up is lost, whichever process dies. */
 
 #define LATE   (500 * MS) /* what a busy machine may add, but not each time */
 #define TRIES  20
@@ -476,8 +476,8 @@ static unsigned take_blocks(struct sq *h, struct sqi_ref refs[static 64])
 }
 
 /*
- * Cause: those who wait for a cell and those who wait for a block slept on one word, and a free
- * cell's only wake-up went to one who could not use it.
+ * Cause: sleepers for a cell and sleepers for a block slept on one word, and a free cell's only
+ * wake-up went to one that could not use it.
  */
 static bool cell_and_block(void)
 {
@@ -513,7 +513,10 @@ static void test_cell_and_block(void **state)
 	be_prompt(cell_and_block);
 }
 
-/* Cause: one whose buffer was too small kept to itself that there was a message. */
+/*
+ * Cause: a consumer whose buffer was too small kept the wake-up to itself, though there was a
+ * message.
+ */
 static bool too_large_for_the_first(void)
 {
 	int64_t took[TIMES];
@@ -650,7 +653,7 @@ static bool watches(void *arg)
 	return sqi_load_seq(&s->h->ring.head->message_watch) == s->h->member.id;
 }
 
-/* Of those who sleep one looks after the dead many times a second, and the others hardly ever. */
+/* Of the sleepers one looks for the dead many times a second, and the others hardly ever. */
 static void test_one_keeps_watch(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
@@ -683,7 +686,7 @@ static void test_one_keeps_watch(void **state)
 		assert_int_equal(pthread_join(s[i].thread, NULL), 0);
 }
 
-/* Whoever kept watch is dead, and gave it to nobody. */
+/* The participant that kept watch is dead, and has not given the watch up. */
 static void test_dead_watch_is_taken_over(void **state)
 {
 	struct sq *h = fx_make("a", &pair), *dead = fx_open("a");
@@ -702,7 +705,7 @@ static void test_event_words(void **state)
 	struct sq *h = fx_make("a", &pair);
 	sqi_u32 *event = &h->ring.head->message_event;
 
-	/* Nobody there: the bit goes, so that the next one makes no system call. */
+	/* No sleeper: the bit is cleared, so that the next waker makes no system call. */
 	atomic_store(event, 1);
 	sqi_event_wake(event);
 	assert_int_equal(*event, 2);
