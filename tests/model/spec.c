@@ -578,7 +578,7 @@ void spec_step(const struct queue *q)
 
 void spec_apply_begin(struct queue *q, const struct event *e)
 {
-	struct pending *p = &q->pending[e->holder];
+	struct pending *p = &q->pending[e->who];
 
 	*p = (struct pending){.call = e->call, .count = e->count};
 	p->early = is_put(e->call) && !q->closed;
@@ -592,13 +592,13 @@ void spec_apply_begin(struct queue *q, const struct event *e)
 			(e->call == CALL_SWEEP && q->place[v] == PLACE_LIMBO_OVER) ||
 			(e->call == CALL_WAIT_EMPTY && spec_present(q, v)))
 			p->must |= (uint16_t)(1u << v);
-	spec_durable_begin(q, p, e->holder);
+	spec_durable_begin(q, p, e->who);
 }
 
 /* Does this queue explain the end of the call? Then the call is over. */
 bool spec_apply_end(struct queue *q, const struct event *e)
 {
-	struct pending *p = &q->pending[e->holder];
+	struct pending *p = &q->pending[e->who];
 
 	if (spec_is_durable_call(p->call))
 		return spec_durable_end(q, e);
@@ -622,15 +622,15 @@ bool spec_apply_end(struct queue *q, const struct event *e)
 
 void spec_apply_kill(struct queue *q, const struct event *e)
 {
-	const struct pending *p = &q->pending[e->holder];
+	const struct pending *p = &q->pending[e->who];
 
 	/* Given back, and not yet announced. */
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (gives_back(p->call) && (p->must >> v & 1) && q->place[v] == PLACE_LIMBO_BACK)
 			spec_move(q, v, PLACE_LIMBO_DEAD);
-	q->pending[e->holder] = (struct pending){0};
+	q->pending[e->who] = (struct pending){0};
 	q->left++; /* until it is recovered: the cell of its call */
-	spec_leave(q, e->holder, PLACE_LIMBO_DEAD);
+	spec_leave(q, e->who, PLACE_LIMBO_DEAD);
 }
 
 void spec_apply_expire(struct queue *q)
@@ -665,7 +665,7 @@ bool spec_apply_dead_letter(struct queue *q, const struct event *e)
 /* May this participant sleep, when no other is left that could make news? */
 bool spec_apply_starve(const struct queue *q, const struct event *e)
 {
-	const struct pending *p = &q->pending[e->holder];
+	const struct pending *p = &q->pending[e->who];
 	unsigned in = 0;
 
 	if (p->done == p->count || p->stop)
@@ -677,7 +677,7 @@ bool spec_apply_starve(const struct queue *q, const struct event *e)
 			return false;
 	}
 	if (is_put(p->call))
-		return is_full(q, e->holder) && !q->closed;
+		return is_full(q, e->who) && !q->closed;
 	if (p->call == CALL_WAIT_EMPTY)
 		return in > 0;
 	return nothing_to_take(q) && q->closed < 2;

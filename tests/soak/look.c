@@ -351,10 +351,10 @@ static void look_at_slots(struct look *l)
 		const struct sqi_count_entry *e = sqi_count_entry(&l->h.ring, i);
 		uint64_t key = sqi_load_seq(&e->key);
 
-		if (l->journal[2 * i] && key != l->journal[2 * i])
+		if (l->counts[2 * i] && key != l->counts[2 * i])
 			crew_die("%s: count %u has another key", l->name, i);
-		l->journal[2 * i] = key;
-		rises(l, "count", i, &l->journal[2 * i + 1], sqi_load_seq(&e->seq));
+		l->counts[2 * i] = key;
+		rises(l, "count", i, &l->counts[2 * i + 1], sqi_load_seq(&e->seq));
 	}
 	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }
