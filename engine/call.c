@@ -28,7 +28,7 @@ void sqi_upkeep_in_passing(struct sq *h)
 	h->member.counted = true;
 	now = sqi_coarse_ms();
 	if (now - h->member.looked_ms <
-		(timed || h->member.lap.count > 0 ? LOOK_TIMED_MS : LOOK_MS))
+		(timed || h->member.recovery.count > 0 ? LOOK_TIMED_MS : LOOK_MS))
 		return;
 	h->member.looked_ms = now;
 	sqi_upkeep(&h->member);

@@ -5,7 +5,7 @@
 
 #include "member/count.h"
 #include "member/join.h"
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "ops/handle.h"
 
 /*
@@ -27,7 +27,7 @@ int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 		return -EBADF;
 	if (sqi_load_seq(&h->ring.slot->count_entry) != 0)
 		return -EBUSY;
-	r = sqi_count_claim(&h->member, key, &i);
+	r = sqi_count_hold(&h->member, key, &i);
 	if (r < 0)
 		return r;
 	seq = sqi_load_seq(&sqi_count_entry(&h->ring, i)->count);
@@ -75,7 +75,7 @@ int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 		uint64_t seq = sqi_load_seq(&e->count), who = sqi_load_seq(&e->holder), count = seq;
 
 		if (who != 0 && sqi_is_dead(&h->member, who)) {
-			if (sqi_reclaim_dead(&h->member) == 0)
+			if (sqi_recover_dead(&h->member) == 0)
 				(void)sqi_cas(&e->holder, who, 0);
 			continue;
 		}

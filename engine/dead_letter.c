@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "ops/lease.h"
+#include "ops/take.h"
 
 /*
  * Moves messages that were tried too often to the queue for dead letters, which is an ordinary
@@ -39,14 +39,14 @@ static struct sq *open_dead_letters(struct sq *h)
 static int move_dead_letter(struct sq *h, uint64_t pos, uint64_t w)
 {
 	struct sq *to = open_dead_letters(h);
-	bool turn = h->ring_turn;
+	bool turn = h->ring_is_next;
 	struct sq_lease lease;
 	int r;
 
 	if (!to)
 		return -EAGAIN;
 	r = sqi_lease_at(h, pos, w, &lease);
-	h->ring_turn = turn; /* the lease is internal: it is not a delivery */
+	h->ring_is_next = turn; /* the lease is internal: it is not a delivery */
 	if (r <= 0)
 		return r;
 	/*

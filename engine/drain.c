@@ -8,7 +8,7 @@
 #include "call.h"
 #include "member/upkeep.h"
 #include "ring/attempts.h"
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "ring/position.h"
 #include "segment/closed.h"
 
@@ -49,7 +49,7 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 			return false;
 		}
 		/* Acquire: pairs with write_message() in put.c. The second look confirms it. */
-		id = sqi_cell_id(sqi_load_acquire(&c->meta), index, ring->mask, ring->shift);
+		id = sqi_message_id(sqi_load_acquire(&c->meta), index, ring->mask, ring->shift);
 		if (sqi_load_seq(&c->word) == w)
 			return (int64_t)((tail - id) << unused) > 0;
 	}

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "call.h"
-#include "ops/lease.h"
+#include "ops/take.h"
 
 /*
  * The public calls of durable participants, which a forwarder needs: leases that outlive its
@@ -13,7 +13,7 @@
  * A durable participant is a slot with a key. When its tenant dies, recovery gives back all that
  * was half done, but leaves the leases and the slot. The next participant that opens the queue with
  * the key, before the grace is over, becomes the slot's tenant, and the leases are its own
- * (member/join.c, grace.c, lap.c). Invariant: the key's entry among the counts has one live holder
+ * (member/join.c, grace.c, recovery.c). Invariant: the key's entry among the counts has one live holder
  * at a time. See docs/MEMORY_MODEL.md, "Graces".
  */
 

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "call.h"
-#include "ops/lease.h"
-#include "ring/cell.h"
+#include "ops/take.h"
+#include "ring/message.h"
 
 /*
  * The public calls on a message by its id: sq_find(), sq_lease_id(). See sq.h. Any number of
@@ -39,7 +39,7 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 		if (sqi_load_seq(&c->word) != w)
 			continue; /* each failure is progress of another participant */
 		*ret_word = w;
-		return sqi_cell_id(meta, id, ring->mask, ring->shift) == id;
+		return sqi_message_id(meta, id, ring->mask, ring->shift) == id;
 	}
 }
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "member/removal.h"
 #include "ops/handle.h"
 #include "segment/file.h"
@@ -66,7 +66,7 @@ int sq_gc(const char *name)
 		return 0; /* all slots are taken by live participants: nothing can be given back */
 	if (r < 0)
 		return r;
-	(void)sqi_reclaim_dead(&h->member);
+	(void)sqi_recover_dead(&h->member);
 	/* The collector's steps 1 to 3 are sqi_remove_if(), and step 4 is sqi_finish_removal(). */
 	if (is_abandoned(&h->member) && may_remove(&h->file) &&
 		sqi_file_is(name, h->file.dev, h->file.ino) &&

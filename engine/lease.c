@@ -5,7 +5,7 @@
 
 #include "call.h"
 #include "dead_letter.h"
-#include "ops/lease.h"
+#include "ops/take.h"
 #include "ring/attempts.h"
 #include "ring/lease_time.h"
 
@@ -14,7 +14,7 @@
  * participants may be in it at once.
  *
  * Invariant: no lease is settled twice. A settled one is recognised by its copy if it has one
- * (ops/copies.c), and else by the cell's word (ops/lease.c).
+ * (ops/copies.c), and else by the cell's word (ops/take.c).
  */
 
 static int try_lease(struct sq *h, void *arg)

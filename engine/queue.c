@@ -9,7 +9,7 @@
 #include "call.h"
 #include "dead_letter.h"
 #include "member/join.h"
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "member/removal.h"
 #include "member/upkeep.h"
 #include "ops/get.h"
@@ -281,7 +281,7 @@ int sq_recover(struct sq *h)
 
 	if (r < 0)
 		return r;
-	r = sqi_reclaim_dead(&h->member);
+	r = sqi_recover_dead(&h->member);
 	sqi_lease_time_expire(&h->ring, 0, h->ring.mask + 1);
 	return r;
 }

@@ -192,7 +192,7 @@ static void each_cell(struct look *l, unsigned k, const void *element)
 
 	(void)k;
 	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
-		sqi_word_attempts(w) >= l->g.in.max_attempts &&
+		sqi_word_number(w) >= l->g.in.max_attempts &&
 		pread(l->fd, &record, sizeof(record), (off_t)at) == (ssize_t)sizeof(record))
 		/* Relaxed: `piece` is private. */
 		left = sqi_attempts_left_by(

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "member/count.h"
 
-#include "ring/cell.h"
+#include "ring/message.h"
 
 /*
  * Durable counts of puts. Called by the public calls on counts (engine/count.c), by join.c and by
- * lap.c; by any number of participants at once.
+ * recovery.c; by any number of participants at once.
  *
  * An entry holds a key, the id of the key's holder, and the count when the holder was bound; the
  * holder's slot holds `puts` then and now, so the count goes on without a write to the entry. When

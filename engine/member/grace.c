@@ -4,7 +4,7 @@
 #include "base/clock.h"
 
 /*
- * A durable participant's leases outlive it for its grace. Called by lap.c, by join.c and, to look
+ * A durable participant's leases outlive it for its grace. Called by recovery.c, by join.c and, to look
  * only, by stat.c; by any number of participants at once. The steps G1, G2 and G4 are those of
  * docs/MEMORY_MODEL.md, "Graces"; G0 and G3 are in join.c. Each is a CAS from a value that does not
  * come again, so it is made once, and only as long as it is due.

@@ -6,12 +6,12 @@
 
 #include "member/count.h"
 #include "member/grace.h"
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "sq.h"
 
 /*
  * Becoming a participant (an id, its lock, a slot) and leaving (what it holds is given back, then
- * the slot, then the lock). Called when a handle is opened or closed, and sqi_count_claim() also by
+ * the slot, then the lock). Called when a handle is opened or closed, and sqi_count_hold() also by
  * sq_count_bind(); by any number of participants at once.
  *
  * A slot is taken by a CAS of its id, so it has one tenant. The steps G0 and G3 are those of
@@ -60,14 +60,14 @@ static bool adopt(struct sqi_member *m, unsigned number, uint64_t id)
 	struct sqi_slot *slot = sqi_slot(m->ring, number);
 
 	if (!sqi_is_kept(slot, id) && !sqi_is_condemned(id))
-		sqi_reclaim_slot(m, number, id);
+		sqi_recover_slot(m, number, id);
 	if (!sqi_is_condemned(id) && !sqi_grace_end(slot, &id)) {
 		/* G3, and opener's step 1. */
 		if (sqi_cas(&slot->id, id, m->id))
 			return true;
 		id |= SQI_CONDEMNED; /* another participant did G4 */
 	}
-	sqi_reclaim_slot(m, number, id);
+	sqi_recover_slot(m, number, id);
 	return false;
 }
 
@@ -94,7 +94,7 @@ static int take_slot_or_reclaim(struct sqi_member *m)
 {
 	if (take_slot(m))
 		return 0;
-	(void)sqi_reclaim_dead(m);
+	(void)sqi_recover_dead(m);
 	return take_slot(m) ? 0 : -EUSERS;
 }
 
@@ -102,7 +102,7 @@ static int take_slot_or_reclaim(struct sqi_member *m)
  * Makes the caller the key's holder: the only living one. 0, and the index of the key's entry.
  * -EBUSY: another holder lives. -ENOSPC: no entry is free.
  */
-int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
+int sqi_count_hold(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 {
 	struct sqi_count_entry *e = sqi_count_find(m->ring, key, true, ret_index);
 
@@ -115,7 +115,7 @@ int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 			continue;
 		if (!sqi_is_dead(m, who))
 			return -EBUSY;
-		(void)sqi_reclaim_dead(m);
+		(void)sqi_recover_dead(m);
 		/*
 		 * Recovery does this, unless the holder has no slot: it died before it took one, or
 		 * after it released it.
@@ -129,7 +129,7 @@ int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index)
 static int join_durably(struct sqi_member *m, uint64_t key, uint64_t grace)
 {
 	uint64_t index;
-	int r = sqi_count_claim(m, key, &index);
+	int r = sqi_count_hold(m, key, &index);
 
 	m->held = SQI_HELD_UNKNOWN;
 	if (r < 0)
@@ -175,7 +175,7 @@ int sqi_join(struct sqi_member *m, uint64_t key, int64_t grace)
 void sqi_leave(struct sqi_member *m)
 {
 	if (m->ring->slot)
-		sqi_reclaim_own(m);
+		sqi_recover_own(m);
 	m->ring->slot = NULL;
 	sqi_drop_id(m);
 }

@@ -6,7 +6,7 @@
 
 #include "member/member.h"
 
-int sqi_count_claim(struct sqi_member *m, uint64_t key, uint64_t *ret_index);
+int sqi_count_hold(struct sqi_member *m, uint64_t key, uint64_t *ret_index);
 int sqi_join(struct sqi_member *m, uint64_t key, int64_t grace);
 void sqi_leave(struct sqi_member *m);
 

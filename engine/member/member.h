@@ -13,27 +13,27 @@
 #include "ring/ring.h"
 #include "segment/map.h"
 
-#ifndef SQI_LAP_MAX /* the explorer has fewer */
-#define SQI_LAP_MAX 8
+#ifndef SQI_RECOVERY_MAX /* the explorer has fewer */
+#define SQI_RECOVERY_MAX 8
 #endif
 
 /*
  * A lap of recovery: once over all cells and all blocks, in slices, for some participants that were
  * found dead before it began.
  */
-struct sqi_lap {
+struct sqi_recovery {
 	uint64_t count;   /* the participants that it is for; 0: there is no lap */
 	uint64_t left;    /* those of them whose slots have no other tenant yet */
 	uint64_t from;    /* the cell that it began at */
 	uint64_t done;    /* how many cells, and then blocks, it has gone over */
 	uint64_t next_ms; /* no slice before this moment */
-	uint64_t claim;   /* the value that this lap last wrote to the head's lap_ms, or 0 */
+	uint64_t claim;   /* the value that this lap last wrote to the head's recovery_ms, or 0 */
 	struct sqi_dead {
 		uint64_t id;      /* 0: the slot has another tenant, there is nothing more to do */
 		unsigned number;  /* of the slot */
 		uint64_t durable; /* the slot's `durable` when the lap began */
 		uint64_t seen_ns; /* when the participant was seen dead */
-	} dead[SQI_LAP_MAX];
+	} dead[SQI_RECOVERY_MAX];
 };
 
 /* `held` of a participant that may have inherited leases with its slot: the number is not known. */
@@ -49,7 +49,7 @@ struct sqi_member {
 	uint64_t looked_ms;     /* when upkeep was last done without waiting */
 	unsigned ops_to_upkeep; /* operations until the next look at the clock */
 	bool counted;           /* the head's `joins` counts this participant */
-	struct sqi_lap lap;     /* the lap of recovery that this participant is in */
+	struct sqi_recovery recovery; /* the lap of recovery that this participant is in */
 };
 
 int sqi_new_id(struct sqi_member *m);

@@ -2,12 +2,12 @@
 #include "member/reclaim.h"
 
 #include "member/grace.h"
-#include "ring/cell.h"
-#include "ring/returned.h"
+#include "ring/message.h"
+#include "ring/redelivery.h"
 #include "ring/transition.h"
 
 /*
- * What a dead participant has left in one place: its put in hand, a cell, a block. Called by lap.c,
+ * What a dead participant has left in one place: its put in hand, a cell, a block. Called by recovery.c,
  * by any number of recoverers at once, also for the same dead participant; any of them may be
  * killed in it. Each step is a CAS, so one recoverer makes it and the others fail.
  *
@@ -78,10 +78,10 @@ static bool free_or_give_back(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	case SQI_WRITING:
 		return sqi_cell_abandon(c, w); /* D1 */
 	case SQI_TAKEN:
-		if (!sqi_returned_add(ring, pos, w))
+		if (!sqi_redelivery_give_back(ring, pos, w))
 			return false;
 		(void)sqi_add(&ring->head->reclaimed, 1);
-		sqi_returned_announce(ring, pos);
+		sqi_redelivery_announce(ring, pos);
 		return true;
 	default:
 		return sqi_cell_free(c, w); /* D1 */
@@ -105,13 +105,13 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 		if (sqi_word_owner(w) != d->number + 1) {
 			/* Another recoverer may have been killed before it announced this. */
 			if (sqi_word_state(w) == SQI_BACK)
-				sqi_returned_announce(ring, pos);
+				sqi_redelivery_announce(ring, pos);
 			return true;
 		}
 		if (!is_reclaimed(w, d))
 			return true;
 		/* Since L1 the block was to be freed before the cell; it may have been. */
-		block = sqi_word_state(w) == SQI_RELEASING && sqi_cell_block(ring, c, &ref);
+		block = sqi_word_state(w) == SQI_RELEASING && sqi_message_block(ring, c, &ref);
 		/*
 		 * The second look. If another recoverer has freed the cell meanwhile, the reference
 		 * may be the next message's.
@@ -120,7 +120,7 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 			continue;
 		/* Announced before the look at the id: see docs/MEMORY_MODEL.md, "Lease times". */
 		if (sqi_word_state(w) == SQI_TAKEN)
-			sqi_announce_end(ring, w);
+			sqi_declare_end(ring, w);
 		if (sqi_load_seq(&slot->id) != d->id)
 			return false;
 		if (block)
@@ -150,7 +150,7 @@ static bool cell_refers_to(const struct sqi_ring *ring, uint64_t index, uint64_t
 	case SQI_TAKEN:
 	case SQI_BACK:
 	case SQI_RELEASING:
-		return sqi_cell_block(ring, c, &ref) && ref.index == index &&
+		return sqi_message_block(ring, c, &ref) && ref.index == index &&
 		       ref.gen == sqi_block_generation(w);
 	default:
 		return false;

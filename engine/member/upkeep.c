@@ -2,10 +2,10 @@
 #include "member/upkeep.h"
 
 #include "base/clock.h"
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "member/removal.h"
 #include "ring/lease_time.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 
 /*
  * Upkeep, in slices and at a limited rate: look for the dead and give back what they held, end
@@ -22,15 +22,15 @@
 #ifndef SLICE_NS
 #define SLICE_NS 250000 /* the length of a slice, of each of the four things that have slices */
 #endif
-#define LAP_LEFT_MS     1000 /* after so long without a slice of a lap another may begin one */
-#define UPKEEP_EVERY_MS 25
-#define UPKEEP_SHARE    20    /* upkeep takes at most 1/20 of the time ... */
-#define ASK_SHARE       200   /* ... and the lock queries, which cost most, 1/200 ... */
-#define ASK_SHARE_IDLE  1000  /* ... or, in an idle queue, 1/1000 */
-#define IDLE_CELLS_MAX  4096  /* a larger ring counts as not idle */
-#define UPKEEP_MS_MAX   60000 /* upkeep is never put off for longer */
-#define SWEEP_EVERY_MS  1000  /* for redeliveries that were not announced */
-#define UPKEEP_LATE_MS  500   /* overdue for so long, upkeep is done by any sleeper at its tick */
+#define RECOVERY_LEFT_MS 1000 /* after so long without a slice of a lap another may begin one */
+#define UPKEEP_EVERY_MS  25
+#define UPKEEP_SHARE     20    /* upkeep takes at most 1/20 of the time ... */
+#define ASK_SHARE        200   /* ... and the lock queries, which cost most, 1/200 ... */
+#define ASK_SHARE_IDLE   1000  /* ... or, in an idle queue, 1/1000 */
+#define IDLE_CELLS_MAX   4096  /* a larger ring counts as not idle */
+#define UPKEEP_MS_MAX    60000 /* upkeep is never put off for longer */
+#define SWEEP_EVERY_MS   1000  /* for redeliveries that were not announced */
+#define UPKEEP_LATE_MS   500   /* overdue for so long, upkeep is done by any sleeper at its tick */
 
 /*
  * True if the moment that this word says has come, and the caller is the first to see it: the word
@@ -80,12 +80,12 @@ static int64_t slice_end_ns(void)
 	return sqi_now_ns() + SLICE_NS;
 }
 
-/* True if some participant has done a slice of a lap within the last LAP_LEFT_MS. */
-static bool another_laps(const struct sqi_ring *ring, uint64_t now)
+/* True if some participant has done a slice of a lap within the last RECOVERY_LEFT_MS. */
+static bool another_recovers(const struct sqi_ring *ring, uint64_t now)
 {
-	uint64_t moment = sqi_load_seq(&ring->head->lap_ms) >> 16;
+	uint64_t moment = sqi_load_seq(&ring->head->recovery_ms) >> 16;
 
-	return moment > now && moment - now <= LAP_LEFT_MS;
+	return moment > now && moment - now <= RECOVERY_LEFT_MS;
 }
 
 /*
@@ -93,28 +93,28 @@ static bool another_laps(const struct sqi_ring *ring, uint64_t now)
  * caller was slow, the caller goes on all the same: if all are slow and each gave up its lap, none
  * would come to its end.
  */
-static void do_lap_slice(struct sqi_member *m, uint64_t now)
+static void do_recovery_slice(struct sqi_member *m, uint64_t now)
 {
-	struct sqi_lap *lap = &m->lap;
-	uint64_t began = sqi_thread_us(), seen = sqi_load_seq(&m->ring->head->lap_ms), claim;
+	struct sqi_recovery *recovery = &m->recovery;
+	uint64_t began = sqi_thread_us(), seen = sqi_load_seq(&m->ring->head->recovery_ms), claim;
 
-	if (sqi_lap_slice(m, lap, slice_end_ns())) {
-		claim = lap->claim;
-		sqi_lap_end(m, lap);
+	if (sqi_recovery_slice(m, recovery, slice_end_ns())) {
+		claim = recovery->claim;
+		sqi_recovery_end(m, recovery);
 		if (claim)
-			(void)sqi_cas(&m->ring->head->lap_ms, claim, 0);
+			(void)sqi_cas(&m->ring->head->recovery_ms, claim, 0);
 		return;
 	}
 	/* Relaxed: a hint where the next lap begins; it may begin anywhere. */
-	if (lap->done <= m->ring->mask)
-		sqi_store_relaxed(&m->ring->head->lap_at, lap->from + lap->done);
+	if (recovery->done <= m->ring->mask)
+		sqi_store_relaxed(&m->ring->head->recovery_at, recovery->from + recovery->done);
 	/* The whole lap takes at most one part in UPKEEP_SHARE of the caller's time. */
-	lap->next_ms = now + (sqi_thread_us() - began) * UPKEEP_SHARE / 1000;
-	claim = sqi_upkeep_at(now, LAP_LEFT_MS);
-	/* Says that this lap is going on, unless lap_ms says it of another lap. */
-	if ((seen == lap->claim || !another_laps(m->ring, now)) &&
-		sqi_cas(&m->ring->head->lap_ms, seen, claim))
-		lap->claim = claim;
+	recovery->next_ms = now + (sqi_thread_us() - began) * UPKEEP_SHARE / 1000;
+	claim = sqi_upkeep_at(now, RECOVERY_LEFT_MS);
+	/* Says that this lap is going on, unless recovery_ms says it of another lap. */
+	if ((seen == recovery->claim || !another_recovers(m->ring, now)) &&
+		sqi_cas(&m->ring->head->recovery_ms, seen, claim))
+		recovery->claim = claim;
 }
 
 /*
@@ -126,22 +126,22 @@ static void look_for_dead(struct sqi_member *m, uint64_t now)
 {
 	uint64_t next, began, took;
 
-	if (m->lap.count > 0 || another_laps(m->ring, now) ||
+	if (m->recovery.count > 0 || another_recovers(m->ring, now) ||
 		!is_due(&m->ring->head->find_dead_ms, now, &next))
 		return;
 	began = sqi_thread_us();
 	/* Relaxed, load and store: a hint which slot comes next; any index is taken modulo. */
 	sqi_store_relaxed(&m->ring->head->find_dead_at,
-		sqi_find_dead(m, &m->lap, sqi_load_relaxed(&m->ring->head->find_dead_at),
+		sqi_find_dead(m, &m->recovery, sqi_load_relaxed(&m->ring->head->find_dead_at),
 			m->ring->g.in.participants, slice_end_ns()));
 	took = sqi_thread_us() - began;
 	if (took * ASK_SHARE > (uint64_t)UPKEEP_EVERY_MS * 1000)
 		put_off(&m->ring->head->find_dead_ms, next, now, took,
 			is_idle(m->ring) ? ASK_SHARE_IDLE : ASK_SHARE);
-	if (m->lap.count > 0) {
+	if (m->recovery.count > 0) {
 		/* Relaxed: a hint where to begin. */
-		m->lap.from = sqi_load_relaxed(&m->ring->head->lap_at);
-		do_lap_slice(m, now);
+		m->recovery.from = sqi_load_relaxed(&m->ring->head->recovery_at);
+		do_recovery_slice(m, now);
 	}
 }
 
@@ -184,7 +184,7 @@ static void expire_leases(struct sqi_ring *ring)
  * Announces redeliveries that were not announced: a slice of a sweep over all cells. The next sweep
  * begins a second after this one began, or later.
  */
-static void announce_returned(struct sqi_ring *ring, uint64_t now)
+static void announce_redeliveries(struct sqi_ring *ring, uint64_t now)
 {
 	/* Relaxed: a hint which cell comes next. If it is wrong, the next sweep finds the rest. */
 	uint64_t at = sqi_load_relaxed(&ring->head->announce_at) & ring->mask, swept;
@@ -194,7 +194,7 @@ static void announce_returned(struct sqi_ring *ring, uint64_t now)
 		if (now - swept < SWEEP_EVERY_MS || !sqi_cas(&ring->head->announce_ms, swept, now))
 			return;
 	}
-	at = for_some_cells(ring, at, ring->mask + 1 - at, sqi_returned_announce_all);
+	at = for_some_cells(ring, at, ring->mask + 1 - at, sqi_redelivery_announce_all);
 	sqi_store_relaxed(&ring->head->announce_at, at & ring->mask); /* relaxed: as above */
 }
 
@@ -206,15 +206,15 @@ void sqi_upkeep(struct sqi_member *m)
 {
 	uint64_t now = sqi_now_ms(), next, began;
 
-	if (m->lap.count > 0 && now >= m->lap.next_ms)
-		do_lap_slice(m, now);
+	if (m->recovery.count > 0 && now >= m->recovery.next_ms)
+		do_recovery_slice(m, now);
 	if (!is_due(&m->ring->head->upkeep_ms, now, &next))
 		return;
 	look_for_dead(m, now);
 	began = sqi_thread_us();
 	sqi_check_name(m);
 	expire_leases(m->ring);
-	announce_returned(m->ring, now);
+	announce_redeliveries(m->ring, now);
 	put_off(&m->ring->head->upkeep_ms, next, now, sqi_thread_us() - began, UPKEEP_SHARE);
 }
 
@@ -223,6 +223,6 @@ void sqi_upkeep_if_late(struct sqi_member *m)
 {
 	uint64_t moment = sqi_load_seq(&m->ring->head->upkeep_ms) >> 16, now = sqi_now_ms();
 
-	if (m->lap.count > 0 || moment > now || now - moment >= UPKEEP_LATE_MS)
+	if (m->recovery.count > 0 || moment > now || now - moment >= UPKEEP_LATE_MS)
 		sqi_upkeep(m);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /*
- * Copies of leased messages, in a table of the handle. Called by ops/lease.c and the public calls
+ * Copies of leased messages, in a table of the handle. Called by ops/take.c and the public calls
  * of the same handle, so by one thread at a time.
  *
  * Invariant: a copy that is not free is not moved or freed, though the table may be.

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ops/lease.h"
+#include "ops/take.h"
 #include "ops/select.h"
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "ring/lease_time.h"
 #include "ring/payload.h"
 #include "ring/position.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 #include "ring/transition.h"
 #include "segment/closed.h"
 
@@ -48,7 +48,7 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 		return -EBADMSG;
 	}
 	if (h->ring.g.in.lease_ns)
-		sqi_copy_bytes(buf, lease.data, lease.len);
+		sqi_payload_copy(buf, lease.data, lease.len);
 	else
 		memcpy(buf, lease.data, lease.len);
 	/* If the lease has ended, the copy may be of another message. */
@@ -68,13 +68,13 @@ static ssize_t get_small(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 
-	sqi_cell_read(c, buf, len);
+	sqi_payload_read(c, buf, len);
 	/* F1. */
 	if (!sqi_cell_remove(c, w))
 		return 0;
-	h->ring_turn = sqi_word_state(w) == SQI_BACK;
-	if (h->ring_turn) {
-		sqi_returned_unmark(&h->ring, pos);
+	h->ring_is_next = sqi_word_state(w) == SQI_BACK;
+	if (h->ring_is_next) {
+		sqi_redelivery_unmark(&h->ring, pos);
 		sqi_count(&h->ring.slot->redelivered); /* relaxed: own counter, for people */
 	} else {
 		sqi_note_consumed(&h->ring, pos + 1);
@@ -89,8 +89,8 @@ static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t 
 	const void *data;
 	size_t len;
 
-	if (sqi_cell_view(&h->ring, c, &data, &len) < 0)
-		return sqi_cell_drop(&h->ring, pos, w);
+	if (sqi_message_view(&h->ring, c, &data, &len) < 0)
+		return sqi_message_drop(&h->ring, pos, w);
 	if (len > cap)
 		return sqi_load_seq(&c->word) == w ? -EMSGSIZE : 0;
 	if (data == &c->data[0])

@@ -19,8 +19,8 @@ int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 	h->ring.cell_size = h->ring.g.cell_size;
 	h->ring.small = h->ring.g.in.small;
 	h->member.ops_to_upkeep = 1; /* the first call counts this participant in */
-	h->ring.returned_seen = ~(uint64_t)0;
-	h->ring.tail = sqi_end_anew(&h->ring, SQI_TAIL);
-	h->ring.front = sqi_end_anew(&h->ring, SQI_FRONT);
+	h->ring.redelivery_seen = ~(uint64_t)0;
+	h->ring.tail = sqi_edge_anew(&h->ring, SQI_TAIL);
+	h->ring.front = sqi_edge_anew(&h->ring, SQI_FRONT);
 	return sqi_join(&h->member, key, grace);
 }

@@ -28,7 +28,7 @@ struct sqi_side {
 struct sq {
 	struct sqi_member member;
 	struct sqi_side producing, consuming;
-	bool ring_turn; /* the last message was a redelivery: the next is the ring's, if any */
+	bool ring_is_next; /* the last message was a redelivery: the next is the ring's, if any */
 	bool short_of_blocks; /* the last attempt to put failed because no block was free */
 	int deferred_error;   /* an error that sq_get_many() could not report yet */
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/event.h"
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "ring/claim.h"
 #include "ring/payload.h"
 #include "ring/transition.h"
@@ -31,7 +31,7 @@ static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *
 
 	if (m->data || m->len == 0) {
 		sqi_store_release(&c->meta, turn | m->len);
-		sqi_cell_write(c, m->data, m->len);
+		sqi_payload_write(c, m->data, m->len);
 		return;
 	}
 	sqi_store_release(&c->meta, turn | SQI_META_BLOCK);

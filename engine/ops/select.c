@@ -5,7 +5,7 @@
 
 #include "ring/attempts.h"
 #include "ring/front.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 
 /*
  * Chooses the message that comes next: the one that has waited longest for redelivery, or the first
@@ -36,7 +36,7 @@ static int end_of_queue(struct sq *h)
 		switch (sqi_word_state(s.word)) {
 		case SQI_BACK:
 			if (sqi_attempts_left(&h->ring, s.pos, s.word)) {
-				sqi_returned_announce(&h->ring, s.pos);
+				sqi_redelivery_announce(&h->ring, s.pos);
 				return 0;
 			}
 			break; /* a dead letter that its queue does not take: it is not delivered */
@@ -63,9 +63,9 @@ static int end_of_queue(struct sq *h)
  * Finds a message that waits for redelivery. Returns 0, -EAGAIN if there is none, or
  * SQI_DEAD_LETTER with the message in h->dead_letter.
  */
-static int next_returned(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+static int next_redelivery(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	if (!sqi_returned_find(&h->ring, !h->dead_letter.refused, ret_pos, ret_word))
+	if (!sqi_redelivery_find(&h->ring, !h->dead_letter.refused, ret_pos, ret_word))
 		return -EAGAIN;
 	if (sqi_attempts_left(&h->ring, *ret_pos, *ret_word))
 		return 0;
@@ -86,10 +86,10 @@ int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 
 		if ((sqi_load_seq(&h->ring.head->closed) & SQI_CLOSED_HOW) == SQI_CLOSED_NOW)
 			return -EPIPE;
-		if (sqi_returned_maybe(&h->ring)) {
-			r = h->ring_turn ? sqi_front(&h->ring, ret_pos, ret_word) : -EAGAIN;
+		if (sqi_redelivery_maybe(&h->ring)) {
+			r = h->ring_is_next ? sqi_front(&h->ring, ret_pos, ret_word) : -EAGAIN;
 			if (r == -EAGAIN || r == -EPIPE)
-				r = next_returned(h, ret_pos, ret_word);
+				r = next_redelivery(h, ret_pos, ret_word);
 			if (r != -EAGAIN)
 				return r;
 		}
@@ -101,7 +101,7 @@ int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 		 * looks. Each time there was a redelivery, which is progress; the number of rounds
 		 * is limited all the same.
 		 */
-		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_returned_maybe(&h->ring))
+		if (rounds < SQI_SEARCHES_MAX / 2 && sqi_redelivery_maybe(&h->ring))
 			continue;
 		if (!sqi_load_seq(&h->ring.head->closed))
 			return r;

@@ -136,7 +136,7 @@ static void at_tick(struct wait *wait)
 	} else {
 		sqi_upkeep_if_late(&wait->h->member);
 	}
-	if (wait->h->member.lap.count > 0)
+	if (wait->h->member.recovery.count > 0)
 		wait->tick = TICK_MIN_NS; /* a lap of recovery is under way */
 }
 
@@ -152,7 +152,7 @@ static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t no
 		give_up_watch(h, wait->watched);
 	wait->watched = keeps_watch(h, watch_of(&h->ring, event), wait->late) ? event : NULL;
 	wait->late = false;
-	span = wait->watched || h->member.lap.count > 0 ? wait->tick : long_tick(h);
+	span = wait->watched || h->member.recovery.count > 0 ? wait->tick : long_tick(h);
 	/* Relaxed: sq_wanted() may see it late. */
 	if (wait->side == &h->consuming)
 		sqi_store_relaxed(&h->ring.head->wanted, 1);

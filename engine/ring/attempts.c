@@ -12,7 +12,7 @@
  * counts the same. If the word records a lease of another message (another turn), then each lease
  * of this one counts. The steps C1 and C2 are those of docs/MEMORY_MODEL.md, "What does not count".
  *
- * Called by ops/lease.c and lease.c, which begin and return leases, and by whoever asks whether a
+ * Called by ops/take.c and lease.c, which begin and return leases, and by whoever asks whether a
  * waiting message has attempts left; any number of participants may be in it at once.
  *
  * Invariant: what a record says of a lease stays true. Only `returned` is added, once.
@@ -41,8 +41,8 @@ static bool is_of(uint64_t record, uint64_t meta, unsigned number)
  */
 unsigned sqi_attempts_distance(unsigned from, unsigned to)
 {
-	if (from > SQI_ATTEMPTS_ONCE && to > SQI_ATTEMPTS_ONCE)
-		return (to - from) & SQI_ATTEMPTS_ONCE;
+	if (from > SQI_NUMBER_ONCE && to > SQI_NUMBER_ONCE)
+		return (to - from) & SQI_NUMBER_ONCE;
 	return to > from ? to - from : 0;
 }
 
@@ -58,7 +58,7 @@ static unsigned count_of(uint64_t record, uint64_t meta, unsigned number)
 		count += later - ((record & RETURNED) != 0);
 	if (count == 0)
 		return 1; /* the record is damaged */
-	return count < SQI_ATTEMPTS_LAST ? count : SQI_ATTEMPTS_LAST;
+	return count < SQI_NUMBER_LAST ? count : SQI_NUMBER_LAST;
 }
 
 /*
@@ -68,7 +68,7 @@ static unsigned count_of(uint64_t record, uint64_t meta, unsigned number)
 static unsigned record_lease(struct sqi_ring *ring, uint64_t pos, uint64_t taken, bool returned)
 {
 	const struct sqi_cell *c = sqi_cell(ring, pos);
-	unsigned number = sqi_word_attempts(taken), count;
+	unsigned number = sqi_word_number(taken), count;
 
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		/* The acquire pairs with write_message() in put.c; the next look confirms it. */
@@ -97,7 +97,7 @@ static unsigned record_lease(struct sqi_ring *ring, uint64_t pos, uint64_t taken
 unsigned sqi_attempts_begin(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	return ring->g.in.max_attempts ? record_lease(ring, pos, taken, false)
-				       : sqi_word_attempts(taken);
+				       : sqi_word_number(taken);
 }
 
 /* C2. The caller's lease, of this word, is about to be returned. Returns false if it has ended. */
@@ -113,9 +113,9 @@ bool sqi_attempts_return(struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t taken)
 {
 	if (!ring->g.in.max_attempts)
-		return sqi_word_attempts(taken);
+		return sqi_word_number(taken);
 	return count_of(sqi_load_seq(sqi_attempts_word(ring, pos)),
-		sqi_load_acquire(&sqi_cell(ring, pos)->meta), sqi_word_attempts(taken));
+		sqi_load_acquire(&sqi_cell(ring, pos)->meta), sqi_word_number(taken));
 }
 
 /*
@@ -124,7 +124,7 @@ unsigned sqi_attempts_of(const struct sqi_ring *ring, uint64_t pos, uint64_t tak
  */
 bool sqi_attempts_left_by(unsigned limit, uint64_t w, uint64_t meta, uint64_t record)
 {
-	unsigned number = sqi_word_attempts(w), count = count_of(record, meta, number);
+	unsigned number = sqi_word_number(w), count = count_of(record, meta, number);
 
 	if (is_of(record, meta, number) && (record & RETURNED))
 		count--;
@@ -142,7 +142,7 @@ bool sqi_attempts_left(const struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	uint64_t meta, record;
 
 	/* A lease never counts as more than its number. */
-	if (sqi_word_attempts(w) < limit)
+	if (sqi_word_number(w) < limit)
 		return true;
 	/* Acquire: pairs with write_message() in put.c. The second look at the word confirms it. */
 	meta = sqi_load_acquire(&c->meta);

@@ -7,7 +7,7 @@
 
 /*
  * Blocks: memory for messages that do not fit in a cell. Called by queue.c and reserve.c (allocate,
- * free), cell.c and member/reclaim.c (free), by any number of participants at once.
+ * free), message.c and member/reclaim.c (free), by any number of participants at once.
  *
  *	FREE@g --allocate A1--> HELD@g(o) --free F2--> FREE@g+1
  *

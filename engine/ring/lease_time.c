@@ -2,7 +2,7 @@
 #include "ring/lease_time.h"
 
 #include "base/clock.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 
 /*
  * When a lease ends by itself, in a queue with a lease time. Beside each cell lies one word:
@@ -97,16 +97,16 @@ static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 		 * later either sees this announcement and uses another number, or has changed the
 		 * deadline by then.
 		 */
-		sqi_announce_end(ring, w);
+		sqi_declare_end(ring, w);
 		if (sqi_load_seq(sqi_deadline(ring, pos)) != ended)
 			break;
-		if (sqi_returned_add(ring, pos, w)) {
+		if (sqi_redelivery_give_back(ring, pos, w)) {
 			(void)sqi_add(&ring->head->overdue, 1);
-			sqi_returned_announce(ring, pos);
+			sqi_redelivery_announce(ring, pos);
 			break;
 		}
 	}
-	sqi_announce_end(ring, 0);
+	sqi_declare_end(ring, 0);
 }
 
 /* Ends the lease of this cell if its time is up. */

@@ -19,7 +19,7 @@
  * the reference of the former message's block. It loads them with acquire, so it sees the claim
  * when it reads the word again.
  */
-static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t len)
+static inline void sqi_payload_write(struct sqi_cell *c, const void *data, size_t len)
 {
 	const unsigned char *from = data;
 	uint64_t v = 0;
@@ -41,7 +41,7 @@ static inline void sqi_cell_write(struct sqi_cell *c, const void *data, size_t l
  * confirms afterwards that the cell still held that message (R1 to F1); if it fails, the copy is
  * thrown away.
  */
-static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len)
+static inline void sqi_payload_read(const struct sqi_cell *c, void *buf, size_t len)
 {
 	unsigned char *to = buf;
 	uint64_t v;
@@ -79,7 +79,7 @@ static inline void sqi_cell_read(const struct sqi_cell *c, void *buf, size_t len
 __attribute__((no_sanitize("thread")))
 #endif
 static inline void
-sqi_copy_bytes(void *buf, const void *data, size_t len)
+sqi_payload_copy(void *buf, const void *data, size_t len)
 {
 	const sqi_u64 *from = data;
 	unsigned char *to = buf;

@@ -19,7 +19,7 @@
 #define HINT_EVERY 16 /* positions between two publications of a hint */
 
 /* Returns true if this position is passed. */
-static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
+static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_edge end)
 {
 	uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 
@@ -30,7 +30,7 @@ static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
  * Finds the end from the words of all cells, without any hint. `near` is any position less than
  * 2^39 laps away. Words only go up, so a position that was passed stays passed during the survey.
  */
-static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_end end)
+static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_edge end)
 {
 	uint64_t first = near + INT64_MAX;
 
@@ -54,14 +54,14 @@ static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_end 
  * found the one a lap before it consumed, and all before that. A hint is used only if it lies ahead
  * of `pos`, and the position just before it is passed.
  */
-static uint64_t catch_up(const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
+static uint64_t catch_up(const struct sqi_ring *ring, uint64_t pos, enum sqi_edge end)
 {
 	/* Relaxed, both: a hint is used only after a look at a cell has confirmed it. */
 	uint64_t tail = sqi_load_relaxed(&ring->head->tail), front;
 
 	if (end == SQI_TAIL)
 		return (int64_t)(tail - pos) > 0 && passed(ring, tail - 1, end) ? tail : pos;
-	front = sqi_load_relaxed(&ring->head->head);
+	front = sqi_load_relaxed(&ring->head->front);
 	if ((int64_t)(front - pos) > 0 && passed(ring, front - 1, end))
 		pos = front;
 	tail -= ring->mask + 1;
@@ -71,11 +71,11 @@ static uint64_t catch_up(const struct sqi_ring *ring, uint64_t pos, enum sqi_end
 }
 
 /* Where a walk begins without a position of its own, or with one so old that turns have wrapped. */
-uint64_t sqi_end_anew(const struct sqi_ring *ring, enum sqi_end end)
+uint64_t sqi_edge_anew(const struct sqi_ring *ring, enum sqi_edge end)
 {
 	const struct sqi_head *head = ring->head;
 	/* Relaxed: the hint is used only after a look at a cell has confirmed it. */
-	uint64_t hint = sqi_load_relaxed(end == SQI_TAIL ? &head->tail : &head->head);
+	uint64_t hint = sqi_load_relaxed(end == SQI_TAIL ? &head->tail : &head->front);
 
 	if (passed(ring, hint - 1, end))
 		return hint;
@@ -87,7 +87,7 @@ uint64_t sqi_end_anew(const struct sqi_ring *ring, enum sqi_end end)
 struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk)
 {
 	walk.anew = true;
-	walk.pos = walk.follows = sqi_end_anew(ring, walk.end);
+	walk.pos = walk.follows = sqi_edge_anew(ring, walk.end);
 	return walk;
 }
 
@@ -132,7 +132,7 @@ void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
 {
 	ring->front = pos;
 	if (pos % HINT_EVERY == 0)
-		sqi_raise(&ring->head->head, pos);
+		sqi_raise(&ring->head->front, pos);
 }
 
 /*

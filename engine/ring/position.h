@@ -14,7 +14,7 @@
 #include "ring/ring.h"
 
 /* The end of the ring that a walk goes to. A position is passed if it lies before that end. */
-enum sqi_end {
+enum sqi_edge {
 	SQI_FRONT, /* passed: consumed, or skipped */
 	SQI_TAIL,  /* passed: claimed, or skipped */
 };
@@ -24,8 +24,8 @@ enum sqi_end {
  * word of the cell there, and `ahead` how far the word's turn is above the position's.
  */
 struct sqi_walk {
-	enum sqi_end end;
-	bool anew; /* it began at sqi_end_anew(): there is no better place to begin */
+	enum sqi_edge end;
+	bool anew; /* it began at sqi_edge_anew(): there is no better place to begin */
 	uint64_t pos, word;
 	int64_t ahead;
 	uint64_t passed;  /* positions that it has passed one by one */
@@ -34,7 +34,7 @@ struct sqi_walk {
 };
 
 int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos);
-uint64_t sqi_end_anew(const struct sqi_ring *ring, enum sqi_end end);
+uint64_t sqi_edge_anew(const struct sqi_ring *ring, enum sqi_edge end);
 void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos);
 void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos);
 bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk);
@@ -56,7 +56,7 @@ static inline uint64_t sqi_looks_max(const struct sqi_ring *ring)
 /*
  * Returns true if a position is passed, given its cell's word and how far the word's turn is ahead.
  */
-static inline bool sqi_is_passed(uint64_t word, int64_t ahead, enum sqi_end end)
+static inline bool sqi_is_passed(uint64_t word, int64_t ahead, enum sqi_edge end)
 {
 	return ahead > 0 ||
 	       (end == SQI_TAIL && ahead == 0 &&
@@ -74,7 +74,7 @@ static inline bool sqi_is_full(uint64_t word, int64_t ahead)
 }
 
 static inline struct sqi_walk sqi_walk_from(
-	const struct sqi_ring *ring, uint64_t pos, enum sqi_end end)
+	const struct sqi_ring *ring, uint64_t pos, enum sqi_edge end)
 {
 	return (struct sqi_walk){
 		.end = end, .pos = pos, .left = sqi_looks_max(ring), .follows = pos};

@@ -48,12 +48,12 @@ struct sqi_ring {
 	unsigned char *base;
 
 	/* State of this participant. */
-	struct sqi_slot *slot;  /* of this participant; NULL: none yet */
-	unsigned owner;         /* its number plus one */
-	unsigned cursor_left;   /* allocations of blocks until the cursors are set back */
-	uint64_t tail;          /* a lower bound of the ring's tail */
-	uint64_t front;         /* a lower bound of the ring's front */
-	uint64_t returned_seen; /* back_seq before the last search that had room for all */
+	struct sqi_slot *slot;    /* of this participant; NULL: none yet */
+	unsigned owner;           /* its number plus one */
+	unsigned cursor_left;     /* allocations of blocks until the cursors are set back */
+	uint64_t tail;            /* a lower bound of the ring's tail */
+	uint64_t front;           /* a lower bound of the ring's front */
+	uint64_t redelivery_seen; /* back_seq before the last search that had room for all */
 	struct sqi_waiting waiting;
 	uint64_t cursor[SQI_CLASSES_MAX]; /* where to look for a free block first */
 
@@ -88,9 +88,9 @@ static inline sqi_u64 *sqi_deadline(const struct sqi_ring *ring, uint64_t positi
 }
 
 /* The number of the message's last return, among all messages of the queue that came back. */
-static inline sqi_u64 *sqi_return_number(const struct sqi_ring *ring, uint64_t position)
+static inline sqi_u64 *sqi_redelivery_number(const struct sqi_ring *ring, uint64_t position)
 {
-	return (sqi_u64 *)(ring->base + ring->g.returns) + (position & ring->mask);
+	return (sqi_u64 *)(ring->base + ring->g.redeliveries) + (position & ring->mask);
 }
 
 static inline struct sqi_block *sqi_block(const struct sqi_ring *ring, uint64_t index)
@@ -169,7 +169,7 @@ static inline bool sqi_slots_next(const struct sqi_ring *ring, struct sqi_slots 
  * check fail. A participant without a slot announces nothing: see docs/MEMORY_MODEL.md, "Lease
  * times".
  */
-static inline void sqi_announce_end(struct sqi_ring *ring, uint64_t w)
+static inline void sqi_declare_end(struct sqi_ring *ring, uint64_t w)
 {
 	if (ring->slot)
 		sqi_store_seq(&ring->slot->ending, w);

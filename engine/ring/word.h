@@ -48,7 +48,7 @@
  * There is one exception. Numbers of leases above 127 are used again (128 follows 255), and with
  * them the words TAKEN and BACK. A BACK that is used again means the same message, waiting: a
  * transition from it does what was meant. A TAKEN that another participant may be about to change
- * is not used again: see next_number() in ops/lease.c.
+ * is not used again: see next_number() in ops/take.c.
  */
 
 #include <stdbool.h>
@@ -65,18 +65,18 @@ enum sqi_state {
 	SQI_SEALED,    /* the end of a queue that was shut down */
 };
 
-#define SQI_OWNER_SHIFT    4
-#define SQI_ATTEMPTS_SHIFT 16
-#define SQI_TURN_SHIFT     24
-#define SQI_TURN_BITS      40
-#define SQI_TURN_ONE       ((uint64_t)1 << SQI_TURN_SHIFT)
-#define SQI_TURN_MASK      (~(uint64_t)0 << SQI_TURN_SHIFT)
+#define SQI_OWNER_SHIFT  4
+#define SQI_NUMBER_SHIFT 16
+#define SQI_TURN_SHIFT   24
+#define SQI_TURN_BITS    40
+#define SQI_TURN_ONE     ((uint64_t)1 << SQI_TURN_SHIFT)
+#define SQI_TURN_MASK    (~(uint64_t)0 << SQI_TURN_SHIFT)
 
 static inline uint64_t sqi_word(
 	enum sqi_state state, unsigned owner, unsigned attempts, uint64_t turn)
 {
 	return (uint64_t)state | (uint64_t)owner << SQI_OWNER_SHIFT |
-	       (uint64_t)attempts << SQI_ATTEMPTS_SHIFT | turn << SQI_TURN_SHIFT;
+	       (uint64_t)attempts << SQI_NUMBER_SHIFT | turn << SQI_TURN_SHIFT;
 }
 
 static inline enum sqi_state sqi_word_state(uint64_t w)
@@ -89,9 +89,9 @@ static inline unsigned sqi_word_owner(uint64_t w)
 	return w >> SQI_OWNER_SHIFT & 0xfff;
 }
 
-static inline unsigned sqi_word_attempts(uint64_t w)
+static inline unsigned sqi_word_number(uint64_t w)
 {
-	return w >> SQI_ATTEMPTS_SHIFT & 0xff;
+	return w >> SQI_NUMBER_SHIFT & 0xff;
 }
 
 static inline uint64_t sqi_word_turn(uint64_t w)
@@ -136,13 +136,13 @@ static inline uint64_t sqi_word_back(uint64_t w)
 	return sqi_word_to(w, SQI_BACK, 0);
 }
 
-#define SQI_ATTEMPTS_ONCE 127 /* numbers up to this one are used once for a message */
-#define SQI_ATTEMPTS_LAST 255
+#define SQI_NUMBER_ONCE 127 /* numbers up to this one are used once for a message */
+#define SQI_NUMBER_LAST 255
 
 /* The number of the next lease. Two successive leases of a message have different numbers. */
-static inline unsigned sqi_attempts_next(unsigned attempts)
+static inline unsigned sqi_number_next(unsigned attempts)
 {
-	return attempts < SQI_ATTEMPTS_LAST ? attempts + 1 : SQI_ATTEMPTS_ONCE + 1;
+	return attempts < SQI_NUMBER_LAST ? attempts + 1 : SQI_NUMBER_ONCE + 1;
 }
 
 /*

@@ -149,7 +149,7 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	at += round_up(in->participants * sizeof(struct sqi_count_entry), SQI_LINE);
 	g.bitmap = at;
 	at += round_up((g.capacity + SQI_BITS - 1) / SQI_BITS * 8, SQI_LINE);
-	g.returns = at;
+	g.redeliveries = at;
 	at += round_up(g.capacity * 8, SQI_LINE);
 	g.attempts = at;
 	if (in->max_attempts)
@@ -195,7 +195,7 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		g->slots,
 		g->counts,
 		g->bitmap,
-		g->returns,
+		g->redeliveries,
 		g->attempts,
 		g->deadlines,
 		g->block_words,

@@ -6,7 +6,7 @@
  * The bytes of a segment, all in host order, and where each part begins. Included by every part of
  * the engine that reads or writes a segment.
  *
- *	head | slots | counts | bitmap | returns | attempts | deadlines |
+ *	head | slots | counts | bitmap | redeliveries | attempts | deadlines |
  *	block words | cells | block data
  *
  * The description in the head is written once, before the segment has a name. Opening a queue
@@ -63,7 +63,7 @@ struct sqi_geometry {
 	uint64_t capacity;
 	uint64_t cell_size;
 	/* Offsets. */
-	uint64_t slots, counts, bitmap, returns, attempts, deadlines, block_words, cells;
+	uint64_t slots, counts, bitmap, redeliveries, attempts, deadlines, block_words, cells;
 	uint64_t blocks; /* count, all classes */
 	uint64_t total;  /* bytes of the segment */
 	uint32_t classes;
@@ -89,11 +89,11 @@ struct sqi_head {
 	/* Read often, written seldom. */
 	_Alignas(SQI_LINE) sqi_u64 closed; /* SQI_CLOSED_... */
 	sqi_u64 back_seq;                  /* raised after a cell became BACK */
-	sqi_u64 returns;                   /* the number for the next message that comes back */
+	sqi_u64 redeliveries;              /* the number for the next message that comes back */
 
 	/* Hints: lower bounds of the ring's tail and front, raised now and then. */
 	_Alignas(SQI_LINE) sqi_u64 tail;
-	_Alignas(SQI_LINE) sqi_u64 head;
+	_Alignas(SQI_LINE) sqi_u64 front;
 
 	/*
 	 * Eventcounts (base/event.c): for messages, for a free cell, for a free block. And for each
@@ -119,8 +119,8 @@ struct sqi_head {
 	 * Where upkeep goes on with each of the things that it does in slices. All are hints: a
 	 * wrong one costs time only.
 	 */
-	_Alignas(SQI_LINE) sqi_u64 lap_at; /* a cell: the lap of recovery */
-	sqi_u64 lap_ms;       /* another lap of recovery need not begin before this; as upkeep_ms */
+	_Alignas(SQI_LINE) sqi_u64 recovery_at; /* a cell: the lap of recovery */
+	sqi_u64 recovery_ms;  /* another lap of recovery need not begin before this; as upkeep_ms */
 	sqi_u64 find_dead_at; /* a slot: the look for the dead */
 	sqi_u64 expire_at;    /* a cell: ending the leases whose time is up */
 	sqi_u64 announce_at;  /* a cell: the sweep for unannounced redeliveries; 0: none now */

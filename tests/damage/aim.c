@@ -62,22 +62,22 @@ struct field {
 static const struct field head_fields[] = {
 	HEAD(closed, A_STATE),
 	HEAD(back_seq, A_COUNT),
-	HEAD(returns, A_COUNT),
+	HEAD(redeliveries, A_COUNT),
 	HEAD(message_watch, AN_ID),
 	HEAD(room_watch, AN_ID),
 	HEAD(removal, AN_ID),
 	HEAD(tail, A_HINT),
 	HEAD(tail, A_HINT),
-	HEAD(head, A_HINT),
-	HEAD(head, A_HINT),
+	HEAD(front, A_HINT),
+	HEAD(front, A_HINT),
 	HEAD(message_event, AN_EVENT),
 	HEAD(room_event, AN_EVENT),
 	HEAD(block_event, AN_EVENT),
 	HEAD(next_id, AN_ID),
 	HEAD(upkeep_ms, A_MOMENT),
 	HEAD(find_dead_ms, A_MOMENT),
-	HEAD(lap_at, A_HINT),
-	HEAD(lap_ms, A_MOMENT),
+	HEAD(recovery_at, A_HINT),
+	HEAD(recovery_ms, A_MOMENT),
 	HEAD(find_dead_at, A_HINT),
 	HEAD(expire_at, A_HINT),
 	HEAD(announce_at, A_HINT),
@@ -142,7 +142,7 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 	case AIM_BITMAP:
 		return (struct rows){g->bitmap, 8, (g->capacity + 31) / 32, FIELDS(bitmap_fields)};
 	case AIM_RETURNS:
-		return (struct rows){g->returns, 8, g->capacity, FIELDS(returns_fields)};
+		return (struct rows){g->redeliveries, 8, g->capacity, FIELDS(returns_fields)};
 	case AIM_ATTEMPTS:
 		return (struct rows){
 			g->attempts, 8, g->in.max_attempts ? g->capacity : 0, FIELDS(tries_fields)};
@@ -229,7 +229,7 @@ static uint64_t cell_word(const struct sqi_geometry *g, uint64_t w, struct chanc
 	case 2:
 		return with(w, SQI_OWNER_SHIFT, 12, some_owner(g, c));
 	case 3:
-		return with(w, SQI_ATTEMPTS_SHIFT, 8, off(sqi_word_attempts(w), c));
+		return with(w, SQI_NUMBER_SHIFT, 8, off(sqi_word_number(w), c));
 	case 4:
 		return w + (chance_below(c, 9) - 4) * SQI_TURN_ONE;
 	default:

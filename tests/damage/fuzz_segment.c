@@ -72,7 +72,7 @@ static unsigned char *segment(const struct sqi_geometry *g, uint64_t position)
 		sqi_store_relaxed(&c->word, sqi_word(SQI_FREE, 0, 0, p >> g->in.capacity_log2));
 	}
 	sqi_store_relaxed(&head->tail, position);
-	sqi_store_relaxed(&head->head, position);
+	sqi_store_relaxed(&head->front, position);
 	return base;
 }
 

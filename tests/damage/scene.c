@@ -72,7 +72,7 @@ static void start_at(const struct victim *v, uint64_t position)
 		sqi_store_relaxed(&cell_of(v, position + i)->word,
 			sqi_word(SQI_FREE, 0, 0, (position + i) >> v->g.in.capacity_log2));
 	sqi_store_relaxed(&head->tail, position);
-	sqi_store_relaxed(&head->head, position);
+	sqi_store_relaxed(&head->front, position);
 }
 
 void scene_queues(struct scene *s, struct chance *c, const struct sq_config *config)

@@ -218,7 +218,7 @@ static void check_given_up(enum doing doing)
 
 		times[v]++;
 		/* Above that they are not exact. */
-		if (lease.attempts <= SQI_ATTEMPTS_ONCE && lease.attempts != said->attempts[v] + 1)
+		if (lease.attempts <= SQI_NUMBER_ONCE && lease.attempts != said->attempts[v] + 1)
 			more += lease.attempts == said->attempts[v] + 2 ? 1 : 9;
 		if (sq_ack(h, &lease) < 0)
 			crew_die("a lease ended by itself");

@@ -22,12 +22,12 @@ static bool is(uint64_t from, uint64_t to, enum sqi_state state, unsigned owner,
 	uint64_t more)
 {
 	return sqi_word_state(to) == state && sqi_word_owner(to) == owner &&
-	       sqi_word_attempts(to) == attempts && turns(from, to) == more;
+	       sqi_word_number(to) == attempts && turns(from, to) == more;
 }
 
 static bool is_skip(uint64_t from, uint64_t to)
 {
-	return is(from, to, sqi_word_state(from), sqi_word_owner(from), sqi_word_attempts(from), 1);
+	return is(from, to, sqi_word_state(from), sqi_word_owner(from), sqi_word_number(from), 1);
 }
 
 /* By somebody, as the first lease, or as a later one. */
@@ -37,13 +37,12 @@ static bool is_take(uint64_t from, uint64_t to)
 
 	return sqi_word_state(to) == SQI_TAKEN && sqi_word_owner(to) != 0 &&
 	       turns(from, to) == first &&
-	       (first ? sqi_word_attempts(to) == 1
-		      : sqi_word_attempts(to) != sqi_word_attempts(from));
+	       (first ? sqi_word_number(to) == 1 : sqi_word_number(to) != sqi_word_number(from));
 }
 
 const char *arrow_of(uint64_t from, uint64_t to)
 {
-	unsigned owner = sqi_word_owner(from), attempts = sqi_word_attempts(from);
+	unsigned owner = sqi_word_owner(from), attempts = sqi_word_number(from);
 
 	switch (sqi_word_state(from)) {
 	case SQI_FREE:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "world.h"
 
 /*
@@ -214,7 +214,7 @@ static void check_dead_letters(void)
 
 	if (!h)
 		return;
-	(void)sqi_reclaim_dead(&h->member);
+	(void)sqi_recover_dead(&h->member);
 	while (sq_get(h, buf, sizeof(buf), SQ_NOWAIT) > 0)
 		spec_dead_letter(buf[0]);
 	spec_dead_letter(0);

@@ -73,7 +73,7 @@ bool share_quiet(const void *address)
 
 	/* The bit operations of returned.c do not say where: that bitmap is never quiet. */
 	return find(address, &s, &w) && !word[s][w].loud &&
-	       !(w * 4 >= world.segment[s].g.bitmap && w * 4 < world.segment[s].g.returns);
+	       !(w * 4 >= world.segment[s].g.bitmap && w * 4 < world.segment[s].g.redeliveries);
 }
 
 bool share_changed(void)

@@ -171,21 +171,21 @@ static bool held_end(struct queue *q, const struct event *e)
 	const uint8_t attempts[] = {e->attempts, e->number};
 	unsigned mask = 0;
 
-	memset(q->claim[e->holder], 0, sizeof(q->claim[e->holder]));
+	memset(q->claim[e->who], 0, sizeof(q->claim[e->who]));
 	for (unsigned k = 0; k < e->count; k++) {
 		unsigned v = e->value[k];
 
 		mask |= 1u << v;
-		if (!(q->pending[e->holder].must >> v & 1))
+		if (!(q->pending[e->who].must >> v & 1))
 			return false;
-		if (q->place[v] == PLACE_HELD + e->holder && q->attempts[v] != attempts[k])
+		if (q->place[v] == PLACE_HELD + e->who && q->attempts[v] != attempts[k])
 			return false;
 		/* One that was lost meanwhile is stale. */
-		q->claim[e->holder][k] = (struct claim){.value = (uint8_t)v,
-			.number = q->place[v] == PLACE_HELD + e->holder ? q->number[v] : 0};
+		q->claim[e->who][k] = (struct claim){.value = (uint8_t)v,
+			.number = q->place[v] == PLACE_HELD + e->who ? q->number[v] : 0};
 	}
 	for (unsigned v = 1; v < VALUES_MAX; v++)
-		if (q->place[v] == PLACE_HELD + e->holder && !(mask >> v & 1))
+		if (q->place[v] == PLACE_HELD + e->who && !(mask >> v & 1))
 			return false;
 	return true;
 }
@@ -197,16 +197,16 @@ static bool held_end(struct queue *q, const struct event *e)
 static bool passed_end(const struct queue *q, const struct event *e)
 {
 	if (!e->number)
-		return q->pending[e->holder].must != 0;
+		return q->pending[e->who].must != 0;
 	for (unsigned v = 1; v < VALUES_MAX; v++)
-		if ((q->must_pass[e->holder] >> v & 1) && spec_present(q, v))
+		if ((q->must_pass[e->who] >> v & 1) && spec_present(q, v))
 			return false;
 	return true;
 }
 
 bool spec_durable_end(struct queue *q, const struct event *e)
 {
-	struct pending *p = &q->pending[e->holder];
+	struct pending *p = &q->pending[e->who];
 	bool good = true;
 
 	if (p->stop != e->stop || (!p->done && !p->stop))
@@ -222,8 +222,8 @@ bool spec_durable_end(struct queue *q, const struct event *e)
 		good = p->stop || (p->value[0] == e->value[0] && p->attempts == e->attempts);
 		break;
 	case CALL_MARK:
-		q->must_pass[e->holder] = p->must;
-		q->may_pass[e->holder] = about(q) | p->must;
+		q->must_pass[e->who] = p->must;
+		q->may_pass[e->who] = about(q) | p->must;
 		break;
 	case CALL_PASSED:
 		good = passed_end(q, e);

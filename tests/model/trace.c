@@ -22,9 +22,9 @@ static const struct {
 } head_field[] = {
 	{offsetof(struct sqi_head, closed), "closed"},
 	{offsetof(struct sqi_head, back_seq), "back_seq"},
-	{offsetof(struct sqi_head, returns), "returns"},
+	{offsetof(struct sqi_head, redeliveries), "returns"},
 	{offsetof(struct sqi_head, tail), "tail hint"},
-	{offsetof(struct sqi_head, head), "head hint"},
+	{offsetof(struct sqi_head, front), "head hint"},
 	{offsetof(struct sqi_head, message_event), "message_event"},
 	{offsetof(struct sqi_head, message_watch), "message_watch"},
 	{offsetof(struct sqi_head, room_watch), "room_watch"},
@@ -34,8 +34,8 @@ static const struct {
 	{offsetof(struct sqi_head, next_id), "next_id"},
 	{offsetof(struct sqi_head, upkeep_ms), "upkeep_ms"},
 	{offsetof(struct sqi_head, find_dead_ms), "find_dead_ms"},
-	{offsetof(struct sqi_head, lap_at), "lap_at"},
-	{offsetof(struct sqi_head, lap_ms), "lap_ms"},
+	{offsetof(struct sqi_head, recovery_at), "recovery_at"},
+	{offsetof(struct sqi_head, recovery_ms), "recovery_ms"},
 	{offsetof(struct sqi_head, find_dead_at), "find_dead_at"},
 	{offsetof(struct sqi_head, expire_at), "expire_at"},
 	{offsetof(struct sqi_head, announce_at), "announce_at"},
@@ -95,10 +95,10 @@ static bool print_place(const struct segment *s)
 		n = o - g->counts;
 		printf("counts[%" PRIu64 "].%s", n / sizeof(struct sqi_count_entry),
 			entry_field[n % sizeof(struct sqi_count_entry) / 8]);
-	} else if (o < g->returns) {
+	} else if (o < g->redeliveries) {
 		printf("bitmap");
 	} else if (o < g->attempts) {
-		printf("returned[%" PRIu64 "]", (o - g->returns) / 8);
+		printf("returned[%" PRIu64 "]", (o - g->redeliveries) / 8);
 	} else if (o < g->deadlines) {
 		printf("attempts[%" PRIu64 "]", (o - g->attempts) / 8);
 	} else if (o < g->block_words) {
@@ -132,8 +132,8 @@ static void print_value(uint64_t v, bool word)
 	printf("%s@%" PRIx64, (v & 15) < 9 ? state_name[v & 15] : "?", sqi_word_turn(v));
 	if (sqi_word_owner(v))
 		printf(" slot %u", sqi_word_owner(v) - 1);
-	if (sqi_word_attempts(v))
-		printf(" attempt %u", sqi_word_attempts(v));
+	if (sqi_word_number(v))
+		printf(" attempt %u", sqi_word_number(v));
 }
 
 void trace_before(unsigned who)
@@ -198,10 +198,10 @@ void trace_call(const struct event *e)
 {
 	if (!explorer.trace)
 		return;
-	if (e->holder == AUDITOR)
+	if (e->who == AUDITOR)
 		printf("  auditor: ");
 	else
-		printf("  %u: ", e->holder);
+		printf("  %u: ", e->who);
 	printf("%s", call_name[e->call]);
 	if (e->kind == EVENT_BEGIN) {
 		if (e->call == CALL_PUT || e->call == CALL_PUT_BLOCK)

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "member/join.h"
-#include "member/lap.h"
+#include "member/recovery.h"
 #include "member/removal.h"
 #include "member/upkeep.h"
 #include "ring/lease_time.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 #include "segment/closed.h"
 #include "share.h"
 #include "state.h"
@@ -191,7 +191,7 @@ static void set_counters(const struct scenario *s)
 
 		c->word = sqi_word(SQI_FREE, 0, 0, turn);
 	}
-	h->tail = h->head = world.first = turn << seg->g.in.capacity_log2;
+	h->tail = h->front = world.first = turn << seg->g.in.capacity_log2;
 	if (s->wraps & WRAP_EVENTS)
 		h->message_event = h->room_event = h->block_event = UINT32_MAX - 3;
 	if (s->wraps & WRAP_GENERATION)
@@ -584,7 +584,7 @@ void world_call(unsigned who, const struct op *op)
 		settle(who, op, &r);
 		break;
 	case OP_RECOVER:
-		r.done = sqi_reclaim_dead(&handle(who)->member) >= 0;
+		r.done = sqi_recover_dead(&handle(who)->member) >= 0;
 		break;
 	case OP_SLICE:
 		run.now_ns += SLICE_NS_APART;
@@ -593,7 +593,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	case OP_SWEEP:
 		sqi_lease_time_expire(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
-		sqi_returned_announce_all(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
+		sqi_redelivery_announce_all(&handle(who)->ring, 0, handle(who)->ring.mask + 1);
 		r.done = 1;
 		break;
 	case OP_EXPIRE:

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "world.h"
 
 /*
@@ -79,7 +79,7 @@ static unsigned value_at(const struct sq *h, uint64_t id)
 	uint64_t meta = c->meta, cap;
 	unsigned char first;
 
-	if (sqi_cell_id(meta, id, h->ring.mask, h->ring.shift) != id)
+	if (sqi_message_id(meta, id, h->ring.mask, h->ring.shift) != id)
 		return (int64_t)((meta >> SQI_TURN_SHIFT) - (id >> h->ring.shift)) > 0
 			       ? VALUE_UNKNOWN
 			       : 0;

@@ -11,7 +11,7 @@
 
 #include "now.h"
 #include "ops/handle.h"
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "rng.h"
 #include "soak.h"
 
@@ -110,8 +110,8 @@ static void cell_is_wrong(
 	crew_die("%s: cell %" PRIu64 " %s: turn %" PRIu64
 		 ", attempts %u, owner %u, state %d, and before turn %" PRIu64
 		 ", attempts %u, owner %u, state %d",
-		l->name, i, why, sqi_word_turn(w), sqi_word_attempts(w), sqi_word_owner(w),
-		(int)sqi_word_state(w), sqi_word_turn(before), sqi_word_attempts(before),
+		l->name, i, why, sqi_word_turn(w), sqi_word_number(w), sqi_word_owner(w),
+		(int)sqi_word_state(w), sqi_word_turn(before), sqi_word_number(before),
 		sqi_word_owner(before), (int)sqi_word_state(before));
 }
 
@@ -125,7 +125,7 @@ static bool has_owner(enum sqi_state state)
 static const char *wrong_alone(const struct look *l, uint64_t w)
 {
 	enum sqi_state state = sqi_word_state(w);
-	unsigned owner = sqi_word_owner(w), attempts = sqi_word_attempts(w);
+	unsigned owner = sqi_word_owner(w), attempts = sqi_word_number(w);
 
 	if (state > SQI_SEALED)
 		return "has no state";
@@ -147,9 +147,9 @@ static unsigned rank(uint64_t w)
 	case SQI_VOID:
 		return 0;
 	case SQI_TAKEN:
-		return 2 * sqi_word_attempts(w);
+		return 2 * sqi_word_number(w);
 	case SQI_BACK:
-		return 2 * sqi_word_attempts(w) + 1;
+		return 2 * sqi_word_number(w) + 1;
 	case SQI_RELEASING:
 		return 601;
 	case SQI_FREE:
@@ -188,7 +188,7 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 		return NULL;
 	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
 		return NULL;
-	valid = sqi_cell_block(&l->h.ring, c, &ref);
+	valid = sqi_message_block(&l->h.ring, c, &ref);
 	return !valid && sqi_load_seq(&c->word) == w ? "has a message whose block is not in use"
 						     : NULL;
 }
@@ -251,7 +251,7 @@ static void look_at_cells(struct look *l, int64_t now)
 static void look_at_hints(struct look *l)
 {
 	uint64_t tail = sqi_load_seq(&l->h.ring.head->tail),
-		 head = sqi_load_seq(&l->h.ring.head->head);
+		 head = sqi_load_seq(&l->h.ring.head->front);
 
 	if ((int64_t)(tail - l->tail) < 0 || (int64_t)(head - l->head) < 0)
 		crew_die("%s: a hint went down: tail %" PRIu64 " after %" PRIu64 ", head %" PRIu64
@@ -354,7 +354,7 @@ static void look_at_slots(struct look *l)
 		if (l->counts[2 * i] && key != l->counts[2 * i])
 			crew_die("%s: count %u has another key", l->name, i);
 		l->counts[2 * i] = key;
-		rises(l, "count", i, &l->counts[2 * i + 1], sqi_load_seq(&e->seq));
+		rises(l, "count", i, &l->counts[2 * i + 1], sqi_load_seq(&e->count));
 	}
 	l->words += l->h.ring.g.in.participants * (SLOT_COUNTERS + 4);
 }

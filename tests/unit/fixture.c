@@ -264,7 +264,7 @@ void fx_start_at(struct sq *h, uint64_t position)
 	for (uint64_t i = 0; i <= h->ring.mask; i++)
 		fx_set(h, position + i, sqi_word(SQI_FREE, 0, 0, (position + i) >> h->ring.shift));
 	sqi_store_seq(&h->ring.head->tail, position);
-	sqi_store_seq(&h->ring.head->head, position);
+	sqi_store_seq(&h->ring.head->front, position);
 	h->ring.tail = position;
 	h->ring.front = position;
 }

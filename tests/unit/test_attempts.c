@@ -133,14 +133,14 @@ static void test_dead_for_good(void **state)
 	for (int i = 0; i < MANY; i++) {
 		fx_empty(a);
 		if (i % 50 == 0)
-			sqi_returned_announce_all(&a->ring, 0, 4);
+			sqi_redelivery_announce_all(&a->ring, 0, 4);
 		assert_int_equal(fx_stat(a).undelivered, 1);
 	}
 	looks_as_told();
 	assert_int_equal(fx_stat(a).depth, 0);
 	assert_int_equal(sq_join(a, SQ_NOWAIT), 0);
 	fx_get(dead, 8);
-	sqi_returned_announce_all(&a->ring, 0, 4);
+	sqi_redelivery_announce_all(&a->ring, 0, 4);
 	fx_empty(a);
 	fx_get(dead, 9);
 	fx_get(dead, 7);
@@ -318,10 +318,10 @@ static void test_late_and_the_next_is_there(void **state)
 /* Numbers come round: how many leases there were in between. */
 static void test_distance(void **state)
 {
-	for (unsigned from = 1; from <= SQI_ATTEMPTS_LAST; from++) {
+	for (unsigned from = 1; from <= SQI_NUMBER_LAST; from++) {
 		unsigned to = from;
 
-		for (unsigned n = 0; n < 128; n++, to = sqi_attempts_next(to))
+		for (unsigned n = 0; n < 128; n++, to = sqi_number_next(to))
 			assert_int_equal(sqi_attempts_distance(from, to), n);
 	}
 }

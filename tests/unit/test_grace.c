@@ -459,7 +459,7 @@ static bool comes_at_step(long k, void (*event)(void), bool *ret_adopted)
 	came = NULL;
 	countdown = k;
 	then = event;
-	(void)sqi_reclaim_dead(&a->member);
+	(void)sqi_recover_dead(&a->member);
 	more = countdown == 0;
 	countdown = 0;
 	if (!came)
@@ -528,7 +528,7 @@ static void test_died_again_at_every_step(void **state)
 		came = NULL;
 		countdown = k;
 		then = comes_and_dies;
-		(void)sqi_reclaim_dead(&a->member);
+		(void)sqi_recover_dead(&a->member);
 		more = countdown == 0;
 		countdown = 0;
 		(void)sq_recover(a);

@@ -50,9 +50,9 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, in), 32);
 	assert_int_equal(offsetof(struct sqi_head, closed), 256);
 	assert_int_equal(offsetof(struct sqi_head, back_seq), 264);
-	assert_int_equal(offsetof(struct sqi_head, returns), 272);
+	assert_int_equal(offsetof(struct sqi_head, redeliveries), 272);
 	assert_int_equal(offsetof(struct sqi_head, tail), 320);
-	assert_int_equal(offsetof(struct sqi_head, head), 384);
+	assert_int_equal(offsetof(struct sqi_head, front), 384);
 	assert_int_equal(offsetof(struct sqi_head, message_event), 448);
 	assert_int_equal(offsetof(struct sqi_head, message_watch), 456);
 	assert_int_equal(offsetof(struct sqi_head, room_event), 512);
@@ -67,8 +67,8 @@ static void test_numbers(void **state)
 	assert_int_equal(offsetof(struct sqi_head, wanted), 616);
 	assert_int_equal(offsetof(struct sqi_head, removal), 624);
 	assert_int_equal(offsetof(struct sqi_head, find_dead_ms), 632);
-	assert_int_equal(offsetof(struct sqi_head, lap_at), 640);
-	assert_int_equal(offsetof(struct sqi_head, lap_ms), 648);
+	assert_int_equal(offsetof(struct sqi_head, recovery_at), 640);
+	assert_int_equal(offsetof(struct sqi_head, recovery_ms), 648);
 	assert_int_equal(offsetof(struct sqi_head, find_dead_at), 656);
 	assert_int_equal(offsetof(struct sqi_head, expire_at), 664);
 	assert_int_equal(offsetof(struct sqi_head, announce_at), 672);
@@ -127,7 +127,7 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(g.slots, 4096);
 	assert_int_equal(g.counts, 200704);
 	assert_int_equal(g.bitmap, 233472);
-	assert_int_equal(g.returns, 233728);
+	assert_int_equal(g.redeliveries, 233728);
 	assert_int_equal(g.attempts, 241920);
 	assert_int_equal(g.deadlines, 241920);
 	assert_int_equal(g.block_words, 241920);
@@ -298,7 +298,7 @@ static void test_parts_never_overlap(void **state)
 		parts[n++] = (struct part){
 			g.counts, g.in.participants * sizeof(struct sqi_count_entry), SQI_LINE};
 		parts[n++] = (struct part){g.bitmap, (g.capacity + 31) / 32 * 8, SQI_LINE};
-		parts[n++] = (struct part){g.returns, g.capacity * 8, SQI_LINE};
+		parts[n++] = (struct part){g.redeliveries, g.capacity * 8, SQI_LINE};
 		if (g.in.max_attempts)
 			parts[n++] = (struct part){g.attempts, g.capacity * 8, SQI_LINE};
 		if (g.in.lease_ns)

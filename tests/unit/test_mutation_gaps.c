@@ -55,7 +55,7 @@ static void test_hint_of_the_front_lies_near(void **state)
 			for (uint64_t v = 1; v <= 5; v++)
 				fx_put(a, v);
 			fx_get(a, 1);
-			sqi_store_seq(end ? &a->ring.head->tail : &a->ring.head->head,
+			sqi_store_seq(end ? &a->ring.head->tail : &a->ring.head->front,
 				end ? lie + 8 : lie);
 			for (uint64_t v = 2; v <= 5; v++)
 				fx_get(b, v);

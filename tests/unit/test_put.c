@@ -196,7 +196,7 @@ static void test_hints_may_lie(void **state)
 		}
 		fx_put(a, 50);
 		sqi_store_seq(&a->ring.head->tail, lies[i]);
-		sqi_store_seq(&a->ring.head->head, lies[i]);
+		sqi_store_seq(&a->ring.head->front, lies[i]);
 		b = fx_open("a");
 		fx_put(b, 51);
 		fx_get(b, 50);

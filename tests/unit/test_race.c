@@ -445,7 +445,7 @@ static void die_with_hands_full(void)
 
 static void reap_it(void)
 {
-	sqi_reclaim_slot(&a->member, dead_number, dead_id);
+	sqi_recover_slot(&a->member, dead_number, dead_id);
 }
 
 static struct sq *tenant;
@@ -592,7 +592,7 @@ static void next_tenant_dies(void)
 
 	sqi_count_fold(&b->ring, sqi_slot(&b->ring, number), id);
 	put_and_die(2);
-	sqi_reclaim_slot(&b->member, dead_number, dead_id);
+	sqi_recover_slot(&b->member, dead_number, dead_id);
 	dead_number = number;
 	dead_id = id;
 }

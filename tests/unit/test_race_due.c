@@ -51,7 +51,7 @@ static void a_sweeps(void)
 static void b_sweeps(void)
 {
 	sqi_lease_time_expire(&b->ring, 0, b->ring.mask + 1);
-	sqi_returned_announce_all(&b->ring, 0, b->ring.mask + 1);
+	sqi_redelivery_announce_all(&b->ring, 0, b->ring.mask + 1);
 }
 
 static void given_on_and_settled(void)
@@ -374,7 +374,7 @@ static void test_search_met_by_a_nack(void **state)
 			fx_put(c, 7);
 			lease_of_c = fx_lease(c, 7);
 			/* A stale bit: of an earlier redelivery, and not yet cleared. */
-			sqi_returned_announce(&c->ring, 0);
+			sqi_redelivery_announce(&c->ring, 0);
 			gots = 0;
 			(void)at_step(first, c_nacks_and_b_gets, a_gets);
 			if (fx_state(b, 0) == SQI_BACK)

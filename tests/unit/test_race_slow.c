@@ -37,7 +37,7 @@ static void begin(const struct sq_config *config)
 
 static void a_recovers(void)
 {
-	(void)sqi_reclaim_dead(&a->member);
+	(void)sqi_recover_dead(&a->member);
 }
 
 static void raise_sigkill(void)
@@ -77,7 +77,7 @@ static void b_recovers_until(long k)
 	if (setjmp(out) == 0) {
 		countdown = k;
 		then = leave_it;
-		(void)sqi_reclaim_dead(&b->member);
+		(void)sqi_recover_dead(&b->member);
 		fail_msg("it has no step %ld", k);
 	}
 }

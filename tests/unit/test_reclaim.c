@@ -90,7 +90,7 @@ static void test_releasing(void **state)
 		fx_put_large(a, 300, 1);
 		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 		fx_begin_release(b, 0);
-		assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
+		assert_true(sqi_message_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
 		if (freed)
 			sqi_block_free(&b->ring, &ref);
 		fx_die(b);
@@ -112,7 +112,7 @@ static void test_releasing_and_used_again(void **state)
 	fx_put_large(a, 300, 1);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 	fx_begin_release(b, 0);
-	assert_true(sqi_cell_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
+	assert_true(sqi_message_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
 	sqi_block_free(&b->ring, &ref);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(sqi_block_get(&a->ring, 300, &other), 0);
@@ -264,7 +264,7 @@ static void test_recovered_twice(void **state)
 	put_up_to(b, COMMITTED, a);
 	fx_die(b);
 	for (int i = 0; i < 3; i++) {
-		sqi_reclaim_slot(&a->member, number, id);
+		sqi_recover_slot(&a->member, number, id);
 		assert_int_equal(slot->id, 0);
 		assert_int_equal(fx_stat(a).put, 2);
 		assert_int_equal(sq_count_read(a, 7, &count), 0);
@@ -305,7 +305,7 @@ static void test_next_tenant_is_not_robbed(void **state)
 	sqi_store_release(sqi_intent(c->ring.slot, c->member.puts), p);
 	sqi_store_release(&c->ring.slot->intent_base, c->member.puts);
 	for (int i = 0; i < 3; i++)
-		sqi_reclaim_slot(&a->member, number, id);
+		sqi_recover_slot(&a->member, number, id);
 	assert_int_equal(c->ring.slot->id, c->member.id);
 	assert_int_equal(
 		fx_word(a, p), sqi_word(SQI_WRITING, c->ring.owner, 0, p >> c->ring.shift));
@@ -432,7 +432,7 @@ static void look_in_passing(struct sq *h)
 {
 	sqi_store_seq(&h->ring.head->upkeep_ms, 0);
 	sqi_store_seq(&h->ring.head->find_dead_ms, 0);
-	h->member.lap.next_ms = 0;
+	h->member.recovery.next_ms = 0;
 	sqi_upkeep(&h->member);
 }
 
@@ -451,21 +451,21 @@ static void test_in_slices(void **state)
 	fx_put(a, 2);
 	(void)fx_lease(b, 1);
 	fx_die(b);
-	sqi_store_seq(&a->ring.head->lap_at, 1000); /* it comes to the leased cell last */
+	sqi_store_seq(&a->ring.head->recovery_at, 1000); /* it comes to the leased cell last */
 	look_in_passing(a);
-	assert_int_equal(a->member.lap.count, 1);
+	assert_int_equal(a->member.recovery.count, 1);
 	for (; slot->id == id; calls++) {
 		assert_true(calls < CALLS_FOR_A_LAP);
-		sqi_store_seq(&a->ring.head->lap_at, rng_shift(&chance));
+		sqi_store_seq(&a->ring.head->recovery_at, rng_shift(&chance));
 		sqi_store_seq(&a->ring.head->find_dead_at, chance);
 		sqi_store_seq(&a->ring.head->expire_at, chance);
 		sqi_store_seq(&a->ring.head->announce_at, chance);
-		sqi_store_seq(&a->ring.head->lap_ms, chance);
+		sqi_store_seq(&a->ring.head->recovery_ms, chance);
 		look_in_passing(a);
 	}
 	assert_true(calls > 1);
 	assert_int_equal(fx_state(a, 0), SQI_BACK);
-	assert_int_equal(a->member.lap.count, 0);
+	assert_int_equal(a->member.recovery.count, 0);
 	fx_get(a, 1);
 	fx_get(a, 2);
 }
@@ -479,21 +479,21 @@ static void test_one_lap_at_a_time(void **state)
 	(void)fx_lease(b, 1);
 	fx_die(b);
 	look_in_passing(a);
-	assert_int_equal(a->member.lap.count, 1);
-	assert_int_not_equal(a->ring.head->lap_ms, 0);
+	assert_int_equal(a->member.recovery.count, 1);
+	assert_int_not_equal(a->ring.head->recovery_ms, 0);
 	look_in_passing(c);
-	assert_int_equal(c->member.lap.count, 0);
+	assert_int_equal(c->member.recovery.count, 0);
 	/* A participant that leaves in the middle takes its claim back. */
 	fx_close(a);
-	assert_int_equal(c->ring.head->lap_ms, 0);
-	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms() - 2000, 1000));
+	assert_int_equal(c->ring.head->recovery_ms, 0);
+	sqi_store_seq(&c->ring.head->recovery_ms, sqi_upkeep_at(sqi_now_ms() - 2000, 1000));
 	look_in_passing(c);
-	assert_int_equal(c->member.lap.count, 1);
+	assert_int_equal(c->member.recovery.count, 1);
 	fx_close(c);
 	c = fx_open("a");
-	sqi_store_seq(&c->ring.head->lap_ms, sqi_upkeep_at(sqi_now_ms(), 60000));
+	sqi_store_seq(&c->ring.head->recovery_ms, sqi_upkeep_at(sqi_now_ms(), 60000));
 	look_in_passing(c);
-	assert_int_equal(c->member.lap.count, 1);
+	assert_int_equal(c->member.recovery.count, 1);
 }
 
 /* Cause: closing a handle on a large ring went over all of it, for a second. */

@@ -154,7 +154,7 @@ static void test_missing(void **state)
 	assert_int_equal(fx_stat(h).took, 1);
 	/* It comes to be: the next look moves it there. */
 	dead = fx_make("d", NULL);
-	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
+	sqi_redelivery_announce_all(&h->ring, 0, h->ring.mask + 1);
 	fx_empty(h);
 	fx_get(dead, 7);
 }
@@ -178,7 +178,7 @@ static void test_removed_and_made_again(void **state)
 	assert_int_equal(sq_get(dead, NULL, 0, SQ_NOWAIT), -EIDRM);
 	assert_int_equal(fx_stat(h).undelivered, 1);
 	dead = fx_make("d", NULL);
-	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
+	sqi_redelivery_announce_all(&h->ring, 0, h->ring.mask + 1);
 	fx_empty(h);
 	fx_get(dead, 8);
 }
@@ -200,7 +200,7 @@ static void test_drained_but_for_a_dead_letter(void **state)
 	assert_int_equal(sq_get(h, &v, 8, SQ_FOREVER), -EPIPE);
 	assert_int_equal(fx_stat(h).undelivered, 1);
 	(void)fx_make("d", NULL);
-	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
+	sqi_redelivery_announce_all(&h->ring, 0, h->ring.mask + 1);
 	assert_int_equal(sq_get(h, &v, 8, SQ_NOWAIT), -EPIPE);
 	assert_int_equal(fx_stat(h).undelivered, 0);
 	assert_int_equal(fx_stat(h).dead_letters, 1);
@@ -290,7 +290,7 @@ static void test_damaged_dead_letter_queue(void **state)
 			fx_empty(h);
 		}
 		for (uint64_t i = 30; i < 50; i++) {
-			sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
+			sqi_redelivery_announce_all(&h->ring, 0, h->ring.mask + 1);
 			fx_put(h, i);
 			fx_get(h, i);
 		}

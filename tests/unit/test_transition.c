@@ -25,7 +25,7 @@ static bool take(struct sqi_cell *c, uint64_t w)
 {
 	uint64_t to = 0;
 	bool done = sqi_cell_take(
-		c, w, me, sqi_word_state(w) == SQI_FULL ? 1 : sqi_word_attempts(w) + 1, &to);
+		c, w, me, sqi_word_state(w) == SQI_FULL ? 1 : sqi_word_number(w) + 1, &to);
 
 	assert_int_equal(to, done ? c->word : 0);
 	return done;

@@ -19,7 +19,7 @@ static void test_fields(void **state)
 
 					assert_int_equal(sqi_word_state(w), s);
 					assert_int_equal(sqi_word_owner(w), owners[o]);
-					assert_int_equal(sqi_word_attempts(w), attempts[a]);
+					assert_int_equal(sqi_word_number(w), attempts[a]);
 					assert_int_equal(sqi_word_turn(w), turns[t]);
 				}
 	/* Fresh memory is a ring of free cells. */
@@ -114,13 +114,13 @@ static void test_attempts(void **state)
 	unsigned a = 0;
 
 	for (unsigned i = 1; i <= 255; i++) {
-		a = sqi_attempts_next(a);
+		a = sqi_number_next(a);
 		assert_int_equal(a, i);
 	}
-	a = sqi_attempts_next(a);
+	a = sqi_number_next(a);
 	assert_int_equal(a, 128);
 	for (int i = 0; i < 1000; i++) {
-		unsigned next = sqi_attempts_next(a);
+		unsigned next = sqi_number_next(a);
 
 		assert_int_not_equal(next, a);
 		assert_in_range(next, 128, 255);
@@ -141,15 +141,15 @@ static void test_words_of_a_message(void **state)
 	uint64_t back = 0;
 
 	for (unsigned i = 0; i < 1500; i++) {
-		unsigned attempts = i ? sqi_attempts_next(sqi_word_attempts(back)) : 1;
+		unsigned attempts = i ? sqi_number_next(sqi_word_number(back)) : 1;
 
 		taken[i] = sqi_word(SQI_TAKEN, 5, attempts, i ? sqi_word_turn(back) : TURN_MAX - 2);
-		for (unsigned k = i < SQI_ATTEMPTS_ONCE ? 0 : i - 1; k < i; k++)
+		for (unsigned k = i < SQI_NUMBER_ONCE ? 0 : i - 1; k < i; k++)
 			assert_int_not_equal(taken[k], taken[i]);
 		back = sqi_word_back(taken[i]);
 		assert_int_equal(sqi_word_state(back), SQI_BACK);
 		assert_int_equal(sqi_word_owner(back), 0);
-		assert_int_equal(sqi_word_attempts(back), attempts);
+		assert_int_equal(sqi_word_number(back), attempts);
 		assert_int_equal(sqi_word_turn(back), TURN_MAX - 2);
 	}
 }

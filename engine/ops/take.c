@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-#include "ops/lease.h"
+#include "ops/take.h"
 
 #include <errno.h>
 
 #include "ops/select.h"
 #include "ring/attempts.h"
-#include "ring/cell.h"
+#include "ring/message.h"
 #include "ring/lease_time.h"
 #include "ring/payload.h"
 #include "ring/position.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 #include "ring/transition.h"
 #include "segment/closed.h"
 
@@ -29,14 +29,14 @@
 /* The field `handle` of a lease: the handle that holds it, and the number of the lease. */
 static uint64_t lease_handle(const struct sq *h, uint64_t taken)
 {
-	return h->file.tag << 8 | sqi_word_attempts(taken);
+	return h->file.tag << 8 | sqi_word_number(taken);
 }
 
 /*
  * Returns true if a participant has announced that it is about to end a lease by a CAS from this
  * very word.
  */
-static bool is_announced(const struct sqi_ring *ring, uint64_t w)
+static bool sqi_is_declared(const struct sqi_ring *ring, uint64_t w)
 {
 	for (unsigned n = 0; n < ring->g.in.participants; n++)
 		if (sqi_load_seq(&sqi_slot(ring, n)->ending) == w)
@@ -57,12 +57,11 @@ static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
 
 	if (sqi_word_state(w) == SQI_FULL)
 		return 1;
-	number = sqi_attempts_next(sqi_word_attempts(w));
-	for (unsigned i = SQI_ATTEMPTS_ONCE; number > SQI_ATTEMPTS_ONCE && i < SQI_ATTEMPTS_LAST;
-		i++) {
-		if (!is_announced(ring, sqi_word_taken(w, ring->owner, number)))
+	number = sqi_number_next(sqi_word_number(w));
+	for (unsigned i = SQI_NUMBER_ONCE; number > SQI_NUMBER_ONCE && i < SQI_NUMBER_LAST; i++) {
+		if (!sqi_is_declared(ring, sqi_word_taken(w, ring->owner, number)))
 			break;
-		number = sqi_attempts_next(number);
+		number = sqi_number_next(number);
 	}
 	return number;
 }
@@ -74,14 +73,14 @@ static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
 static unsigned note_taken(struct sq *h, uint64_t pos, uint64_t w, uint64_t taken)
 {
 	h->member.held++;
-	h->ring_turn = sqi_word_state(w) == SQI_BACK;
+	h->ring_is_next = sqi_word_state(w) == SQI_BACK;
 	if (sqi_word_state(w) == SQI_FULL) {
 		/* Otherwise the message was leased by its id, and others are before it. */
 		if (pos == h->ring.front)
 			sqi_note_consumed(&h->ring, pos + 1);
 		return 1;
 	}
-	sqi_returned_unmark(&h->ring, pos);
+	sqi_redelivery_unmark(&h->ring, pos);
 	sqi_count(&h->ring.slot->redelivered); /* relaxed: own counter, for people */
 	return sqi_attempts_begin(&h->ring, pos, taken);
 }
@@ -97,7 +96,7 @@ static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 
 		if (!sqi_same_lease(w, taken))
 			return 0;
-		if (sqi_cell_drop(&h->ring, pos, w) < 0) {
+		if (sqi_message_drop(&h->ring, pos, w) < 0) {
 			h->member.held--;
 			return -EBADMSG;
 		}
@@ -124,9 +123,9 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 	if (lease.attempts == 0)
 		return 0;
 	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
-	lease.id = sqi_cell_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
+	lease.id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
 	lease.handle = lease_handle(h, *ret_taken);
-	if (sqi_cell_view(&h->ring, c, &lease.data, &lease.len) < 0)
+	if (sqi_message_view(&h->ring, c, &lease.data, &lease.len) < 0)
 		return drop_taken(h, pos, *ret_taken);
 	*ret = lease;
 	return 1;
@@ -152,9 +151,9 @@ static int put_back(struct sq *h, uint64_t pos, uint64_t taken)
 
 		if (!sqi_same_lease(w, taken) || !sqi_attempts_return(&h->ring, pos, taken))
 			return -ENOMEM;
-		if (sqi_returned_add(&h->ring, pos, w)) {
+		if (sqi_redelivery_give_back(&h->ring, pos, w)) {
 			h->member.held--;
-			sqi_returned_announce(&h->ring, pos);
+			sqi_redelivery_announce(&h->ring, pos);
 			return -ENOMEM;
 		}
 	}
@@ -177,7 +176,7 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, lease->len / 1024 * SQI_COPY_NS_PER_KIB))
 		return lost_lease(h, pos, lease->copy);
 	/* T3. */
-	sqi_copy_bytes(data, lease->data, lease->len);
+	sqi_payload_copy(data, lease->data, lease->len);
 	/* T4. The lease has not ended until now, so the copy is that of the message. */
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, 0))
 		return lost_lease(h, pos, lease->copy);
@@ -237,14 +236,14 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 	struct sq_lease lease = {
 		/* Acquire: pairs with write_message() in put.c. */
-		.id = sqi_cell_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift),
+		.id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift),
 		.attempts = sqi_attempts_of(&h->ring, pos, w),
 		.handle = lease_handle(h, w),
 	};
 	void *data;
 
-	if (sqi_cell_view(&h->ring, c, &lease.data, &lease.len) < 0)
-		return sqi_cell_drop(&h->ring, pos, w);
+	if (sqi_message_view(&h->ring, c, &lease.data, &lease.len) < 0)
+		return sqi_message_drop(&h->ring, pos, w);
 	if (h->ring.g.in.lease_ns) {
 		const void *had;
 
@@ -256,7 +255,7 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 		}
 		if (sqi_copy_new(&h->copies, lease.len, &lease.copy, &data) < 0)
 			return -ENOMEM;
-		sqi_copy_bytes(data, lease.data, lease.len);
+		sqi_payload_copy(data, lease.data, lease.len);
 		lease.data = data;
 	}
 	/* Still the same lease, so all that was read and copied is of its message. */
@@ -283,9 +282,9 @@ bool sqi_lease_holds(const struct sq *h, const struct sq_lease *lease, uint64_t 
 	uint64_t w = sqi_load_seq(&c->word);
 
 	if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner ||
-		sqi_word_attempts(w) != sqi_lease_number(lease) ||
-		sqi_cell_id(sqi_load_relaxed(&c->meta), lease->id, h->ring.mask, h->ring.shift) !=
-			lease->id)
+		sqi_word_number(w) != sqi_lease_number(lease) ||
+		sqi_message_id(sqi_load_relaxed(&c->meta), lease->id, h->ring.mask,
+			h->ring.shift) != lease->id)
 		return false;
 	*ret_word = w;
 	return true;
@@ -302,7 +301,7 @@ int sqi_lease_ack(struct sq *h, const struct sq_lease *lease)
 	do
 		if (!sqi_lease_holds(h, lease, &w))
 			return -ESTALE;
-	while (!sqi_cell_release(&h->ring, lease->id, w));
+	while (!sqi_message_release(&h->ring, lease->id, w));
 	h->member.held--;
 	sqi_message_left(h->ring.head);
 	return 0;
@@ -319,11 +318,11 @@ int sqi_lease_give_back(struct sq *h, const struct sq_lease *lease, bool quietly
 	do
 		if (!sqi_lease_holds(h, lease, &w))
 			return -ESTALE;
-	while (!sqi_returned_add(&h->ring, lease->id, w));
+	while (!sqi_redelivery_give_back(&h->ring, lease->id, w));
 	h->member.held--;
 	if (quietly)
-		sqi_returned_mark(&h->ring, lease->id);
+		sqi_redelivery_mark(&h->ring, lease->id);
 	else
-		sqi_returned_announce(&h->ring, lease->id);
+		sqi_redelivery_announce(&h->ring, lease->id);
 	return 0;
 }

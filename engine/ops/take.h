@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-#ifndef SQI_LEASE_H
-#define SQI_LEASE_H
+#ifndef SQI_TAKE_H
+#define SQI_TAKE_H
 
 /* Leases a message, and settles it later. See lease.c. */
 

@@ -56,10 +56,10 @@ static void test_lost_bits_are_found(void **state)
 
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = 0;
-	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
-	assert_false(sqi_returned_find(&other->ring, true, &pos, &w));
+	assert_false(sqi_redelivery_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_redelivery_find(&other->ring, true, &pos, &w));
 	fx_empty(h);
-	sqi_returned_announce_all(&other->ring, 0, other->ring.mask + 1);
+	sqi_redelivery_announce_all(&other->ring, 0, other->ring.mask + 1);
 	/* The sweep is news for handles that have searched in vain. */
 	for (int i = 0; i < 4; i++)
 		fx_get(h, some[i]);
@@ -88,7 +88,7 @@ static void test_lost_bits_are_found_in_time(void **state)
 
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = 0;
-	h->ring.returned_seen = h->ring.head->back_seq;
+	h->ring.redelivery_seen = h->ring.head->back_seq;
 	assert_true(fx_soon(got_one, h, FX_SOON));
 }
 
@@ -100,7 +100,7 @@ static void test_stale_bits_are_cleared(void **state)
 	for (int i = 0; i < 8; i++)
 		sqi_bitmap(&h->ring)[i] = ~(uint64_t)0;
 	fx_put(h, 7);
-	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_redelivery_find(&h->ring, true, &pos, &w));
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(bits(h, i), 0);
 	fx_get(h, 7);
@@ -114,7 +114,7 @@ static void test_bits_beyond_the_ring(void **state)
 	uint64_t pos, w;
 
 	sqi_bitmap(&h->ring)[0] = ~(uint64_t)0;
-	assert_false(sqi_returned_find(&h->ring, true, &pos, &w));
+	assert_false(sqi_redelivery_find(&h->ring, true, &pos, &w));
 	fx_put(h, 1);
 	fx_get(h, 1);
 }
@@ -142,16 +142,16 @@ static void test_limit(void **state)
 		}
 	}
 	/* The first has three attempts, the second one. */
-	assert_true(sqi_returned_find(&h->ring, true, &pos, &w));
+	assert_true(sqi_redelivery_find(&h->ring, true, &pos, &w));
 	assert_int_equal(pos, 0);
-	assert_true(sqi_returned_find(&h->ring, false, &pos, &w));
+	assert_true(sqi_redelivery_find(&h->ring, false, &pos, &w));
 	assert_int_equal(pos, 1);
 	assert_int_equal(w, fx_word(h, 1));
 	for (int i = 0; i < 2; i++) {
 		other = fx_lease(h, 2);
 		assert_int_equal(sq_nack(h, &other), 0);
 	}
-	assert_false(sqi_returned_find(&h->ring, false, &pos, &w));
+	assert_false(sqi_redelivery_find(&h->ring, false, &pos, &w));
 	/* What the limit passes over keeps its bit. */
 	assert_int_equal(bits(h, 0), 3);
 }
@@ -168,7 +168,7 @@ static void test_deferred(void **state)
 	/* It is not announced, but the bit is there for a searcher. */
 	fx_empty(h);
 	assert_int_equal(bits(h, 0), 1);
-	sqi_returned_announce_all(&h->ring, 0, h->ring.mask + 1);
+	sqi_redelivery_announce_all(&h->ring, 0, h->ring.mask + 1);
 	fx_get(h, 1);
 }
 
@@ -285,12 +285,12 @@ static void test_number_in_somebodys_hand(void **state)
 		assert_int_equal(lease.attempts, i);
 		assert_int_equal(sq_nack(a, &lease), 0);
 	}
-	sqi_announce_end(
+	sqi_declare_end(
 		&b->ring, sqi_word(SQI_TAKEN, a->ring.owner, 140, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 141);
 	assert_int_equal(sq_nack(a, &lease), 0);
-	sqi_announce_end(
+	sqi_declare_end(
 		&b->ring, sqi_word(SQI_TAKEN, b->ring.owner, 142, sqi_word_turn(fx_word(a, 0))));
 	lease = fx_lease(a, 7);
 	assert_int_equal(lease.attempts, 142);

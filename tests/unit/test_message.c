@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ring/cell.h"
+#include "ring/message.h"
 
 #include "fixture.h"
 
@@ -22,8 +22,8 @@ static void test_copy(void **state)
 			memset(out, 0xee, sizeof(out));
 			fx_fill(in + from, len, (unsigned)len);
 			/* From and to any alignment. */
-			sqi_cell_write(&u.cell, in + from, len);
-			sqi_cell_read(&u.cell, out + from, len);
+			sqi_payload_write(&u.cell, in + from, len);
+			sqi_payload_read(&u.cell, out + from, len);
 			fx_check(out + from, len, (unsigned)len);
 			assert_true(from == 0 || out[from - 1] == 0xee);
 			assert_int_equal(out[from + len], 0xee);
@@ -45,10 +45,10 @@ static void test_id(void **state)
 {
 	const uint64_t turn_max = ((uint64_t)1 << SQI_TURN_BITS) - 1;
 
-	assert_int_equal(sqi_cell_id((uint64_t)5 << SQI_TURN_SHIFT | 48, 2, 3, 2), 22);
+	assert_int_equal(sqi_message_id((uint64_t)5 << SQI_TURN_SHIFT | 48, 2, 3, 2), 22);
 	/* Whatever position is given, the turn is the message's. */
-	assert_int_equal(sqi_cell_id((uint64_t)5 << SQI_TURN_SHIFT | 48, 1002, 3, 2), 22);
-	assert_int_equal(sqi_cell_id(turn_max << SQI_TURN_SHIFT | SQI_META_BLOCK, 3, 3, 2),
+	assert_int_equal(sqi_message_id((uint64_t)5 << SQI_TURN_SHIFT | 48, 1002, 3, 2), 22);
+	assert_int_equal(sqi_message_id(turn_max << SQI_TURN_SHIFT | SQI_META_BLOCK, 3, 3, 2),
 		((uint64_t)1 << 42) - 1);
 }
 
@@ -61,19 +61,19 @@ static void test_view(void **state)
 
 	for (uint64_t n = 0; n <= 48; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), 0);
+		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), 0);
 		assert_ptr_equal(data, &c->data[0]);
 		assert_int_equal(len, n);
 	}
 	for (uint64_t n = 49; n <= 0xffff; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), -EBADMSG);
 	}
 	c->meta = SQI_META_BLOCK;
 	c->data[0] = 0;
 	for (uint64_t index = 0; index < h->ring.g.blocks + 3; index++) {
 		c->data[1] = index << 32 | 100;
-		assert_int_equal(sqi_cell_view(&h->ring, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), -EBADMSG);
 	}
 	assert_int_equal(len, 48);
 }
@@ -90,12 +90,12 @@ static void test_release_only_this_word(void **state)
 		fx_put_large(h, sizes[i], 1);
 		assert_int_equal(sq_lease(h, &lease, SQ_NOWAIT), 0);
 		w = fx_word(h, 0);
-		assert_false(sqi_cell_release(&h->ring, 0, w + SQI_TURN_ONE));
-		assert_false(sqi_cell_release(&h->ring, 0, w ^ 1 << SQI_OWNER_SHIFT));
+		assert_false(sqi_message_release(&h->ring, 0, w + SQI_TURN_ONE));
+		assert_false(sqi_message_release(&h->ring, 0, w ^ 1 << SQI_OWNER_SHIFT));
 		assert_int_equal(fx_word(h, 0), w);
-		assert_true(sqi_cell_release(&h->ring, 0, w));
+		assert_true(sqi_message_release(&h->ring, 0, w));
 		assert_int_equal(fx_word(h, 0), sqi_word_free(w, 0));
-		assert_false(sqi_cell_release(&h->ring, 0, w));
+		assert_false(sqi_message_release(&h->ring, 0, w));
 		assert_int_equal(fx_stat(h).blocks, fx_stat(h).blocks_free);
 		fx_end(NULL);
 	}
@@ -108,8 +108,8 @@ static void test_damaged_once(void **state)
 
 	fx_put(h, 1);
 	w = fx_word(h, 0);
-	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), -EBADMSG);
-	assert_int_equal(sqi_cell_drop(&h->ring, 0, w), 0);
+	assert_int_equal(sqi_message_drop(&h->ring, 0, w), -EBADMSG);
+	assert_int_equal(sqi_message_drop(&h->ring, 0, w), 0);
 	assert_int_equal(fx_word(h, 0), sqi_word_free(w, 1));
 	assert_int_equal(fx_stat(h).damaged, 1);
 }

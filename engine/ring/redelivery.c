@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 
 #include "base/event.h"
 #include "ring/attempts.h"
@@ -18,7 +18,7 @@
  * cells sets it.
  *
  * Messages that wait are delivered in the order in which they came back: each has the number of its
- * return beside its cell (sqi_return_number()). A search over the bitmap costs time, so the handle
+ * return beside its cell (sqi_redelivery_number()). A search over the bitmap costs time, so the handle
  * keeps a list of the first ones. Messages that come back later have higher numbers, so the list
  * stays right until it is used up.
  *
@@ -53,13 +53,13 @@ static void set_bit(struct sqi_ring *ring, uint64_t index)
  * B1. From this very word, TAKEN, to BACK. Returns false if the word has changed.
  *
  * The message gets the number of its return before the CAS, so that a message that can be found has
- * one. The store is release, and pairs with the acquire loads in search() and sqi_returned_find().
+ * one. The store is release, and pairs with the acquire loads in search() and sqi_redelivery_find().
  * If the CAS fails, or the caller is stopped before it, the message in the cell may have a number
  * that is too high or too low: then it waits longer or shorter, nothing else.
  */
-bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+bool sqi_redelivery_give_back(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
-	sqi_store_release(sqi_return_number(ring, pos), sqi_add(&ring->head->returns, 1));
+	sqi_store_release(sqi_redelivery_number(ring, pos), sqi_add(&ring->head->redeliveries, 1));
 	return sqi_cell_give_back(sqi_cell(ring, pos), w);
 }
 
@@ -67,7 +67,7 @@ bool sqi_returned_add(struct sqi_ring *ring, uint64_t pos, uint64_t w)
  * Announces a message that has come back: sets its bit, raises back_seq, and wakes a consumer (E1).
  * The cell may have changed since; then this costs one search.
  */
-void sqi_returned_announce(struct sqi_ring *ring, uint64_t pos)
+void sqi_redelivery_announce(struct sqi_ring *ring, uint64_t pos)
 {
 	set_bit(ring, pos & ring->mask);
 	(void)sqi_add(&ring->head->back_seq, 1);
@@ -78,7 +78,7 @@ void sqi_returned_announce(struct sqi_ring *ring, uint64_t pos)
  * Sets the bit of a message that has come back, without telling consumers: it is found by their
  * next search, or announced by the next sweep.
  */
-void sqi_returned_mark(struct sqi_ring *ring, uint64_t pos)
+void sqi_redelivery_mark(struct sqi_ring *ring, uint64_t pos)
 {
 	set_bit(ring, pos & ring->mask);
 }
@@ -128,21 +128,21 @@ static void search(struct sqi_ring *ring, bool any)
 				if (sqi_cas(word_of(ring, i), old, old & ~bit))
 					old &= ~bit;
 			} else if (any || sqi_attempts_left(ring, index, w)) {
-				/* Acquire: pairs with sqi_returned_add(). */
+				/* Acquire: pairs with sqi_redelivery_give_back(). */
 				all &= insert(&ring->waiting, index,
-					sqi_load_acquire(sqi_return_number(ring, index)));
+					sqi_load_acquire(sqi_redelivery_number(ring, index)));
 			}
 		}
 	}
 	if (all)
-		ring->returned_seen = seq;
+		ring->redelivery_seen = seq;
 }
 
 /*
  * Finds the message that has waited longest: of all (`any`), or of those that have attempts left.
  * Returns false if there is none.
  */
-bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
+bool sqi_redelivery_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_waiting *waiting = &ring->waiting;
 
@@ -154,7 +154,7 @@ bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint6
 			if (sqi_word_state(w) != SQI_BACK ||
 				(!any && !sqi_attempts_left(ring, index, w)))
 				continue;
-			if (sqi_load_acquire(sqi_return_number(ring, index)) !=
+			if (sqi_load_acquire(sqi_redelivery_number(ring, index)) !=
 				waiting->list[waiting->next].number) {
 				waiting->again = true;
 			} else {
@@ -163,7 +163,7 @@ bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint6
 				return true;
 			}
 		}
-		if (!waiting->again && sqi_load_seq(&ring->head->back_seq) == ring->returned_seen)
+		if (!waiting->again && sqi_load_seq(&ring->head->back_seq) == ring->redelivery_seen)
 			return false;
 		search(ring, any);
 		if (waiting->count == 0)
@@ -176,7 +176,7 @@ bool sqi_returned_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint6
  * Clears the bit of a message that was taken. The bitmap is read before the cell's word: see above.
  * If the message is back already, or the CAS fails, the bit stays, and a search clears it.
  */
-void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
+void sqi_redelivery_unmark(struct sqi_ring *ring, uint64_t pos)
 {
 	uint64_t old = sqi_load_seq(word_of(ring, pos & ring->mask));
 
@@ -186,9 +186,9 @@ void sqi_returned_unmark(struct sqi_ring *ring, uint64_t pos)
 }
 
 /* Announces the messages of these cells that are BACK, for those whose bit was never set. */
-void sqi_returned_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
+void sqi_redelivery_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
 	for (struct sqi_scan s = sqi_scan_from(from, count); sqi_scan_next(ring, &s);)
 		if (sqi_word_state(s.word) == SQI_BACK)
-			sqi_returned_announce(ring, s.pos);
+			sqi_redelivery_announce(ring, s.pos);
 }

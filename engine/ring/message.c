@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ring/cell.h"
+#include "ring/message.h"
 
 #include <errno.h>
 
@@ -19,7 +19,7 @@
  * Reads the reference to the cell's block, once. Returns false if the cell refers to no block, or
  * to none that is in use and of that generation.
  */
-bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret)
+bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret)
 {
 	struct sqi_ref ref;
 	uint64_t v;
@@ -40,7 +40,7 @@ bool sqi_cell_block(const struct sqi_ring *ring, const struct sqi_cell *c, struc
  * Finds where the message lies and how long it is. Returns -EBADMSG if what the cell says is
  * impossible.
  */
-int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
+int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len)
 {
 	uint64_t meta = sqi_load_acquire(&c->meta);
@@ -49,7 +49,7 @@ int sqi_cell_view(const struct sqi_ring *ring, const struct sqi_cell *c, const v
 	if (meta & SQI_META_BLOCK) {
 		uint64_t cap;
 
-		if (!sqi_cell_block(ring, c, &ref))
+		if (!sqi_message_block(ring, c, &ref))
 			return -EBADMSG;
 		*ret_data = sqi_block_data(ring, ref.index, &cap);
 		*ret_len = ref.len;
@@ -71,7 +71,7 @@ static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
 	struct sqi_ref ref;
 	uint64_t w;
 
-	if (sqi_cell_block(ring, c, &ref))
+	if (sqi_message_block(ring, c, &ref))
 		sqi_block_free(ring, &ref);
 	/* F1. It fails only if the cell was skipped. */
 	do
@@ -84,7 +84,7 @@ static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
  * Frees the cell of a message that the caller has TAKEN, from this very word; by way of RELEASING
  * if the message has a block. Returns false if the word has changed.
  */
-bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
@@ -103,7 +103,7 @@ bool sqi_cell_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
  * and counts it as damaged: -EBADMSG, once for each message. Returns 0 if the word has changed: the
  * caller looks again.
  */
-int sqi_cell_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	if (!sqi_cell_remove(sqi_cell(ring, pos), w))
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "member/lap.h"
+#include "member/recovery.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "member/count.h"
 #include "member/grace.h"
 #include "member/reclaim.h"
-#include "ring/returned.h"
+#include "ring/redelivery.h"
 
 /*
  * Recovery: a lap over all cells and blocks gives back what dead participants held. Called by
@@ -30,12 +30,13 @@
  * Adds a dead participant to those that the lap is for. Whether its put in hand happened is decided
  * here, before the lap frees the cell that tells.
  */
-static void lap_add(struct sqi_ring *ring, struct sqi_lap *lap, unsigned number, uint64_t dead)
+static void recovery_add(
+	struct sqi_ring *ring, struct sqi_recovery *recovery, unsigned number, uint64_t dead)
 {
 	struct sqi_slot *slot = sqi_slot(ring, number);
-	struct sqi_dead *d = &lap->dead[lap->count++];
+	struct sqi_dead *d = &recovery->dead[recovery->count++];
 
-	lap->left++;
+	recovery->left++;
 	d->id = dead;
 	d->number = number;
 	d->seen_ns = (uint64_t)sqi_now_ns();
@@ -45,63 +46,65 @@ static void lap_add(struct sqi_ring *ring, struct sqi_lap *lap, unsigned number,
 }
 
 /* Its slot has another tenant, so another recoverer has given back all that it held. */
-static void lap_drop(struct sqi_lap *lap, struct sqi_dead *d)
+static void recovery_drop(struct sqi_recovery *recovery, struct sqi_dead *d)
 {
 	d->id = 0;
-	lap->left--;
+	recovery->left--;
 }
 
 /* Gives back what the dead participants hold of this cell. */
-static void lap_cell(struct sqi_ring *ring, struct sqi_lap *lap, uint64_t pos)
+static void recover_cell(struct sqi_ring *ring, struct sqi_recovery *recovery, uint64_t pos)
 {
 	uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 	unsigned owner = sqi_word_owner(w);
 
 	/* A recoverer may have been killed between giving the message back and announcing it. */
 	if (sqi_word_state(w) == SQI_BACK)
-		sqi_returned_announce(ring, pos);
-	for (struct sqi_dead *d = lap->dead; owner != 0 && d < lap->dead + lap->count; d++)
+		sqi_redelivery_announce(ring, pos);
+	for (struct sqi_dead *d = recovery->dead;
+		owner != 0 && d < recovery->dead + recovery->count; d++)
 		if (d->id != 0 && d->number + 1 == owner && !sqi_reclaim_cell(ring, pos, d))
-			lap_drop(lap, d);
+			recovery_drop(recovery, d);
 }
 
 /* Frees this block if a dead participant allocated it and no message is in it. */
-static void lap_block(struct sqi_ring *ring, struct sqi_lap *lap, uint64_t index)
+static void recover_block(struct sqi_ring *ring, struct sqi_recovery *recovery, uint64_t index)
 {
-	for (struct sqi_dead *d = lap->dead; d < lap->dead + lap->count; d++)
+	for (struct sqi_dead *d = recovery->dead; d < recovery->dead + recovery->count; d++)
 		if (d->id != 0 && !sqi_reclaim_block(ring, index, d))
-			lap_drop(lap, d);
+			recovery_drop(recovery, d);
 }
 
 /*
  * Goes on with the lap until that moment, or to its end. True if the end is reached. A small ring
  * is done in one slice: that takes less time than the wait for a second one.
  */
-bool sqi_lap_slice(struct sqi_member *m, struct sqi_lap *lap, int64_t until_ns)
+bool sqi_recovery_slice(struct sqi_member *m, struct sqi_recovery *recovery, int64_t until_ns)
 {
 	uint64_t cells = m->ring->mask + 1, all = cells + m->ring->g.blocks;
 	bool whole = until_ns == INT64_MAX || all <= SQI_SMALL_RING;
 
-	while (lap->left > 0 && lap->done < all) {
-		if (lap->done < cells)
-			lap_cell(m->ring, lap, (lap->from + lap->done) & m->ring->mask);
+	while (recovery->left > 0 && recovery->done < all) {
+		if (recovery->done < cells)
+			recover_cell(m->ring, recovery,
+				(recovery->from + recovery->done) & m->ring->mask);
 		else
-			lap_block(m->ring, lap, lap->done - cells);
-		if (++lap->done % SLICE_CELLS == 0 && lap->done < all && !whole &&
+			recover_block(m->ring, recovery, recovery->done - cells);
+		if (++recovery->done % SLICE_CELLS == 0 && recovery->done < all && !whole &&
 			sqi_now_ns() >= until_ns)
 			break;
 	}
-	sqi_announce_end(m->ring, 0);
-	return lap->left == 0 || lap->done == all;
+	sqi_declare_end(m->ring, 0);
+	return recovery->left == 0 || recovery->done == all;
 }
 
 /*
  * The lap has gone over everything: notes what is left of each durable participant (its leases),
- * and releases the slots of the others. To be called once sqi_lap_slice() has returned true.
+ * and releases the slots of the others. To be called once sqi_recovery_slice() has returned true.
  */
-void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
+void sqi_recovery_end(struct sqi_member *m, struct sqi_recovery *recovery)
 {
-	for (struct sqi_dead *d = lap->dead; d < lap->dead + lap->count; d++) {
+	for (struct sqi_dead *d = recovery->dead; d < recovery->dead + recovery->count; d++) {
 		struct sqi_slot *slot = sqi_slot(m->ring, (unsigned)d->number);
 
 		if (d->id == 0)
@@ -123,20 +126,20 @@ void sqi_lap_end(struct sqi_member *m, struct sqi_lap *lap)
 			sqi_event_wake_all(&m->ring->head->room_event);
 		}
 	}
-	memset(lap, 0, sizeof(*lap));
+	memset(recovery, 0, sizeof(*recovery));
 }
 
 /*
  * A whole lap for one participant, which is dead, or is the caller and leaves. Gives back all that
  * it held, and releases the slot or, if it is durable, keeps its leases.
  */
-void sqi_reclaim_slot(struct sqi_member *m, unsigned number, uint64_t dead)
+void sqi_recover_slot(struct sqi_member *m, unsigned number, uint64_t dead)
 {
-	struct sqi_lap lap = {0};
+	struct sqi_recovery recovery = {0};
 
-	lap_add(m->ring, &lap, number, dead);
-	(void)sqi_lap_slice(m, &lap, INT64_MAX);
-	sqi_lap_end(m, &lap);
+	recovery_add(m->ring, &recovery, number, dead);
+	(void)sqi_recovery_slice(m, &recovery, INT64_MAX);
+	sqi_recovery_end(m, &recovery);
 }
 
 /*
@@ -153,19 +156,19 @@ bool sqi_leaves_at_once(const struct sqi_member *m)
  * The caller leaves: gives back all that it holds, and its slot. If it leaves without a lap, its
  * reservation must have been given up before.
  */
-void sqi_reclaim_own(struct sqi_member *m)
+void sqi_recover_own(struct sqi_member *m)
 {
-	struct sqi_lap lap = {0};
+	struct sqi_recovery recovery = {0};
 
 	/* The caller's own lap ends here, so another participant may begin one at once. */
-	if (m->lap.claim)
-		(void)sqi_cas(&m->ring->head->lap_ms, m->lap.claim, 0);
+	if (m->recovery.claim)
+		(void)sqi_cas(&m->ring->head->recovery_ms, m->recovery.claim, 0);
 	if (!sqi_leaves_at_once(m)) {
-		sqi_reclaim_slot(m, m->ring->owner - 1, m->id);
+		sqi_recover_slot(m, m->ring->owner - 1, m->id);
 		return;
 	}
-	lap_add(m->ring, &lap, m->ring->owner - 1, m->id);
-	sqi_lap_end(m, &lap);
+	recovery_add(m->ring, &recovery, m->ring->owner - 1, m->id);
+	sqi_recovery_end(m, &recovery);
 }
 
 /*
@@ -173,10 +176,10 @@ void sqi_reclaim_own(struct sqi_member *m)
  * has as many as it can be for, or that moment has come. Tenants whose grace is over are condemned
  * on the way (G4). Returns the slot to go on at.
  */
-uint64_t sqi_find_dead(
-	struct sqi_member *m, struct sqi_lap *lap, uint64_t at, uint64_t count, int64_t until_ns)
+uint64_t sqi_find_dead(struct sqi_member *m, struct sqi_recovery *recovery, uint64_t at,
+	uint64_t count, int64_t until_ns)
 {
-	for (uint64_t asked = 0; count > 0 && lap->count < SQI_LAP_MAX; count--) {
+	for (uint64_t asked = 0; count > 0 && recovery->count < SQI_RECOVERY_MAX; count--) {
 		unsigned n = (unsigned)(at % m->ring->g.in.participants);
 		struct sqi_slot *slot = sqi_slot(m->ring, n);
 		uint64_t id = sqi_load_seq(&slot->id);
@@ -185,7 +188,7 @@ uint64_t sqi_find_dead(
 		if (id == 0 || (sqi_is_kept(slot, id) && !sqi_grace_end(slot, &id)))
 			continue;
 		if (sqi_is_dead(m, id))
-			lap_add(m->ring, lap, n, id);
+			recovery_add(m->ring, recovery, n, id);
 		if (++asked % SLICE_QUESTIONS == 0 && until_ns != INT64_MAX &&
 			sqi_now_ns() >= until_ns)
 			break;
@@ -194,29 +197,29 @@ uint64_t sqi_find_dead(
 }
 
 /* Gives back what all dead participants held, in whole laps. Returns how many there were. */
-int sqi_reclaim_dead(struct sqi_member *m)
+int sqi_recover_dead(struct sqi_member *m)
 {
 	uint64_t all = m->ring->g.in.participants, at = 0, seen = 0;
 	int found = 0;
 
 	while (at < all) {
-		struct sqi_lap lap = {0};
-		uint64_t end = sqi_find_dead(m, &lap, at, all - at, INT64_MAX);
+		struct sqi_recovery recovery = {0};
+		uint64_t end = sqi_find_dead(m, &recovery, at, all - at, INT64_MAX);
 
-		if (lap.count == 0)
+		if (recovery.count == 0)
 			break;
 		at = end;
 		/* A durable one's grace may be 0, so over after this lap: look at it once more. */
-		for (uint64_t i = lap.count; i-- > 0;) {
-			const struct sqi_dead *d = &lap.dead[i];
+		for (uint64_t i = recovery.count; i-- > 0;) {
+			const struct sqi_dead *d = &recovery.dead[i];
 
 			found += d->number >= seen;
 			if (d->durable && !sqi_is_condemned(d->id))
 				at = d->number;
 		}
 		seen = end > seen ? end : seen;
-		(void)sqi_lap_slice(m, &lap, INT64_MAX);
-		sqi_lap_end(m, &lap);
+		(void)sqi_recovery_slice(m, &recovery, INT64_MAX);
+		sqi_recovery_end(m, &recovery);
 	}
 	return found;
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef SQI_MESSAGE_H
+#define SQI_MESSAGE_H
+
+/* What the bytes of a cell mean, and freeing a cell. See message.c. */
+
+#include "ring/block.h"
+#include "ring/ring.h"
+
+int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
+	size_t *ret_len);
+bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret);
+bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+
+/* The id of the message put at this position: the cell's index and 40 bits of the turn. */
+static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)
+{
+	return shift + SQI_TURN_BITS < 64
+		       ? position & (((uint64_t)1 << (shift + SQI_TURN_BITS)) - 1)
+		       : position;
+}
+
+/* The same id from the cell's meta word. */
+static inline uint64_t sqi_message_id(
+	uint64_t meta, uint64_t position, uint64_t mask, unsigned shift)
+{
+	return meta >> SQI_TURN_SHIFT << shift | (position & mask);
+}
+
+#endif
