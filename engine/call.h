@@ -3,8 +3,8 @@
 #define SQI_CALL_H
 
 /*
- * What the public calls have in common. Each checks its handle and makes one attempt, which needs
- * no clock. Only if that finds no message, or no room, is call.c needed. Each call works on the
+ * What the public calls have in common. Each checks its handle and makes one attempt. If that
+ * finds no message, or no room, and at every 64th operation, call.c goes on. Each call works on the
  * caller's own handle; any number of participants may be in it at once.
  */
 
@@ -38,7 +38,7 @@ static inline void sqi_note_operation(struct sq *h)
 
 /*
  * Calls attempt() until it returns something else than -EAGAIN or the time is up. Returns that, or
- * -ETIMEDOUT; -EPIPE becomes -EIDRM if the queue was removed.
+ * -ETIMEDOUT (with SQ_NOWAIT -EAGAIN); -EPIPE becomes -EIDRM if the queue was removed.
  */
 static inline int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg)

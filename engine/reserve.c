@@ -15,11 +15,6 @@
  * may be in it at once.
  */
 
-static int attempt_put(struct sq *h, void *arg)
-{
-	return sqi_put_try(h, arg);
-}
-
 int sq_reserve(struct sq *h, size_t len, void **ret)
 {
 	int r = sqi_handle_check(h, SQ_NOWAIT);
@@ -74,7 +69,7 @@ int sq_commit(struct sq *h, size_t len, int64_t timeout)
 		m.block = h->reserved;
 		m.block.len = len;
 	}
-	r = sqi_call(h, &h->producing, timeout, attempt_put, &m);
+	r = sqi_call(h, &h->producing, timeout, sqi_attempt_put, &m);
 	if (r < 0)
 		return r;
 	if (m.data)

@@ -29,8 +29,11 @@ static inline bool sqi_is_kept(const struct sqi_slot *slot, uint64_t id)
 	return durable != 0 && !sqi_is_condemned(id) && durable == sqi_durable_kept(durable, id);
 }
 
+/* Nanoseconds of it that are left. */
 uint64_t sqi_grace_left(const struct sqi_slot *slot);
+/* G4: condemns the tenant, if its grace is over. */
 bool sqi_grace_end(struct sqi_slot *slot, uint64_t *id);
+/* G1, G2: keeps the leases of one that was found dead. */
 void sqi_grace_keep(struct sqi_slot *slot, const struct sqi_dead *d);
 
 #endif

@@ -2,6 +2,7 @@
 #include "member/reclaim.h"
 
 #include "member/grace.h"
+#include "ring/ending.h"
 #include "ring/message.h"
 #include "ring/redelivery.h"
 #include "ring/transition.h"
@@ -118,7 +119,7 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 		 */
 		if (block && sqi_load_seq(&c->word) != w)
 			continue;
-		/* Announced before the look at the id: see docs/MEMORY_MODEL.md, "Lease times". */
+		/* Declared before the look at the id; withdrawn at the end of the slice (recovery.c): see docs/MEMORY_MODEL.md, "Lease times". */
 		if (sqi_word_state(w) == SQI_TAKEN)
 			sqi_declare_end(ring, w);
 		if (sqi_load_seq(&slot->id) != d->id)

@@ -8,6 +8,7 @@
 #include "member/count.h"
 #include "member/grace.h"
 #include "member/reclaim.h"
+#include "ring/ending.h"
 #include "ring/redelivery.h"
 
 /*

@@ -19,7 +19,7 @@
  *
  * An abandoned queue is removed only if no participant joins meanwhile. A collector and an opener
  * each write first and look then, and these four steps are sequentially consistent, so at least one
- * of them sees the other. The word is `removal` in the head (`going` in docs/MEMORY_MODEL.md, "The
+ * of them sees the other. The word is `removal` in the head (see docs/MEMORY_MODEL.md, "The
  * end of a queue", which has these steps):
  *
  *	   collector                                 opener

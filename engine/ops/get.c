@@ -25,7 +25,7 @@
 #define COPY_NS 1000000000 /* plus SQI_COPY_NS_PER_KIB: far more than any copy takes */
 
 /*
- * Leases, copies and acknowledges a message in a block. Returns its length and 1, or 0 if another
+ * Leases, copies and acknowledges a message in a block. Returns its length plus one, or 0 if another
  * participant was faster or the lease has ended: look again.
  */
 static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
@@ -58,7 +58,7 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 }
 
 /*
- * Copies and removes a small message. Returns its length and 1, or 0 if the word has changed: look
+ * Copies and removes a small message. Returns its length plus one, or 0 if the word has changed: look
  * again.
  *
  * R1. The load of the word w has acquired the message (W2, or B1). The CAS from w (F1) confirms
@@ -82,7 +82,7 @@ static ssize_t get_small(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 	return (ssize_t)len + 1;
 }
 
-/* Removes the message of this word, FULL or BACK. Returns its length and 1, or 0: look again. */
+/* Removes the message of this word, FULL or BACK. Returns its length plus one, or 0: look again. */
 static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
 	const struct sqi_cell *c = sqi_cell(&h->ring, pos);

@@ -2,6 +2,7 @@
 #include "ops/put.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/event.h"
 #include "ring/message.h"
@@ -20,8 +21,8 @@
 
 /*
  * Writes the message, or the reference to its block, to the claimed cell at pos. All stores
- * release, though the commit (W2) releases, too. They pair with the acquire loads of cell.c, find.c
- * and attempts.c: a participant that read the word before the claim, and finds the new meta or
+ * release, though the commit (W2) releases, too. They pair with the acquire loads of all who read
+ * meta or a reference: a participant that read the word before the claim, and finds the new meta or
  * reference, sees the claim when it reads the word again.
  */
 static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *m)
@@ -113,4 +114,34 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 			return r;
 	}
 	return -EBADMSG;
+}
+
+/* sqi_put_try(), as an attempt for sqi_call(): the argument is the message. */
+int sqi_attempt_put(struct sq *h, void *message)
+{
+	return sqi_put_try(h, message);
+}
+
+/* The same, for a message that needs a block: allocates and fills it first. */
+int sqi_attempt_put_block(struct sq *h, void *message)
+{
+	struct sqi_message *m = message;
+	uint64_t cap;
+	int r;
+
+	if (m->block.len == 0) {
+		/*
+		 * There is no block yet. It is filled before a cell is claimed, so that no cell is
+		 * held during a long copy.
+		 */
+		if (sqi_load_seq(&h->ring.head->closed))
+			return -EPIPE;
+		r = sqi_block_get(&h->ring, m->len, &m->block);
+		h->short_of_blocks = r < 0;
+		if (r < 0)
+			return r;
+		memcpy(sqi_block_data(&h->ring, m->block.index, &cap), m->data, m->len);
+		m->block.len = m->len;
+	}
+	return sqi_put_try(h, &(struct sqi_message){.len = m->len, .block = m->block});
 }

@@ -8,11 +8,19 @@
 
 /* A message to put: bytes to copy to a cell, or a block that is filled already. */
 struct sqi_message {
-	const void *data; /* NULL: the message is in the block */
+	const void *data; /* NULL: it is empty, or in the block */
 	size_t len;
 	struct sqi_ref block;
 };
 
+/* One attempt. */
 int sqi_put_try(struct sq *h, const struct sqi_message *m);
+
+/*
+ * The same for sqi_call(), of a small message, and of one that needs a block: that is allocated and
+ * filled first, and is the caller's to free if the call fails.
+ */
+int sqi_attempt_put(struct sq *h, void *message);
+int sqi_attempt_put_block(struct sq *h, void *message);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "ops/select.h"
 #include "ring/attempts.h"
+#include "ring/ending.h"
 #include "ring/message.h"
 #include "ring/lease_time.h"
 #include "ring/payload.h"
@@ -33,22 +34,10 @@ static uint64_t lease_handle(const struct sq *h, uint64_t taken)
 }
 
 /*
- * Returns true if a participant has announced that it is about to end a lease by a CAS from this
- * very word.
- */
-static bool sqi_is_declared(const struct sqi_ring *ring, uint64_t w)
-{
-	for (unsigned n = 0; n < ring->g.in.participants; n++)
-		if (sqi_load_seq(&sqi_slot(ring, n)->ending) == w)
-			return true;
-	return false;
-}
-
-/*
  * The number of the lease that follows this word. Numbers above 127 are used again, and with them
  * words. If a participant has read such a word in an earlier lease, and is about to end that lease
  * by a CAS from it, the number is not used now: the CAS would end the new lease. A participant that
- * ends a lease announces the word in its slot, and then checks again that the lease is to be ended.
+ * ends a lease declares the word in its slot, and then checks again that the lease is to be ended.
  * (If participants are stopped there with all 128 numbers, one of them is used.)
  */
 static unsigned next_number(const struct sqi_ring *ring, uint64_t w)

@@ -13,9 +13,13 @@ struct sqi_ref {
 	uint64_t len; /* of the message in it */
 };
 
+/* Allocates one of the smallest class that holds len bytes and has one free. */
 int sqi_block_get(struct sqi_ring *ring, size_t len, struct sqi_ref *ret);
+/* Frees it, if the reference is to its present generation. */
 void sqi_block_free(struct sqi_ring *ring, const struct sqi_ref *ref);
+/* Is it in use, of that generation, and large enough for its message? */
 bool sqi_block_valid(const struct sqi_ring *ring, const struct sqi_ref *ref);
+/* Its bytes. The index has been checked. */
 void *sqi_block_data(const struct sqi_ring *ring, uint64_t index, uint64_t *ret_cap);
 
 /* What the word of a block says. */

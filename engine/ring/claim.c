@@ -22,12 +22,12 @@
  * A consumer revokes a claim only if a message lies behind it. If the whole ring has no message,
  * the queue is empty for consumers, and none of them revokes. But a late writer may still keep
  * producers from the free cells behind it. A producer then revokes its claim and takes that cell,
- * and the writer finds another, or the same again. Two producers cannot revoke each other for ever:
- * each revocation needs a free cell that no producer can reach.
+ * and the writer finds another, or the same again. They cannot revoke each other for ever: a revocation
+ * needs a free cell that no producer can reach, and after it every producer can reach that cell.
  */
 static bool make_room(struct sqi_ring *ring, uint64_t pos)
 {
-	uint64_t late = 0, claimed = 0;
+	uint64_t late_pos = 0, late_word = 0;
 	bool room = false;
 
 	for (struct sqi_scan s = sqi_scan_from(pos, ring->mask + 1); sqi_scan_next(ring, &s);) {
@@ -37,13 +37,13 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 		case SQI_WRITING:
 			if (s.ahead != -1)
 				return false;
-			if (!claimed) {
-				late = s.pos;
-				claimed = s.word;
+			if (!late_word) {
+				late_pos = s.pos;
+				late_word = s.word;
 			}
 			break;
 		case SQI_FREE:
-			if (s.ahead == 0 && !claimed)
+			if (s.ahead == 0 && !late_word)
 				return true;
 			room |= s.ahead == 0;
 			break;
@@ -51,9 +51,9 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 			break;
 		}
 	}
-	if (!claimed || !room)
+	if (!late_word || !room)
 		return false;
-	sqi_revoke_for_room(ring, late, claimed);
+	sqi_revoke_for_room(ring, late_pos, late_word);
 	return true;
 }
 

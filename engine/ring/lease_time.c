@@ -2,6 +2,7 @@
 #include "ring/lease_time.h"
 
 #include "base/clock.h"
+#include "ring/ending.h"
 #include "ring/redelivery.h"
 
 /*
@@ -94,7 +95,7 @@ static void give_back(struct sqi_ring *ring, uint64_t pos, uint64_t ended)
 			break; /* settled, or given back by another participant */
 		/*
 		 * Announce before the look at the deadline: a participant that takes the message
-		 * later either sees this announcement and uses another number, or has changed the
+		 * later either sees this declaration and uses another number, or has changed the
 		 * deadline by then.
 		 */
 		sqi_declare_end(ring, w);

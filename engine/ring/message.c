@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "base/event.h"
 #include "ring/transition.h"
+#include "segment/closed.h"
 
 /*
  * What the bytes of a cell mean, and freeing a cell. Called by ops/, find.c, drain.c and
@@ -108,6 +108,6 @@ int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	if (!sqi_cell_remove(sqi_cell(ring, pos), w))
 		return 0;
 	(void)sqi_add(&ring->head->damaged, 1);
-	sqi_event_wake(&ring->head->room_event);
+	sqi_message_left(ring->head);
 	return -EBADMSG;
 }

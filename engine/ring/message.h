@@ -7,10 +7,14 @@
 #include "ring/block.h"
 #include "ring/ring.h"
 
+/* Where the message of a cell lies, and how long it is. */
 int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len);
+/* Its block, if it has one. */
 bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret);
+/* TAKEN to FREE, by way of its block's being freed. */
 bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+/* It is damaged: removes and counts it. */
 int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
 /* The id of the message put at this position: the cell's index and 40 bits of the turn. */

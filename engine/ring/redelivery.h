@@ -6,11 +6,16 @@
 
 #include "ring/ring.h"
 
+/* B1: the message of this word, TAKEN, waits for redelivery from now on. */
 bool sqi_redelivery_give_back(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+/* Sets its bit, and wakes a consumer; only sets the bit. */
 void sqi_redelivery_announce(struct sqi_ring *ring, uint64_t pos);
 void sqi_redelivery_mark(struct sqi_ring *ring, uint64_t pos);
+/* The message that has waited longest. */
 bool sqi_redelivery_find(struct sqi_ring *ring, bool any, uint64_t *ret_pos, uint64_t *ret_word);
+/* It was taken: clears its bit. */
 void sqi_redelivery_unmark(struct sqi_ring *ring, uint64_t pos);
+/* Announces those among these cells whose bit was never set. */
 void sqi_redelivery_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count);
 
 /*

@@ -162,17 +162,4 @@ static inline bool sqi_slots_next(const struct sqi_ring *ring, struct sqi_slots 
 	return true;
 }
 
-/*
- * Announces that this participant is about to end another's lease by changing this word; 0
- * withdraws that. The announcement must come before the last check whether the lease is to be
- * ended: a participant that takes the message anew either sees the announcement, or has made that
- * check fail. A participant without a slot announces nothing: see docs/MEMORY_MODEL.md, "Lease
- * times".
- */
-static inline void sqi_declare_end(struct sqi_ring *ring, uint64_t w)
-{
-	if (ring->slot)
-		sqi_store_seq(&ring->slot->ending, w);
-}
-
 #endif

@@ -10,28 +10,29 @@
  *
  *	 63                        24 23      16 15          4 3     0
  *	+----------------------------+----------+-------------+-------+
- *	|            turn            | attempts |    owner    | state |
+ *	|            turn            |  number  |    owner    | state |
  *	+----------------------------+----------+-------------+-------+
  *
- * owner is a participant's slot number plus one, 0 for none. attempts counts the leases of the
- * message, also those that do not count as attempts (attempts.c). Position p lies in cell p mod N,
+ * owner is a participant's slot number plus one, 0 for none. number is that of the message's last
+ * lease: it counts all leases, also those that are no attempts (attempts.c). Position p lies in cell p mod N,
  * its turn is p / N, modulo 2^40.
  *
  * Each arrow is the function sqi_cell_<name>() in transition.h, with the label it has there and in
- * docs/MEMORY_MODEL.md. o is the owner.
+ * docs/MEMORY_MODEL.md. t is the turn at which the cell was claimed, x is t + 1 or, after skips,
+ * higher; o is the owner. D1 is what recovery does when o is dead.
  *
  *	FREE@t --claim W1--> WRITING@t(o) --commit W2--> FULL@t --remove F1---------> FREE@t+1
  *	   |                    |   |                      |
  *	   |          revoke V1 |   | abandon D1           | take R2
- *	   | seal S2            |   | (o is dead)          v
- *	   | (closed and        |   `-----> FREE@t+1   TAKEN@t+1(o) --remove F1------> FREE@x
- *	   |  empty)            v                          |   ^ |
+ *	   | seal S2            |   |                      v
+ *	   | (closed, and no    |   `-----> FREE@t+1   TAKEN@t+1(o) --remove F1------> FREE@x
+ *	   |  message follows)  v                          |   ^ |
  *	   v                 VOID@t+1(o)                   |   | `--begin_release L1--> RELEASING@x(o)
  *	SEALED@t                |                          |   |                           |
- *	(nothing will           | free V2     give_back B1 |   | take R2     (its block is | free F1
- *	 ever come behind)      | (o has                   |   | (attempts + 1)     freed) |
- *	                        v  noticed,                v   |                           v
- *	                     FREE@t+1  or is dead)       BACK@x --remove F1----------> FREE@x
+ *	(nothing will           | free V2, D1 give_back B1 |   | take R2     (its block is | free F1, D1
+ *	 ever come behind)      |                          |   | (number + 1)       freed) |
+ *	                        v                          v   |                           v
+ *	                     FREE@x                      BACK@x --remove F1----------> FREE@x
  *
  *	TAKEN, BACK, VOID, RELEASING --skip S1--> the same, the turn one higher
  *
@@ -40,10 +41,11 @@
  * and a free one follows, the producer skips it: it raises the cell's turn by one and goes on.
  *
  * No value of a word occurs twice, so the ABA problem does not arise. A word's turn never goes
- * down. Within one turn a cell is TAKEN and BACK in alternation, attempts rising by one each time,
- * then RELEASING, FREE, WRITING, and at last FULL, VOID or SEALED; never backwards. So if a word
- * compares equal, nothing has happened to the cell in between. A redelivery does not raise the
- * turn, because the cell cannot be claimed in a lap below its turn.
+ * down: it rises when a message leaves FULL, when WRITING becomes VOID or FREE, and at each skip.
+ * Within one turn a cell is VOID, or it is TAKEN and BACK in alternation, the lease's number rising
+ * by one each time, and then perhaps RELEASING; then it is FREE; then SEALED, or WRITING and FULL.
+ * It never goes backwards. So if a word compares equal, nothing has happened to the cell in between.
+ * A redelivery does not raise the turn, because the cell cannot be claimed in a lap below its turn.
  *
  * There is one exception. Numbers of leases above 127 are used again (128 follows 255), and with
  * them the words TAKEN and BACK. A BACK that is used again means the same message, waiting: a

@@ -36,6 +36,7 @@
 #include "ring/block.h"
 #include "ring/message.h"
 #include "ring/claim.h"
+#include "ring/ending.h"
 #include "ring/front.h"
 #include "ring/lease_time.h"
 #include "ring/payload.h"
