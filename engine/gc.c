@@ -2,6 +2,7 @@
 #include "sq.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,17 +45,21 @@ static bool is_abandoned(const struct sqi_member *m)
 }
 
 /*
- * May we remove its file? Decide nothing that we cannot carry out: once it is decided that the queue
- * goes nobody can open it, and as long as its name stands nobody can make another.
+ * Returns true if the caller can remove the queue's file. Nothing is decided that cannot be carried
+ * out: once the removal is decided nobody can open the queue, and as long as its name stands nobody
+ * can make another. In a sticky directory of another's the kernel lets only the file's owner unlink
+ * it, or a process that may act as the owner; chmod(2), here to the mode that it has, asks just
+ * that. (Being root is no answer: of a user namespace one may be root and not act as the owner.)
  */
 static bool may_remove(const struct sqi_attachment *file)
 {
 	struct stat dir, st;
 
-	if (stat(SQI_DIR, &dir) < 0 || fstat(file->fd, &st) < 0 || access(SQI_DIR, W_OK) < 0)
+	if (stat(SQI_DIR, &dir) < 0 || fstat(file->fd, &st) < 0 ||
+		faccessat(AT_FDCWD, SQI_DIR, W_OK | X_OK, AT_EACCESS) < 0)
 		return false;
-	return !(dir.st_mode & S_ISVTX) || geteuid() == 0 || geteuid() == st.st_uid ||
-	       geteuid() == dir.st_uid;
+	return !(dir.st_mode & S_ISVTX) || geteuid() == dir.st_uid ||
+	       fchmod(file->fd, st.st_mode & 07777) == 0;
 }
 
 int sq_gc(const char *name)

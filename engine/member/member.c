@@ -92,6 +92,8 @@ void sqi_drop_id(struct sqi_member *m)
 {
 	struct flock lock = lock_of(m->id);
 
+	if (m->id == 0)
+		return; /* it never had one */
 	lock.l_type = F_UNLCK;
 	/* It fails only if the descriptor is another file's by now; then nothing is to be done. */
 	(void)fcntl(m->file->fd, F_OFD_SETLK, &lock);

@@ -14,7 +14,9 @@
  *
  * A recoverer that is late must not take anything from the slot's next tenant. So it reads the
  * word, then reads that the slot still bears the dead id, then does the CAS from the word that it
- * read. If the id was still there after the word was read, the word is the dead participant's.
+ * read. If the id was still there after the word was read, the word is the dead participant's. (Of a
+ * block the CAS is made by sqi_block_free(), from a word of the same generation: as long as a block is
+ * held its word does not change.)
  *
  * "The dead" below is the participant `d` that the call is for.
  */

@@ -26,6 +26,9 @@
 #define RING_AT      offsetof(struct sqi_ring, slot)
 #define RING_MUTABLE (offsetof(struct sqi_ring, g) - RING_AT)
 
+/* As the build has it: lists so short that three participants fill them. */
+_Static_assert(SQI_RECOVERY_MAX == 2 && SQI_WAITING_MAX == 2, "see meson.build");
+
 struct world world;
 
 static struct sqi_head *head(void)

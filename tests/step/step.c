@@ -187,8 +187,12 @@ static bool explore(struct tally *t, struct trace_path *path, size_t from, const
 		if (op->sleeps && is_syscall(path->at[path->n]) && trace_is_futex(pid) &&
 			++slept == op->sleeps)
 			end = path->n + AFTER_SLEEP;
-		if (from && path->n == from)
+		if (from && path->n == from) {
+			ends = path->at[path->n] == path->from_at;
+			if (!ends)
+				break; /* a clock has made it another path */
 			meanwhile(&s);
+		}
 		ends = path->n + 2 <= TRACE_MAX && trace_step(pid);
 		if (!ends)
 			break;
@@ -249,6 +253,7 @@ static void find_path(struct tally *t, const struct op *op, struct report *repor
 	if (op->before) {
 		static struct tally late;
 
+		t->path.from_at = t->path.at[t->change[op->before - 1] - 1];
 		explore_twice(&late, &t->path, t->change[op->before - 1] - 1, op, report, name);
 	}
 	t->explored = 2;
@@ -259,6 +264,8 @@ static bool bring(struct scene *s, pid_t pid, const struct trace_path *path, siz
 {
 	if (path->from) {
 		if (!trace_advance(pid, path, 0, path->from - 1, each) || !trace_step(pid))
+			return false;
+		if (trace_at(pid) != path->from_at)
 			return false;
 		meanwhile(s);
 	}

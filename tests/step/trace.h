@@ -20,8 +20,9 @@ struct trace_path {
 	/* How to come to k quickly: to the hits[k]-th visit of at[anchor[k]], then step. */
 	uint32_t anchor[TRACE_MAX];
 	uint32_t hits[TRACE_MAX];
-	size_t n;    /* after n of them the operation is done */
-	size_t from; /* where `meanwhile` comes; 0 if never */
+	size_t n;         /* after n of them the operation is done */
+	size_t from;      /* where `meanwhile` comes; 0 if never */
+	uint64_t from_at; /* the instruction there */
 };
 
 /* In the child: be traced, and stop. The next instruction is the first that counts. */

@@ -288,7 +288,7 @@ static void late_at_every_step(void (*event)(void))
 		told = 0;
 		countdown = k;
 		then = event;
-		/* Through this file's sqi_attempts_return(), as sq_return() does it. */
+		/* By sqi_attempts_return(), as sq_return() does it. */
 		r = sqi_attempts_return(&a->ring, late.id, fx_word(a, late.id));
 		more = countdown == 0;
 		countdown = 0;

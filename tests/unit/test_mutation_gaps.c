@@ -2,9 +2,8 @@
 
 /*
  * What no other test noticed when the engine was broken on purpose (tests/mutations): each of these
- * is named by its cause, and fails under one of those mutations. The sources of two calls are
- * compiled into this program once more, so that a child can be killed at a certain one of their
- * accesses to shared memory.
+ * is named by its cause, and fails under one of those mutations. This program is linked with an
+ * engine that tells of each access (steps.h), so that a child can be killed at a certain one.
  */
 
 #include "fixture.h"

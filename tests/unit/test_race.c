@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 
 /*
- * The engine with something happening between any two of its accesses to shared memory: its sources
- * are compiled into this program once more, with a step in each access. For every call and every
+ * The engine with something happening between any two of its accesses to shared memory: this program
+ * is linked with an engine that tells of each access (steps.h). For every call and every
  * step of it, either somebody else does a lot just there, or the caller dies there.
  */
 

@@ -2,8 +2,7 @@
 
 /*
  * As test_race.c, for what comes back: leases that end, redelivery, and what is removed when it is
- * done with. The sources concerned are compiled into this program once more, with a step in
- * each access to shared memory.
+ * done with. This program is linked with an engine that tells of each access (steps.h).
  */
 
 #include "fixture.h"

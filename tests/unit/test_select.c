@@ -55,6 +55,25 @@ static void test_moved(void **state)
 	}
 }
 
+/* Cause: a dead letter that was moved counted as a delivery, and the next redelivery had to wait. */
+static void test_moving_takes_no_turn(void **state)
+{
+	struct sq *dead, *a = make(1, 8, &dead), *b = fx_open("a");
+	struct sq_lease lease;
+
+	fx_put(b, 1);
+	use_up(b, 1, 1);
+	fx_empty(a);
+	fx_get(dead, 1);
+	/* One that waits for redelivery, and one of the ring. */
+	fx_put(b, 2);
+	lease = fx_lease(b, 2);
+	assert_int_equal(sq_return(b, &lease), 0);
+	fx_put(b, 3);
+	fx_get(a, 2);
+	fx_get(a, 3);
+}
+
 static void test_not_before_its_time(void **state)
 {
 	struct sq *dead, *h = make(3, 8, &dead);
@@ -368,6 +387,7 @@ static void test_immediate(void **state)
 
 static const struct CMUnitTest tests[] = {
 	TEST(test_moved),
+	TEST(test_moving_takes_no_turn),
 	TEST(test_not_before_its_time),
 	TEST(test_large),
 	TEST(test_no_room),
