@@ -213,6 +213,39 @@ static void verify_unlink(struct scene *s, int pid)
 		crew_die("it is still there");
 }
 
+/*
+ * Those who have the queue open go on: they get what is in it, and put until they are told that it was
+ * removed, by whoever removed it or, if that one was killed before, by looking at its name.
+ */
+static void verify_unlinked(struct scene *s, int pid)
+{
+	bool told = (sqi_load_seq(&s->o->ring.head->closed) & SQI_CLOSED_GONE) != 0;
+	unsigned char buf[256];
+	size_t len = crew_write(buf, OTHER, SMALL);
+	int r = sq_put(s->o, buf, len, SQ_NOWAIT);
+	ssize_t n;
+
+	if (told && there(s->name))
+		crew_die("they are told that it is removed, and its name is there");
+	if (r != (told ? -EIDRM : 0))
+		crew_die("they are %stold, and a put says %d", told ? "" : "not ", r);
+	step_end_child(s, pid);
+	if (s->mode == STOP && s->report->result != 0)
+		crew_die("the child's sq_unlink() says %" PRId64, s->report->result);
+	for (unsigned i = 0; i < s->op->first; i++)
+		if (!scene_take(s, s->o, true))
+			crew_die("what was in it is not all there");
+	if (!told && !scene_take(s, s->o, true))
+		crew_die("what was put into it is not there");
+	sqi_store_relaxed(&s->o->ring.head->upkeep_ms, 0);
+	n = sq_get(s->o, buf, sizeof(buf), SQ_NOWAIT);
+	if (n == -EAGAIN) /* that call has looked at the name */
+		n = sq_get(s->o, buf, sizeof(buf), SQ_NOWAIT);
+	if (n != (there(s->name) ? -EAGAIN : -EIDRM))
+		crew_die("it is drained and %sthere, and a get says %zd",
+			there(s->name) ? "" : "not ", n);
+}
+
 static void life_puts(struct scene *s, struct sq *h)
 {
 	unsigned char buf[64];
@@ -316,6 +349,7 @@ const struct op ops_file[] = {
 		.first = 2,
 		.run = run_unlink,
 		.stage = stage_unlinked,
+		.verify = verify_unlinked,
 		.nresults = 1,
 		.config = &plain},
 	{.name = "gc of an abandoned queue",
