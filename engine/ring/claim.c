@@ -108,18 +108,14 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
  */
 int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	uint64_t pos = ring->tail, turn = pos >> ring->shift;
+	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
 	struct sqi_cell *c = sqi_cell(ring, pos);
-	uint64_t w = sqi_load_seq(&c->word);
 
 	/*
-	 * W1. The common cases: no participant has claimed a cell since this one did, and the next
-	 * is free, or still has a message of the lap before: the ring is full. A producer that
-	 * polls looks at the cell once.
+	 * W1. The common case: no participant has claimed a cell since this one did, and the next
+	 * is free.
 	 */
-	if (w == sqi_word(SQI_FULL, 0, 0, turn - 1))
-		return -EAGAIN;
-	if (w == sqi_word(SQI_FREE, 0, 0, turn) && sqi_cell_claim(c, w, ring->owner, ret_word)) {
+	if (sqi_load_seq(&c->word) == free && sqi_cell_claim(c, free, ring->owner, ret_word)) {
 		*ret_pos = pos;
 	} else {
 		int r = claim_by_walk(ring, ret_pos, ret_word);

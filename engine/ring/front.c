@@ -56,20 +56,17 @@ static int front_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
  */
 int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	uint64_t pos = ring->front, turn = pos >> ring->shift;
-	uint64_t w = sqi_load_seq(&sqi_cell(ring, pos)->word);
+	uint64_t pos = ring->front, full = sqi_word(SQI_FULL, 0, 0, pos >> ring->shift);
 
 	/*
-	 * The common cases: no participant has taken a message since this one did, and the next is
-	 * there, or none has come. A consumer that polls looks at the cell once.
+	 * The common case: no participant has taken a message since this one did, and the next is
+	 * there.
 	 */
-	if (w == sqi_word(SQI_FULL, 0, 0, turn)) {
+	if (sqi_load_seq(&sqi_cell(ring, pos)->word) == full) {
 		*ret_pos = pos;
-		*ret_word = w;
+		*ret_word = full;
 		return 0;
 	}
-	if (w == sqi_word(SQI_FREE, 0, 0, turn))
-		return -EAGAIN;
 	return front_by_walk(ring, ret_pos, ret_word);
 }
 
