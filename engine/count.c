@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
+#include "call.h"
 #include "member/count.h"
 #include "member/join.h"
 #include "member/recovery.h"
-#include "ops/handle.h"
 
 /*
  * The public calls for durable counts of puts. See sq.h. Any number of participants may be in them
@@ -18,13 +18,13 @@
 
 int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 {
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	uint64_t i, seq;
-	int r;
 
-	if (!h || !key || !ret)
+	if (!key || !ret)
 		return -EINVAL;
-	if (h->file.forked)
-		return -EBADF;
+	if (r < 0)
+		return r;
 	if (sqi_load_seq(&h->ring.slot->count_entry) != 0)
 		return -EBUSY;
 	r = sqi_count_hold(&h->member, key, &i);
@@ -45,10 +45,12 @@ int sq_count_bind(struct sq *h, uint64_t key, uint64_t *ret)
 
 int sq_last_put(struct sq *h, uint64_t *ret)
 {
-	if (!h || !ret)
+	int r = sqi_handle_check(h, SQ_NOWAIT);
+
+	if (!ret)
 		return -EINVAL;
-	if (h->file.forked)
-		return -EBADF;
+	if (r < 0)
+		return r;
 	if (!h->member.last)
 		return -ENOENT;
 	*ret = h->member.last - 1;
@@ -57,13 +59,14 @@ int sq_last_put(struct sq *h, uint64_t *ret)
 
 int sq_count_read(struct sq *h, uint64_t key, uint64_t *ret)
 {
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	struct sqi_count_entry *e;
 	uint64_t i;
 
-	if (!h || !key || !ret)
+	if (!key || !ret)
 		return -EINVAL;
-	if (h->file.forked)
-		return -EBADF;
+	if (r < 0)
+		return r;
 	e = sqi_count_find(&h->ring, key, false, &i);
 	if (!e)
 		return -ENOENT;

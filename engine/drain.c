@@ -62,13 +62,11 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 int sq_join(struct sq *h, int64_t timeout)
 {
 	int64_t nap = JOIN_NAP_MIN_NS, now, deadline = INT64_MAX;
+	int r = sqi_handle_check(h, timeout);
 	uint64_t tail, closed;
-	int r;
 
-	if (!h || timeout < SQ_FOREVER)
-		return -EINVAL;
-	if (h->file.forked)
-		return -EBADF;
+	if (r < 0)
+		return r;
 	now = sqi_now_ns();
 	if (timeout >= 0 && timeout < INT64_MAX - now)
 		deadline = now + timeout;

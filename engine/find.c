@@ -26,14 +26,8 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 	for (;;) {
 		uint64_t w = sqi_load_seq(&c->word), meta;
 
-		switch (sqi_word_state(w)) {
-		case SQI_FULL:
-		case SQI_TAKEN:
-		case SQI_BACK:
-			break;
-		default:
+		if (!sqi_word_is_message(w))
 			return false;
-		}
 		/* Acquire: pairs with write_message() in put.c. The next look confirms it. */
 		meta = sqi_load_acquire(&c->meta);
 		if (sqi_load_seq(&c->word) != w)

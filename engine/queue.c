@@ -2,27 +2,17 @@
 #include "sq.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "call.h"
 #include "dead_letter.h"
-#include "member/join.h"
-#include "member/recovery.h"
-#include "member/removal.h"
-#include "member/upkeep.h"
 #include "ops/get.h"
 #include "ops/put.h"
-#include "ring/lease_time.h"
-#include "segment/closed.h"
-#include "segment/file.h"
 
 /*
- * The public calls to open and close a queue, to put and to get, and for its end. They check
- * arguments, deal with time and blocking, and leave the rest to one attempt in put.c or get.c. What
- * each does, and its errors, is told in sq.h. Each works on the caller's own handle; any number of
- * participants may be in it at once.
+ * The public calls to put and to get. They check arguments, deal with time and blocking, and leave
+ * the rest to one attempt in put.c or get.c. See sq.h. Each works on the caller's own handle; any
+ * number of participants may be in it at once.
  */
 
 int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)

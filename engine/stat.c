@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "member/grace.h"
-#include "ops/handle.h"
 #include "ring/attempts.h"
 #include "segment/file.h"
 
@@ -120,12 +120,13 @@ static void fill_from_head(struct sq_stat *st, const struct sqi_head *head)
 
 int sq_stat(struct sq *h, struct sq_stat *ret)
 {
+	int r = sqi_handle_check(h, SQ_NOWAIT);
 	struct sq_stat st;
 
-	if (!h || !ret)
+	if (!ret)
 		return -EINVAL;
-	if (h->file.forked)
-		return -EBADF;
+	if (r < 0)
+		return r;
 	fill_from_geometry(&st, &h->ring.g);
 	for (struct sqi_scan s = sqi_scan_all(&h->ring); sqi_scan_next(&h->ring, &s);)
 		count_cell(&st, s.word,

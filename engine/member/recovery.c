@@ -22,9 +22,6 @@
  * saw the slot's id dead. See docs/MEMORY_MODEL.md, "Recovery in slices".
  */
 
-#ifndef SLICE_CELLS     /* the explorer has slices of one cell */
-#define SLICE_CELLS 256 /* cells or blocks between two looks at the clock */
-#endif
 #define SLICE_QUESTIONS 8 /* lock queries between two looks at the clock */
 
 /*
@@ -91,7 +88,7 @@ bool sqi_recovery_slice(struct sqi_member *m, struct sqi_recovery *recovery, int
 				(recovery->from + recovery->done) & m->ring->mask);
 		else
 			recover_block(m->ring, recovery, recovery->done - cells);
-		if (++recovery->done % SLICE_CELLS == 0 && recovery->done < all && !whole &&
+		if (++recovery->done % SQI_SLICE_CELLS == 0 && recovery->done < all && !whole &&
 			sqi_now_ns() >= until_ns)
 			break;
 	}

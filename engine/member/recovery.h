@@ -6,6 +6,10 @@
 
 #include "member/member.h"
 
+#ifndef SQI_SLICE_CELLS     /* the explorer has slices of one cell */
+#define SQI_SLICE_CELLS 256 /* cells or blocks between two looks at the clock */
+#endif
+
 #ifndef SQI_SMALL_RING       /* the explorer has another */
 #define SQI_SMALL_RING 16384 /* cells and blocks; so many are gone over in one slice */
 #endif

@@ -16,9 +16,6 @@
  * The words in the head that say when and where to go on are hints: a wrong one costs time only.
  */
 
-#ifndef SLICE_CELLS     /* the explorer has slices of one cell */
-#define SLICE_CELLS 256 /* cells between two looks at the clock */
-#endif
 #ifndef SLICE_NS
 #define SLICE_NS 250000 /* the length of a slice, of each of the four things that have slices */
 #endif
@@ -155,7 +152,7 @@ static uint64_t for_some_cells(struct sqi_ring *ring, uint64_t from, uint64_t co
 	int64_t until = slice_end_ns();
 
 	while (count > 0) {
-		uint64_t n = count < SLICE_CELLS ? count : SLICE_CELLS;
+		uint64_t n = count < SQI_SLICE_CELLS ? count : SQI_SLICE_CELLS;
 
 		from &= ring->mask;
 		if (n > ring->mask + 1 - from)

@@ -106,13 +106,6 @@ static inline bool sqi_cell_seal(struct sqi_cell *c, uint64_t w)
 	return sqi_cas(&c->word, w, sqi_word_to(w, SQI_SEALED, 0));
 }
 
-/* Returns true if the word says that the cell holds a committed message. */
-static inline bool sqi_word_is_message(uint64_t w)
-{
-	return sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_TAKEN ||
-	       sqi_word_state(w) == SQI_BACK;
-}
-
 /*
  * R2. FULL or BACK -> TAKEN, by `owner`, as the message's lease of this number. On success
  * *ret_word is the new word. Acquires W2, or B1.

@@ -156,4 +156,11 @@ static inline bool sqi_same_lease(uint64_t a, uint64_t b)
 	return ((a ^ b) & ~SQI_TURN_MASK) == 0;
 }
 
+/* Returns true if the word says that the cell holds a committed message. */
+static inline bool sqi_word_is_message(uint64_t w)
+{
+	return sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_TAKEN ||
+	       sqi_word_state(w) == SQI_BACK;
+}
+
 #endif

@@ -27,8 +27,8 @@ static const void *const p __attribute__((unused)) = 0;
 #define SPIN_PAUSES_MAX 1
 
 /* Slices of one cell, and a participant with nothing in hand leaves without a lap. */
-#define SLICE_CELLS    1
-#define SLICE_NS       0
-#define SQI_SMALL_RING 0
+#define SQI_SLICE_CELLS 1
+#define SLICE_NS        0
+#define SQI_SMALL_RING  0
 
 #endif
