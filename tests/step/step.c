@@ -407,6 +407,7 @@ static void work_late(unsigned w, size_t i, const char *name)
 		if ((only_c >= 0 && from != (size_t)only_c) || from == 0)
 			continue;
 		wheres[w] = (struct where){ops[i], MODES, 0, from, 0};
+		path.from_at = tallies[i].path.at[from];
 		explore_twice(&unused, &path, from, ops[i], &reports[w], name);
 		for (size_t k = from; k <= path.n; k++)
 			if (chosen(&unused, &path, k))
