@@ -188,7 +188,7 @@ static bool explore(struct tally *t, struct trace_path *path, size_t from, const
 			++slept == op->sleeps)
 			end = path->n + AFTER_SLEEP;
 		if (from && path->n == from) {
-			ends = path->at[path->n] == path->from_at;
+			ends = !path->from_at || path->at[path->n] == path->from_at;
 			if (!ends)
 				break; /* a clock has made it another path */
 			meanwhile(&s);
@@ -265,7 +265,7 @@ static bool bring(struct scene *s, pid_t pid, const struct trace_path *path, siz
 	if (path->from) {
 		if (!trace_advance(pid, path, 0, path->from - 1, each) || !trace_step(pid))
 			return false;
-		if (trace_at(pid) != path->from_at)
+		if (path->from_at && trace_at(pid) != path->from_at)
 			return false;
 		meanwhile(s);
 	}
@@ -407,7 +407,8 @@ static void work_late(unsigned w, size_t i, const char *name)
 		if ((only_c >= 0 && from != (size_t)only_c) || from == 0)
 			continue;
 		wheres[w] = (struct where){ops[i], MODES, 0, from, 0};
-		path.from_at = tallies[i].path.at[from];
+		/* By a clock it may be another path: then any instruction will do. */
+		path.from_at = ops[i]->flags & CLOCKED ? 0 : tallies[i].path.at[from];
 		explore_twice(&unused, &path, from, ops[i], &reports[w], name);
 		for (size_t k = from; k <= path.n; k++)
 			if (chosen(&unused, &path, k))

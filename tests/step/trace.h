@@ -22,7 +22,7 @@ struct trace_path {
 	uint32_t hits[TRACE_MAX];
 	size_t n;         /* after n of them the operation is done */
 	size_t from;      /* where `meanwhile` comes; 0 if never */
-	uint64_t from_at; /* the instruction there */
+	uint64_t from_at; /* the instruction there; 0: any */
 };
 
 /* In the child: be traced, and stop. The next instruction is the first that counts. */
