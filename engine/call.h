@@ -37,19 +37,25 @@ static inline void sqi_note_operation(struct sq *h)
 }
 
 /*
- * Calls attempt() until it returns something else than -EAGAIN or the time is up. Returns that, or
- * -ETIMEDOUT (with SQ_NOWAIT -EAGAIN); -EPIPE becomes -EIDRM if the queue was removed.
+ * A first attempt has returned r. Calls attempt() until it returns something else than -EAGAIN or
+ * the time is up. Returns that, or -ETIMEDOUT (with SQ_NOWAIT -EAGAIN); -EPIPE becomes -EIDRM if the
+ * queue was removed.
  */
-static inline int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
+static inline int sqi_call_on(struct sq *h, struct sqi_side *side, int64_t timeout, int r,
 	int (*attempt)(struct sq *h, void *arg), void *arg)
 {
-	int r = attempt(h, arg);
-
 	if (r == -EAGAIN)
 		r = sqi_call_again(h, side, timeout, attempt, arg);
 	side->ops++;
 	sqi_note_operation(h);
 	return r == -EPIPE ? sqi_closed_error(h->ring.head) : r;
+}
+
+/* The same from the first attempt on. */
+static inline int sqi_call(struct sq *h, struct sqi_side *side, int64_t timeout,
+	int (*attempt)(struct sq *h, void *arg), void *arg)
+{
+	return sqi_call_on(h, side, timeout, attempt(h, arg), attempt, arg);
 }
 
 #endif

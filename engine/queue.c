@@ -15,24 +15,51 @@
  * number of participants may be in it at once.
  */
 
-int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
+/* A first attempt to put a message that a cell can hold has returned r, which is an error. */
+static __attribute__((noinline)) int put_on(
+	struct sq *h, const void *data, size_t len, int64_t timeout, int r)
 {
 	struct sqi_message m = {.data = data, .len = len};
-	int r = sqi_handle_check(h, timeout);
 
-	if (r < 0)
-		return r;
-	if (!data && len > 0)
-		return -EINVAL;
-	if (len > h->ring.g.in.max_message)
-		return -EMSGSIZE;
-	if (len <= h->ring.small)
-		return sqi_call(h, &h->producing, timeout, sqi_attempt_put, &m);
-	r = sqi_call(h, &h->producing, timeout, sqi_attempt_put_block, &m);
+	return sqi_call_on(h, &h->producing, timeout, r, sqi_attempt_put, &m);
+}
+
+/* Puts a message that needs a block. */
+static int put_block(struct sq *h, const void *data, size_t len, int64_t timeout)
+{
+	struct sqi_message m = {.data = data, .len = len};
+	int r = sqi_call(h, &h->producing, timeout, sqi_attempt_put_block, &m);
+
 	h->short_of_blocks = false;
 	if (r < 0 && m.block.len > 0)
 		sqi_block_free(&h->ring, &m.block);
 	return r;
+}
+
+/* As sq_put(), with a handle and a timeout that were checked. */
+static inline int put(struct sq *h, const void *data, size_t len, int64_t timeout)
+{
+	int r;
+
+	if (!data && len > 0)
+		return -EINVAL;
+	if (len > h->ring.g.in.max_message)
+		return -EMSGSIZE;
+	if (len > h->ring.small)
+		return put_block(h, data, len, timeout);
+	r = sqi_put_small(h, data, len);
+	if (r < 0)
+		return put_on(h, data, len, timeout, r);
+	h->producing.ops++;
+	sqi_note_operation(h);
+	return 0;
+}
+
+int sq_put(struct sq *h, const void *data, size_t len, int64_t timeout)
+{
+	int r = sqi_handle_check(h, timeout);
+
+	return r < 0 ? r : put(h, data, len, timeout);
 }
 
 /* Arguments and result of an attempt to get a message. */
@@ -58,22 +85,52 @@ static int attempt_get(struct sq *h, void *arg)
 	return sqi_past_dead_letters(h, try_get, arg);
 }
 
-ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
+/* A first attempt to get a message has returned r, which is an error, or SQI_DEAD_LETTER. */
+static __attribute__((noinline)) ssize_t get_on(
+	struct sq *h, void *buf, size_t cap, int64_t timeout, int r)
 {
 	struct get get = {.buf = buf, .cap = cap};
+
+	if (r == SQI_DEAD_LETTER)
+		r = sqi_bury_and_go_on(h, try_get, &get);
+	r = sqi_call_on(h, &h->consuming, timeout, r, attempt_get, &get);
+	return r < 0 ? r : get.len;
+}
+
+/* As sq_get(), with arguments that were checked. */
+static inline ssize_t get(struct sq *h, void *buf, size_t cap, int64_t timeout)
+{
+	ssize_t r;
+
+	h->dead_letter.refused = false;
+	r = sqi_get_try(h, buf, cap);
+	if (r < 0)
+		return get_on(h, buf, cap, timeout, (int)r);
+	h->consuming.ops++;
+	sqi_note_operation(h);
+	return r;
+}
+
+/* The error that sq_get_many() had no room for, once; or 0. */
+static int take_deferred_error(struct sq *h)
+{
+	int r = h->deferred_error;
+
+	h->deferred_error = 0;
+	return r;
+}
+
+ssize_t sq_get(struct sq *h, void *buf, size_t cap, int64_t timeout)
+{
 	int r = sqi_handle_check(h, timeout);
 
 	if (r < 0)
 		return r;
 	if (!buf && cap > 0)
 		return -EINVAL;
-	if (h->deferred_error) {
-		r = h->deferred_error;
-		h->deferred_error = 0;
-		return r;
-	}
-	r = sqi_call(h, &h->consuming, timeout, attempt_get, &get);
-	return r < 0 ? r : get.len;
+	if (h->deferred_error)
+		return take_deferred_error(h);
+	return get(h, buf, cap, timeout);
 }
 
 /* What is left of a timeout that began at `from`. */
@@ -99,11 +156,11 @@ int sq_put_many(struct sq *h, const struct iovec *iov, int n, int64_t timeout)
 	if (timeout > 0)
 		from = sqi_now_ns();
 	for (; done < n; done++) {
-		r = sq_put(h, iov[done].iov_base, iov[done].iov_len, SQ_NOWAIT);
+		r = put(h, iov[done].iov_base, iov[done].iov_len, SQ_NOWAIT);
 		if (r == -EAGAIN && timeout != SQ_NOWAIT) {
 			int64_t left = time_left(timeout, from);
 
-			r = sq_put(h, iov[done].iov_base, iov[done].iov_len, left);
+			r = put(h, iov[done].iov_base, iov[done].iov_len, left);
 			if (r == -EAGAIN)
 				r = -ETIMEDOUT;
 		}
@@ -122,8 +179,10 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 		return r;
 	if (n < 0 || (!ret && n > 0) || (!buf && cap > 0))
 		return -EINVAL;
+	if (n > 0 && h->deferred_error)
+		return take_deferred_error(h);
 	for (; done < n; done++) {
-		ssize_t len = sq_get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
+		ssize_t len = get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
 
 		if (len < 0 && done > 0) {
 			/*

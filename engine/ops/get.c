@@ -48,7 +48,7 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
 		return -EBADMSG;
 	}
 	if (h->ring.g.in.lease_ns)
-		sqi_payload_copy(buf, lease.data, lease.len);
+		sqi_payload_read(buf, lease.data, lease.len);
 	else
 		memcpy(buf, lease.data, lease.len);
 	/* If the lease has ended, the copy may be of another message. */
@@ -64,11 +64,12 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
  * R1. The load of the word w has acquired the message (W2, or B1). The CAS from w (F1) confirms
  * that the cell held it until the copy was made.
  */
-static ssize_t get_small(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t len)
+static inline __attribute__((always_inline)) ssize_t get_small(
+	struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t len)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 
-	sqi_payload_read(c, buf, len);
+	sqi_payload_read(buf, &c->data[0], len);
 	/* F1. */
 	if (!sqi_cell_remove(c, w))
 		return 0;
@@ -98,12 +99,16 @@ static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t 
 	return get_block(h, pos, w, buf, cap);
 }
 
-/*
- * One attempt to get a message. Returns its length; -EAGAIN if there is none; -EPIPE if there is
- * none and never will be; -EMSGSIZE if it is longer than cap, and stays; -EBADMSG if it was damaged
- * and is dropped, or the ring is damaged; SQI_DEAD_LETTER as sqi_select().
- */
-ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
+/* A message has left the queue. Returns its length. */
+static inline ssize_t note_got(struct sq *h, ssize_t len)
+{
+	sqi_count(&h->ring.slot->gots); /* relaxed: own counter, for people */
+	sqi_message_left(h->ring.head);
+	return len;
+}
+
+/* As sqi_get_try(), whatever there is. */
+static __attribute__((noinline)) ssize_t get_any(struct sq *h, void *buf, size_t cap)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t pos, w;
@@ -113,11 +118,28 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 			r = get_at(h, pos, w, buf, cap);
 		if (r < 0)
 			return r;
-		if (r > 0) {
-			sqi_count(&h->ring.slot->gots); /* relaxed: own counter, for people */
-			sqi_message_left(h->ring.head);
-			return r - 1;
-		}
+		if (r > 0)
+			return note_got(h, r - 1);
 	}
 	return -EBADMSG;
+}
+
+/*
+ * One attempt to get a message. Returns its length; -EAGAIN if there is none; -EPIPE if there is
+ * none and never will be; -EMSGSIZE if it is longer than cap, and stays; -EBADMSG if it was damaged
+ * and is dropped, or the ring is damaged; SQI_DEAD_LETTER as sqi_select().
+ */
+ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
+{
+	uint64_t pos, w;
+
+	/* The common case: a small message, and no other participant is faster. */
+	if (sqi_select_at_once(h, &pos, &w)) {
+		size_t len;
+
+		if (sqi_message_is_small(&h->ring, sqi_cell(&h->ring, pos), &len) && len <= cap &&
+			get_small(h, pos, w, buf, len) > 0)
+			return note_got(h, (ssize_t)len);
+	}
+	return get_any(h, buf, cap);
 }

@@ -25,14 +25,14 @@
  * meta or a reference: a participant that read the word before the claim, and finds the new meta or
  * reference, sees the claim when it reads the word again.
  */
-static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *m)
+static inline void write_message(
+	struct sq *h, struct sqi_cell *c, uint64_t pos, const struct sqi_message *m)
 {
-	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 	uint64_t turn = (pos >> h->ring.shift) << SQI_TURN_SHIFT;
 
 	if (m->data || m->len == 0) {
 		sqi_store_release(&c->meta, turn | m->len);
-		sqi_payload_write(c, m->data, m->len);
+		sqi_payload_write(&c->data[0], m->data, m->len);
 		return;
 	}
 	sqi_store_release(&c->meta, turn | SQI_META_BLOCK);
@@ -50,7 +50,7 @@ static void write_message(struct sq *h, uint64_t pos, const struct sqi_message *
  * decide whether it happened. Release, in this order: recovery reads both after the death (D1), and
  * the put is in doubt only once intent_base equals puts.
  */
-static void begin_doubt(struct sq *h, uint64_t pos)
+static inline void begin_doubt(struct sq *h, uint64_t pos)
 {
 	sqi_store_release(sqi_intent(h->ring.slot, h->member.puts), pos);
 	sqi_store_release(&h->ring.slot->intent_base, h->member.puts);
@@ -60,7 +60,7 @@ static void begin_doubt(struct sq *h, uint64_t pos)
  * The claim at pos was revoked: frees the cell. Returns 0, or -EBADMSG if the cell is not this
  * participant's: damage.
  */
-static int let_go(struct sq *h, uint64_t pos)
+static __attribute__((noinline)) int let_go(struct sq *h, uint64_t pos)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 	uint64_t w;
@@ -82,12 +82,34 @@ static int let_go(struct sq *h, uint64_t pos)
 }
 
 /*
- * One attempt to put the message. Returns -EAGAIN if the ring is full, -EPIPE if the queue is shut
- * down, -EBADMSG if its memory is damaged. After an error the caller still has the message's block.
+ * The cell at pos is claimed, its word is w: fills and commits it. Returns 1, or as let_go() if the
+ * claim was revoked.
  *
  * Between claim and commit there is only the copy of a small message, and nothing that could wait.
  */
-int sqi_put_try(struct sq *h, const struct sqi_message *m)
+static inline __attribute__((always_inline)) int fill(
+	struct sq *h, uint64_t pos, uint64_t w, const struct sqi_message *m)
+{
+	struct sqi_cell *c = sqi_cell(&h->ring, pos);
+
+	write_message(h, c, pos, m);
+	begin_doubt(h, pos);
+	/* W2. */
+	if (!sqi_cell_commit(c, w))
+		return let_go(h, pos);
+	/* Ends the doubt. Release: recovery reads it after a death (D1). */
+	sqi_store_release(&h->ring.slot->puts, ++h->member.puts);
+	h->member.last = sqi_position_id(pos, h->ring.shift) + 1;
+	/* E1. */
+	sqi_event_wake(&h->ring.head->message_event);
+	return 1;
+}
+
+/*
+ * One attempt to put the message. Returns -EAGAIN if the ring is full, -EPIPE if the queue is shut
+ * down, -EBADMSG if its memory is damaged. After an error the caller still has the message's block.
+ */
+static int put_try(struct sq *h, const struct sqi_message *m)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t pos, w;
@@ -96,30 +118,35 @@ int sqi_put_try(struct sq *h, const struct sqi_message *m)
 		if (sqi_load_seq(&h->ring.head->closed))
 			return -EPIPE;
 		r = sqi_claim(&h->ring, &pos, &w);
-		if (r < 0)
-			return r;
-		write_message(h, pos, m);
-		begin_doubt(h, pos);
-		/* W2. */
-		if (sqi_cell_commit(sqi_cell(&h->ring, pos), w)) {
-			/* Ends the doubt. Release: recovery reads it after a death (D1). */
-			sqi_store_release(&h->ring.slot->puts, ++h->member.puts);
-			h->member.last = sqi_position_id(pos, h->ring.shift) + 1;
-			/* E1. */
-			sqi_event_wake(&h->ring.head->message_event);
-			return 0;
-		}
-		r = let_go(h, pos);
-		if (r < 0)
-			return r;
+		if (r == 0)
+			r = fill(h, pos, w, m);
+		if (r != 0)
+			return r < 0 ? r : 0;
 	}
 	return -EBADMSG;
 }
 
-/* sqi_put_try(), as an attempt for sqi_call(): the argument is the message. */
+/* The same of a message that a cell can hold. */
+int sqi_put_small(struct sq *h, const void *data, size_t len)
+{
+	struct sqi_message m = {.data = data, .len = len};
+	uint64_t pos, w;
+
+	/* The common case: the queue is open, and no other participant has claimed a cell. */
+	if (!sqi_load_seq(&h->ring.head->closed) && sqi_claim_next(&h->ring, &pos, &w)) {
+		int r = fill(h, pos, w, &m);
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	/* Another structure: so the one above needs no memory. */
+	return put_try(h, &(struct sqi_message){.data = data, .len = len});
+}
+
+/* An attempt for sqi_call(): the argument is the message. */
 int sqi_attempt_put(struct sq *h, void *message)
 {
-	return sqi_put_try(h, message);
+	return put_try(h, message);
 }
 
 /* The same, for a message that needs a block: allocates and fills it first. */
@@ -143,5 +170,5 @@ int sqi_attempt_put_block(struct sq *h, void *message)
 		memcpy(sqi_block_data(&h->ring, m->block.index, &cap), m->data, m->len);
 		m->block.len = m->len;
 	}
-	return sqi_put_try(h, &(struct sqi_message){.len = m->len, .block = m->block});
+	return put_try(h, &(struct sqi_message){.len = m->len, .block = m->block});
 }

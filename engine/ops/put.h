@@ -13,12 +13,12 @@ struct sqi_message {
 	struct sqi_ref block;
 };
 
-/* One attempt. */
-int sqi_put_try(struct sq *h, const struct sqi_message *m);
+/* One attempt to put a message that a cell can hold. */
+int sqi_put_small(struct sq *h, const void *data, size_t len);
 
 /*
- * The same for sqi_call(), of a small message, and of one that needs a block: that is allocated and
- * filled first, and is the caller's to free if the call fails.
+ * An attempt for sqi_call(): of any message that needs no more than a cell, and of one that needs a
+ * block. The block is allocated and filled first, and is the caller's to free if the call fails.
  */
 int sqi_attempt_put(struct sq *h, void *message);
 int sqi_attempt_put_block(struct sq *h, void *message);

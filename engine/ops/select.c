@@ -74,11 +74,6 @@ static int next_redelivery(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 	return SQI_DEAD_LETTER;
 }
 
-/*
- * Chooses the next message. Returns 0 if *ret_word is FULL or BACK, -EAGAIN if there is no message,
- * -EPIPE if there is none and never will be, -EBADMSG if the ring is damaged, or SQI_DEAD_LETTER if
- * the one in h->dead_letter comes next and is to be moved to the dead letters first.
- */
 int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	for (unsigned rounds = 0; rounds < SQI_SEARCHES_MAX; rounds++) {

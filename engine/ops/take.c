@@ -165,7 +165,7 @@ static int begin_lease(struct sq *h, uint64_t pos, uint64_t taken, struct sq_lea
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, lease->len / 1024 * SQI_COPY_NS_PER_KIB))
 		return lost_lease(h, pos, lease->copy);
 	/* T3. */
-	sqi_payload_copy(data, lease->data, lease->len);
+	sqi_payload_read(data, lease->data, lease->len);
 	/* T4. The lease has not ended until now, so the copy is that of the message. */
 	if (!sqi_lease_time_extend(&h->ring, pos, taken, 0))
 		return lost_lease(h, pos, lease->copy);
@@ -198,7 +198,7 @@ int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t pos, w;
-		int r = sqi_select(h, &pos, &w);
+		int r = sqi_select_at_once(h, &pos, &w) ? 0 : sqi_select(h, &pos, &w);
 
 		if (r == 0)
 			r = sqi_lease_at(h, pos, w, ret);
@@ -244,7 +244,7 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 		}
 		if (sqi_copy_new(&h->copies, lease.len, &lease.copy, &data) < 0)
 			return -ENOMEM;
-		sqi_payload_copy(data, lease.data, lease.len);
+		sqi_payload_read(data, lease.data, lease.len);
 		lease.data = data;
 	}
 	/* Still the same lease, so all that was read and copied is of its message. */

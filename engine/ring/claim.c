@@ -57,8 +57,11 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 	return true;
 }
 
-/* As sqi_claim(), by walking from the handle's lower bound of the tail. */
-static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+/*
+ * Claims the first free cell: *ret_pos is its position and *ret_word its new word. Returns -EAGAIN
+ * if the ring is full, -EPIPE if it is sealed, and -EBADMSG if its memory is damaged.
+ */
+int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
 	uint64_t revoked = 0;
@@ -75,6 +78,7 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
 				continue;
 			*ret_pos = walk.pos;
+			sqi_note_claimed(ring, walk.pos + 1);
 			return 0;
 		case SQI_TAKEN:
 		case SQI_BACK:
@@ -100,29 +104,4 @@ static int claim_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 			return -EAGAIN;
 		}
 	}
-}
-
-/*
- * Claims the first free cell: *ret_pos is its position and *ret_word its new word. Returns -EAGAIN
- * if the ring is full, -EPIPE if it is sealed, and -EBADMSG if its memory is damaged.
- */
-int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
-{
-	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
-	struct sqi_cell *c = sqi_cell(ring, pos);
-
-	/*
-	 * W1. The common case: no participant has claimed a cell since this one did, and the next
-	 * is free.
-	 */
-	if (sqi_load_seq(&c->word) == free && sqi_cell_claim(c, free, ring->owner, ret_word)) {
-		*ret_pos = pos;
-	} else {
-		int r = claim_by_walk(ring, ret_pos, ret_word);
-
-		if (r < 0)
-			return r;
-	}
-	sqi_note_claimed(ring, *ret_pos + 1);
-	return 0;
 }

@@ -4,8 +4,26 @@
 
 /* Claims the first free cell. See claim.c. */
 
+#include "ring/position.h"
 #include "ring/ring.h"
+#include "ring/transition.h"
 
 int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word);
+
+/*
+ * W1. The common case: true if no participant has claimed a cell since this one did, and the next
+ * is free and now claimed, as by sqi_claim().
+ */
+static inline bool sqi_claim_next(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
+	struct sqi_cell *c = sqi_cell(ring, pos);
+
+	if (sqi_load_seq(&c->word) != free || !sqi_cell_claim(c, free, ring->owner, ret_word))
+		return false;
+	*ret_pos = pos;
+	sqi_note_claimed(ring, pos + 1);
+	return true;
+}
 
 #endif

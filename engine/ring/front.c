@@ -16,8 +16,11 @@
  * consumed, skipped or revoked.
  */
 
-/* As sqi_front(), by walking from the handle's lower bound of the front. */
-static int front_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+/*
+ * Finds the first message: its position and its word, which says FULL. Returns -EAGAIN if there is
+ * none, -EPIPE if there is none and the end is sealed, -EBADMSG if the memory is damaged.
+ */
+int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 {
 	struct sqi_walk walk = sqi_walk_from(ring, ring->front, SQI_FRONT);
 
@@ -48,26 +51,6 @@ static int front_by_walk(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret
 			return -EBADMSG;
 		}
 	}
-}
-
-/*
- * Finds the first message: its position and its word, which says FULL. Returns -EAGAIN if there is
- * none, -EPIPE if there is none and the end is sealed, -EBADMSG if the memory is damaged.
- */
-int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
-{
-	uint64_t pos = ring->front, full = sqi_word(SQI_FULL, 0, 0, pos >> ring->shift);
-
-	/*
-	 * The common case: no participant has taken a message since this one did, and the next is
-	 * there.
-	 */
-	if (sqi_load_seq(&sqi_cell(ring, pos)->word) == full) {
-		*ret_pos = pos;
-		*ret_word = full;
-		return 0;
-	}
-	return front_by_walk(ring, ret_pos, ret_word);
 }
 
 /*

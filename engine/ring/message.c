@@ -43,22 +43,19 @@ bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, st
 int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len)
 {
-	uint64_t meta = sqi_load_acquire(&c->meta);
 	struct sqi_ref ref;
+	uint64_t cap;
+	size_t len;
 
-	if (meta & SQI_META_BLOCK) {
-		uint64_t cap;
-
-		if (!sqi_message_block(ring, c, &ref))
-			return -EBADMSG;
-		*ret_data = sqi_block_data(ring, ref.index, &cap);
-		*ret_len = ref.len;
+	if (sqi_message_is_small(ring, c, &len)) {
+		*ret_data = &c->data[0];
+		*ret_len = len;
 		return 0;
 	}
-	if ((meta & 0xffff) > ring->small)
+	if (!sqi_message_block(ring, c, &ref))
 		return -EBADMSG;
-	*ret_data = &c->data[0];
-	*ret_len = meta & 0xffff;
+	*ret_data = sqi_block_data(ring, ref.index, &cap);
+	*ret_len = ref.len;
 	return 0;
 }
 

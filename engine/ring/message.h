@@ -7,7 +7,6 @@
 #include "ring/block.h"
 #include "ring/ring.h"
 
-/* Where the message of a cell lies, and how long it is. */
 int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
 	size_t *ret_len);
 /* Its block, if it has one. */
@@ -16,6 +15,20 @@ bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, st
 bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 /* It is damaged: removes and counts it. */
 int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+
+/*
+ * Returns true if the message lies in the cell itself, from its data[0] on; then *ret_len is its
+ * length.
+ */
+static inline bool sqi_message_is_small(
+	const struct sqi_ring *ring, const struct sqi_cell *c, size_t *ret_len)
+{
+	/* Acquire: pairs with write_message() in ops/put.c. */
+	uint64_t meta = sqi_load_acquire(&c->meta);
+
+	*ret_len = meta & 0xffff;
+	return !(meta & SQI_META_BLOCK) && *ret_len <= ring->small;
+}
 
 /* The id of the message put at this position: the cell's index and 40 bits of the turn. */
 static inline uint64_t sqi_position_id(uint64_t position, unsigned shift)

@@ -16,8 +16,6 @@
  * damaged, so it is used only if the position just before it is passed.
  */
 
-#define HINT_EVERY 16 /* positions between two publications of a hint */
-
 /* Returns true if this position is passed. */
 static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_edge end)
 {
@@ -115,24 +113,6 @@ int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos)
 	if (r == 0)
 		*ret_pos = walk.pos;
 	return r;
-}
-
-/* Notes that all positions before this one are claimed, and now and then publishes it as a hint. */
-void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
-{
-	ring->tail = pos;
-	if (pos % HINT_EVERY == 0)
-		sqi_raise(&ring->head->tail, pos);
-}
-
-/*
- * Notes that all positions before this one are consumed, and now and then publishes it as a hint.
- */
-void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
-{
-	ring->front = pos;
-	if (pos % HINT_EVERY == 0)
-		sqi_raise(&ring->head->front, pos);
 }
 
 /*

@@ -35,8 +35,6 @@ struct sqi_walk {
 
 int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos);
 uint64_t sqi_edge_anew(const struct sqi_ring *ring, enum sqi_edge end);
-void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos);
-void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos);
 bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk);
 
 /* The rest of sqi_walk_next(), out of line. Each returns the walk at its next position. */
@@ -101,6 +99,24 @@ static inline int sqi_walk_next(const struct sqi_ring *ring, struct sqi_walk *wa
 			*walk = sqi_walk_anew(ring, *walk);
 	}
 	return -EBADMSG;
+}
+
+#define SQI_HINT_EVERY 16 /* positions between two publications of a hint */
+
+/* Notes that all positions before this one are claimed, and now and then publishes it as a hint. */
+static inline void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
+{
+	ring->tail = pos;
+	if (pos % SQI_HINT_EVERY == 0)
+		sqi_raise(&ring->head->tail, pos);
+}
+
+/* The same of positions that are consumed. */
+static inline void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
+{
+	ring->front = pos;
+	if (pos % SQI_HINT_EVERY == 0)
+		sqi_raise(&ring->head->front, pos);
 }
 
 #endif

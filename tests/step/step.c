@@ -408,7 +408,7 @@ static void work_late(unsigned w, size_t i, const char *name)
 			continue;
 		wheres[w] = (struct where){ops[i], MODES, 0, from, 0};
 		/* By a clock it may be another path: then any instruction will do. */
-		path.from_at = ops[i]->flags & CLOCKED ? 0 : tallies[i].path.at[from];
+		path.from_at = clocked(ops[i], &tallies[i].path) ? 0 : tallies[i].path.at[from];
 		explore_twice(&unused, &path, from, ops[i], &reports[w], name);
 		for (size_t k = from; k <= path.n; k++)
 			if (chosen(&unused, &path, k))
