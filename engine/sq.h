@@ -303,7 +303,8 @@ struct sq_config {
 				    to 2 at least; default 1024 */
 	uint64_t max_message;    /* bytes, to SQ_MESSAGE_MAX; default 1 MiB */
 	uint32_t small_message;  /* messages to this size are kept in the ring itself, to
-				    SQ_SMALL_MAX; rounded up to what a cell holds; default 48 */
+				    SQ_SMALL_MAX; rounded up to 16, to 48, or to whole 64; default
+				    48, which with what belongs to it is one cache line */
 	uint32_t participants;   /* handles at one time, to SQ_PARTICIPANTS_MAX; default 1024. And
 				    keys, ever */
 	uint32_t mode;           /* permission bits of the object, whatever the umask; default 0600.

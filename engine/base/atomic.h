@@ -125,6 +125,17 @@ static inline void sqi_count(sqi_u64 *p)
 	sqi_store_relaxed(p, sqi_load_relaxed(p) + 1);
 }
 
+/* Asks for the cache line at p, to write to it soon. Any address will do: nothing is accessed. */
+static inline void sqi_prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	/* gcc makes of its builtin a prefetch to read, unless it is told of the processor. */
+	__asm__ __volatile__("prefetchw %0" ::"m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 /* Tells the processor that this is a loop that waits for another. */
 static inline void sqi_pause(void)
 {

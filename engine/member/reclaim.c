@@ -114,7 +114,7 @@ bool sqi_reclaim_cell(struct sqi_ring *ring, uint64_t pos, const struct sqi_dead
 		if (!is_reclaimed(w, d))
 			return true;
 		/* Since L1 the block was to be freed before the cell; it may have been. */
-		block = sqi_word_state(w) == SQI_RELEASING && sqi_message_block(ring, c, &ref);
+		block = sqi_word_state(w) == SQI_RELEASING && sqi_message_block(ring, pos, &ref);
 		/*
 		 * The second look. If another recoverer has freed the cell meanwhile, the reference
 		 * may be the next message's.
@@ -145,15 +145,15 @@ static bool cell_refers_to(const struct sqi_ring *ring, uint64_t index, uint64_t
 	 * or a successor's id in its slot. A later value is of a holder of another generation; then
 	 * the generations below differ.
 	 */
-	const struct sqi_cell *c = sqi_cell(ring, sqi_load_relaxed(&sqi_block(ring, index)->home));
+	uint64_t home = sqi_load_relaxed(&sqi_block(ring, index)->home);
 	struct sqi_ref ref;
 
-	switch (sqi_word_state(sqi_load_seq(&c->word))) {
+	switch (sqi_word_state(sqi_load_seq(&sqi_cell(ring, home)->word))) {
 	case SQI_FULL:
 	case SQI_TAKEN:
 	case SQI_BACK:
 	case SQI_RELEASING:
-		return sqi_message_block(ring, c, &ref) && ref.index == index &&
+		return sqi_message_block(ring, home, &ref) && ref.index == index &&
 		       ref.gen == sqi_block_generation(w);
 	default:
 		return false;

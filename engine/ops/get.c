@@ -69,7 +69,7 @@ static inline __attribute__((always_inline)) ssize_t get_small(
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
 
-	sqi_payload_read(buf, &c->data[0], len);
+	sqi_payload_read(buf, sqi_data(&h->ring, pos), len);
 	/* F1. */
 	if (!sqi_cell_remove(c, w))
 		return 0;
@@ -90,11 +90,11 @@ static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t 
 	const void *data;
 	size_t len;
 
-	if (sqi_message_view(&h->ring, c, &data, &len) < 0)
+	if (sqi_message_view(&h->ring, pos, &data, &len) < 0)
 		return sqi_message_drop(&h->ring, pos, w);
 	if (len > cap)
 		return sqi_load_seq(&c->word) == w ? -EMSGSIZE : 0;
-	if (data == &c->data[0])
+	if (data == sqi_data(&h->ring, pos))
 		return get_small(h, pos, w, buf, len);
 	return get_block(h, pos, w, buf, cap);
 }
@@ -137,7 +137,7 @@ ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 	if (sqi_select_at_once(h, &pos, &w)) {
 		size_t len;
 
-		if (sqi_message_is_small(&h->ring, sqi_cell(&h->ring, pos), &len) && len <= cap &&
+		if (sqi_message_is_small(&h->ring, pos, &len) && len <= cap &&
 			get_small(h, pos, w, buf, len) > 0)
 			return note_got(h, (ssize_t)len);
 	}

@@ -28,16 +28,17 @@
 static inline void write_message(
 	struct sq *h, struct sqi_cell *c, uint64_t pos, const struct sqi_message *m)
 {
+	sqi_u64 *data = sqi_data(&h->ring, pos);
 	uint64_t turn = (pos >> h->ring.shift) << SQI_TURN_SHIFT;
 
 	if (m->data || m->len == 0) {
 		sqi_store_release(&c->meta, turn | m->len);
-		sqi_payload_write(&c->data[0], m->data, m->len);
+		sqi_payload_write(data, m->data, m->len);
 		return;
 	}
 	sqi_store_release(&c->meta, turn | SQI_META_BLOCK);
-	sqi_store_release(&c->data[0], m->block.gen);
-	sqi_store_release(&c->data[1], m->block.index << 32 | m->block.len);
+	sqi_store_release(&data[0], m->block.gen);
+	sqi_store_release(&data[1], m->block.index << 32 | m->block.len);
 	/*
 	 * Before the commit: recovery after this participant's death (D1) keeps the block only if
 	 * the cell at `home` refers to it.

@@ -114,7 +114,7 @@ int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint6
 	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
 	lease.id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
 	lease.handle = lease_handle(h, *ret_taken);
-	if (sqi_message_view(&h->ring, c, &lease.data, &lease.len) < 0)
+	if (sqi_message_view(&h->ring, pos, &lease.data, &lease.len) < 0)
 		return drop_taken(h, pos, *ret_taken);
 	*ret = lease;
 	return 1;
@@ -231,7 +231,7 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 	};
 	void *data;
 
-	if (sqi_message_view(&h->ring, c, &lease.data, &lease.len) < 0)
+	if (sqi_message_view(&h->ring, pos, &lease.data, &lease.len) < 0)
 		return sqi_message_drop(&h->ring, pos, w);
 	if (h->ring.g.in.lease_ns) {
 		const void *had;

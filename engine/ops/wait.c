@@ -26,6 +26,10 @@
 #ifndef SPIN_PAUSES_MAX
 #define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, with 7 attempts */
 #endif
+#define GATHER_MAX   32 /* cells; at most a quarter of the ring */
+#define GATHER_LOOKS 4  /* and so many pauses between two looks: 3 us */
+#define GATHER_PAUSE 64
+#define BUSY_NS      500 /* from operation to operation: one that comes less often is not awaited */
 #define TICK_MIN_NS  10000000 /* short ticks: 10 ms, then 20, 40, and 50 ms */
 #define TICK_MAX_NS  50000000
 #define TICK_LONG_NS 1000000000 /* long ticks, without the watch; four times that ... */
@@ -37,22 +41,59 @@
 #define HURRY_NS     15000  /* from wait to wait */
 #define HURRIES      4
 
+/* What to do before this wait falls asleep. */
+struct pace {
+	uint64_t gather; /* let so many messages, or free cells, gather first; 0: none */
+	bool nap;        /* a short sleep pays, without asking to be woken */
+};
+
 /*
- * Returns true if a nap pays: a short sleep without asking to be woken. When messages come faster
- * than processes can be woken, asking would make each of them cost a system call on the other side
- * and a context switch on this one.
+ * How to wait, by the pace of the operations since the last wait.
+ *
+ * A nap pays when messages come faster than processes can be woken. Asking would make each of them
+ * cost a system call on the other side and a context switch on this one.
+ *
+ * To let some gather pays when they come so fast that this side has only caught up with the other:
+ * it would go on to take each cache line from the other as soon as that has written to it, and both
+ * would wait for the line most of the time.
  */
-static bool nap_pays(const struct sq *h, struct sqi_side *side, int64_t now)
+static struct pace pace_of(const struct sq *h, struct sqi_side *side, int64_t now)
 {
 	int64_t span = now - side->began_ns;
-	uint64_t ops = side->ops;
+	uint64_t ops = side->ops, most = (h->ring.mask + 1) / 4;
+	struct pace pace = {0};
 
 	side->ops = 0;
 	side->began_ns = now;
 	side->hurried = span < HURRY_NS ? side->hurried + 1 : 0;
-	if (h->ring.mask + 1 < NAP_CAPACITY)
-		return false;
-	return (ops >= FLOW_OPS && span / (int64_t)ops < FLOW_NS) || side->hurried >= HURRIES;
+	if (ops >= FLOW_OPS && span / (int64_t)ops < BUSY_NS) {
+		pace.gather = ops / 2 < GATHER_MAX ? ops / 2 : GATHER_MAX;
+		if (pace.gather > most)
+			pace.gather = most;
+	}
+	if (h->ring.mask + 1 >= NAP_CAPACITY)
+		pace.nap = (ops >= FLOW_OPS && span / (int64_t)ops < FLOW_NS) ||
+			   side->hurried >= HURRIES;
+	return pace;
+}
+
+/* Lets n messages gather, or n free cells, for some microseconds at most. */
+static void let_gather(const struct sq *h, const struct sqi_side *side, uint64_t n)
+{
+	const struct sqi_ring *ring = &h->ring;
+	bool consuming = side == &h->consuming;
+	uint64_t pos = (consuming ? ring->front : ring->tail) + n - 1;
+
+	for (int looks = 0; looks < GATHER_LOOKS; looks++) {
+		/* Relaxed: it decides only when to look properly. */
+		uint64_t w = sqi_load_relaxed(&sqi_cell(ring, pos)->word);
+		int64_t ahead = sqi_word_ahead(w, pos >> ring->shift);
+
+		if (ahead > 0 || (ahead == 0 && (!consuming || sqi_word_state(w) != SQI_FREE)))
+			return;
+		for (int i = 0; i < GATHER_PAUSE; i++)
+			sqi_pause();
+	}
 }
 
 /* The event that wakes participants that wait on this side. */
@@ -164,10 +205,12 @@ static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t no
 
 /* Alternates between attempts and sleeping, until an attempt succeeds or the time is up. */
 static int wait_loop(
-	struct wait *wait, bool napping, int (*attempt)(struct sq *h, void *arg), void *arg)
+	struct wait *wait, struct pace pace, int (*attempt)(struct sq *h, void *arg), void *arg)
 {
 	struct sq *h = wait->h;
 
+	if (pace.gather)
+		let_gather(h, wait->side, pace.gather);
 	for (;;) {
 		int r = spin(h, attempt, arg);
 		sqi_u32 *event;
@@ -177,8 +220,8 @@ static int wait_loop(
 		if (r != -EAGAIN)
 			return r;
 		now = sqi_now_ns();
-		if (napping && wait->deadline - now > NAP_NS) {
-			napping = false;
+		if (pace.nap && wait->deadline - now > NAP_NS) {
+			pace.nap = false;
 			sqi_nap(NAP_NS);
 			continue;
 		}
@@ -208,7 +251,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 
 	if (timeout >= 0 && timeout < INT64_MAX - now)
 		wait.deadline = now + timeout;
-	r = wait_loop(&wait, nap_pays(h, side, now), attempt, arg);
+	r = wait_loop(&wait, pace_of(h, side, now), attempt, arg);
 	give_up_watch(h, wait.watched);
 	/*
 	 * This participant was woken and then failed, so it may have swallowed a wake-up: wake

@@ -19,6 +19,7 @@ static inline bool sqi_claim_next(struct sqi_ring *ring, uint64_t *ret_pos, uint
 	uint64_t pos = ring->tail, free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
+	sqi_ask_ahead(ring, pos);
 	if (sqi_load_seq(&c->word) != free || !sqi_cell_claim(c, free, ring->owner, ret_word))
 		return false;
 	*ret_pos = pos;

@@ -19,15 +19,16 @@
  * Reads the reference to the cell's block, once. Returns false if the cell refers to no block, or
  * to none that is in use and of that generation.
  */
-bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret)
+bool sqi_message_block(const struct sqi_ring *ring, uint64_t pos, struct sqi_ref *ret)
 {
+	const sqi_u64 *data = sqi_data(ring, pos);
 	struct sqi_ref ref;
 	uint64_t v;
 
-	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
+	if (!(sqi_load_acquire(&sqi_cell(ring, pos)->meta) & SQI_META_BLOCK))
 		return false;
-	v = sqi_load_acquire(&c->data[1]);
-	ref.gen = sqi_load_acquire(&c->data[0]);
+	v = sqi_load_acquire(&data[1]);
+	ref.gen = sqi_load_acquire(&data[0]);
 	ref.index = v >> 32;
 	ref.len = v & UINT32_MAX;
 	if (!sqi_block_valid(ring, &ref))
@@ -40,19 +41,19 @@ bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, st
  * Finds where the message lies and how long it is. Returns -EBADMSG if what the cell says is
  * impossible.
  */
-int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
-	size_t *ret_len)
+int sqi_message_view(
+	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len)
 {
 	struct sqi_ref ref;
 	uint64_t cap;
 	size_t len;
 
-	if (sqi_message_is_small(ring, c, &len)) {
-		*ret_data = &c->data[0];
+	if (sqi_message_is_small(ring, pos, &len)) {
+		*ret_data = sqi_data(ring, pos);
 		*ret_len = len;
 		return 0;
 	}
-	if (!sqi_message_block(ring, c, &ref))
+	if (!sqi_message_block(ring, pos, &ref))
 		return -EBADMSG;
 	*ret_data = sqi_block_data(ring, ref.index, &cap);
 	*ret_len = ref.len;
@@ -63,12 +64,13 @@ int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, cons
  * The cell is RELEASING, by this participant: free the block, and then the cell. The block comes
  * first: while the cell says RELEASING, recovery knows that both may remain to be done.
  */
-static void release_block(struct sqi_ring *ring, struct sqi_cell *c)
+static void release_block(struct sqi_ring *ring, uint64_t pos)
 {
+	struct sqi_cell *c = sqi_cell(ring, pos);
 	struct sqi_ref ref;
 	uint64_t w;
 
-	if (sqi_message_block(ring, c, &ref))
+	if (sqi_message_block(ring, pos, &ref))
 		sqi_block_free(ring, &ref);
 	/* F1. It fails only if the cell was skipped. */
 	do
@@ -91,7 +93,7 @@ bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 	/* L1. */
 	if (!sqi_cell_begin_release(c, w, ring->owner))
 		return false;
-	release_block(ring, c);
+	release_block(ring, pos);
 	return true;
 }
 

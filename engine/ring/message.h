@@ -7,24 +7,20 @@
 #include "ring/block.h"
 #include "ring/ring.h"
 
-int sqi_message_view(const struct sqi_ring *ring, const struct sqi_cell *c, const void **ret_data,
-	size_t *ret_len);
+int sqi_message_view(
+	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len);
 /* Its block, if it has one. */
-bool sqi_message_block(const struct sqi_ring *ring, const struct sqi_cell *c, struct sqi_ref *ret);
+bool sqi_message_block(const struct sqi_ring *ring, uint64_t pos, struct sqi_ref *ret);
 /* TAKEN to FREE, by way of its block's being freed. */
 bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 /* It is damaged: removes and counts it. */
 int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
-/*
- * Returns true if the message lies in the cell itself, from its data[0] on; then *ret_len is its
- * length.
- */
-static inline bool sqi_message_is_small(
-	const struct sqi_ring *ring, const struct sqi_cell *c, size_t *ret_len)
+/* Returns true if the message is small, and lies at sqi_data(). Then *ret_len is its length. */
+static inline bool sqi_message_is_small(const struct sqi_ring *ring, uint64_t pos, size_t *ret_len)
 {
 	/* Acquire: pairs with write_message() in ops/put.c. */
-	uint64_t meta = sqi_load_acquire(&c->meta);
+	uint64_t meta = sqi_load_acquire(&sqi_cell(ring, pos)->meta);
 
 	*ret_len = meta & 0xffff;
 	return !(meta & SQI_META_BLOCK) && *ret_len <= ring->small;

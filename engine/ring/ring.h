@@ -39,11 +39,13 @@ struct sqi_waiting {
 
 struct sqi_ring {
 	/* Set when the handle is opened, then constant. */
-	unsigned char *cells;
+	unsigned char *cells, *data;
 	uint64_t mask;
-	uint64_t cell_size;
+	uint64_t cell_size, data_size;
 	unsigned shift;
 	uint32_t small;
+	uint32_t lines; /* cache lines of a message to ask for ahead; see sqi_ask_ahead() */
+	uint32_t ahead; /* and how many cells ahead */
 	struct sqi_head *head;
 	unsigned char *base;
 
@@ -65,6 +67,12 @@ static inline struct sqi_cell *sqi_cell(const struct sqi_ring *ring, uint64_t po
 	return (struct sqi_cell *)(ring->cells + (position & ring->mask) * ring->cell_size);
 }
 
+/* Where the message of this cell lies, or the reference to its block. */
+static inline sqi_u64 *sqi_data(const struct sqi_ring *ring, uint64_t position)
+{
+	return (sqi_u64 *)(ring->data + (position & ring->mask) * ring->data_size);
+}
+
 static inline struct sqi_slot *sqi_slot(const struct sqi_ring *ring, unsigned number)
 {
 	return (struct sqi_slot *)(ring->base + ring->g.slots) + number;
@@ -73,6 +81,33 @@ static inline struct sqi_slot *sqi_slot(const struct sqi_ring *ring, unsigned nu
 static inline sqi_u64 *sqi_bitmap(const struct sqi_ring *ring)
 {
 	return (sqi_u64 *)(ring->base + ring->g.bitmap);
+}
+
+#define SQI_LINES_AHEAD 4 /* these many lines ahead, or the next message, if it has more */
+#define SQI_LINES_MAX   16
+
+/* Sets what sqi_ask_ahead() is to ask for. */
+static inline void sqi_ask_ahead_init(struct sqi_ring *ring)
+{
+	uint64_t lines = (ring->data_size + SQI_LINE - 1) / SQI_LINE;
+
+	ring->lines = (uint32_t)(lines < SQI_LINES_MAX ? lines : SQI_LINES_MAX);
+	ring->ahead = (uint32_t)(lines < SQI_LINES_AHEAD ? SQI_LINES_AHEAD / lines : 1);
+}
+
+/*
+ * For a producer that puts at this position, and probably goes on: asks for the lines of a cell
+ * some way ahead. Otherwise the commit of that put would wait for them, because it waits for all
+ * stores before it; and each line has to come from the processor of a consumer.
+ */
+static inline void sqi_ask_ahead(const struct sqi_ring *ring, uint64_t position)
+{
+	const unsigned char *data = (const unsigned char *)sqi_data(ring, position + ring->ahead);
+
+	for (uint32_t i = 0; i < ring->lines; i++)
+		sqi_prefetch_write(data + (size_t)i * SQI_LINE);
+	if (ring->cell_size < ring->data_size)
+		sqi_prefetch_write(sqi_cell(ring, position + 2 * SQI_LINES_AHEAD));
 }
 
 /* What the lease of this cell counts as, in a queue with max_attempts: see attempts.c. */

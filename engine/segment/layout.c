@@ -40,13 +40,19 @@ static uint32_t log2_up(uint64_t v)
 	return n;
 }
 
-/*
- * The bytes of a cell for messages of up to `small` bytes: half a cache line, or whole lines. So a
- * cell that fits in one line never lies across two.
- */
-static uint64_t cell_size(uint32_t small)
+/* Word, meta and message of a cell lie in one cache line, or in half of one. */
+static bool lies_together(uint32_t small)
 {
-	return small <= 16 ? 32 : round_up(CELL_META + (uint64_t)small, SQI_LINE);
+	return small <= SQI_LINE - CELL_META;
+}
+
+/* What a cell holds, if it is to hold `small` bytes: no more takes any more memory. */
+static uint32_t small_size(uint32_t small)
+{
+	if (lies_together(small))
+		return small <= SQI_LINE / 2 - CELL_META ? SQI_LINE / 2 - CELL_META
+							 : SQI_LINE - CELL_META;
+	return (uint32_t)round_up(small, SQI_LINE);
 }
 
 int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
@@ -75,7 +81,7 @@ int sqi_inputs_init(struct sqi_inputs *ret, const struct sq_config *config)
 		memcpy(in.dead_letter, c->dead_letter, strlen(c->dead_letter));
 	}
 	in.capacity_log2 = capacity <= 2 ? 1 : log2_up(capacity);
-	in.small = (uint32_t)(cell_size(small) - CELL_META);
+	in.small = small_size(small);
 	in.max_message = c->max_message ? c->max_message : (uint64_t)1 << 20;
 	in.block_memory = c->max_message ? BLOCK_MEMORY_ASKED : BLOCK_MEMORY_DEFAULT;
 	if (c->block_memory)
@@ -127,8 +133,8 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	uint64_t at = SQI_PAGE;
 
 	if (in->capacity_log2 < 1 || ((uint64_t)1 << (in->capacity_log2 & 63)) > SQ_CAPACITY_MAX ||
-		in->capacity_log2 > 63 || in->small < 16 || in->small > SQ_SMALL_MAX + SQI_LINE ||
-		cell_size(in->small) - CELL_META != in->small || in->max_message < 1 ||
+		in->capacity_log2 > 63 || in->small < 16 || in->small > SQ_SMALL_MAX ||
+		small_size(in->small) != in->small || in->max_message < 1 ||
 		in->max_message > SQ_MESSAGE_MAX || in->block_memory < 1 ||
 		in->block_memory > BLOCK_MEMORY_MAX || in->lease_ns > LEASE_NS_MAX ||
 		in->participants < 1 || in->participants > SQ_PARTICIPANTS_MAX ||
@@ -139,7 +145,6 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	if (in->max_attempts && sqi_name_check(in->dead_letter) < 0)
 		return -EINVAL;
 	g.capacity = (uint64_t)1 << in->capacity_log2;
-	g.cell_size = cell_size(in->small);
 	classes_init(&g);
 	if (g.blocks > UINT32_MAX)
 		return -EINVAL;
@@ -161,7 +166,16 @@ int sqi_geometry_init(struct sqi_geometry *ret, const struct sqi_inputs *in)
 	at += round_up(g.blocks * sizeof(struct sqi_block), SQI_LINE);
 	at = round_up(at, SQI_PAGE);
 	g.cells = at;
-	at += g.capacity * g.cell_size;
+	if (lies_together(in->small)) {
+		g.cell_size = g.data_size = CELL_META + in->small;
+		g.data = at + CELL_META;
+		at += g.capacity * g.cell_size;
+	} else {
+		g.cell_size = CELL_META;
+		g.data_size = in->small;
+		g.data = round_up(at + g.capacity * g.cell_size, SQI_PAGE);
+		at = g.data + g.capacity * g.data_size;
+	}
 	at = round_up(at, SQI_PAGE);
 	for (uint32_t i = 0; i < g.classes; i++) {
 		g.class[i].data = at;
@@ -192,6 +206,7 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		sizeof(struct sqi_count_entry),
 		sizeof(struct sqi_block),
 		g->cell_size,
+		g->data_size,
 		g->slots,
 		g->counts,
 		g->bitmap,
@@ -200,6 +215,7 @@ uint64_t sqi_fingerprint(const struct sqi_geometry *g)
 		g->deadlines,
 		g->block_words,
 		g->cells,
+		g->data,
 		g->blocks,
 		g->total,
 	};

@@ -7,7 +7,7 @@
  * the engine that reads or writes a segment.
  *
  *	head | slots | counts | bitmap | redeliveries | attempts | deadlines |
- *	block words | cells | block data
+ *	block words | cells | small messages | block data
  *
  * The description in the head is written once, before the segment has a name. Opening a queue
  * computes the whole geometry again from the inputs in it, compares the fingerprint and the length,
@@ -28,7 +28,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 6
+#define SQI_LAYOUT_VERSION 7
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; the other half is a count */
@@ -61,9 +61,11 @@ struct sqi_class {
 struct sqi_geometry {
 	struct sqi_inputs in;
 	uint64_t capacity;
-	uint64_t cell_size;
+	uint64_t cell_size; /* from one cell to the next */
+	uint64_t data_size; /* from one cell's message to the next cell's */
 	/* Offsets. */
 	uint64_t slots, counts, bitmap, redeliveries, attempts, deadlines, block_words, cells;
+	uint64_t data;   /* of the first cell's message */
 	uint64_t blocks; /* count, all classes */
 	uint64_t total;  /* bytes of the segment */
 	uint32_t classes;
@@ -204,9 +206,13 @@ struct sqi_block {
 };
 
 /*
- * A cell is cell_size bytes: its word (ring/word.h), `meta`, and the message's bytes or the
- * reference to its block. meta is the turn of the message << 24 | its length; or, with
- * SQI_META_BLOCK instead of the length, the message is in a block.
+ * A cell is its word (ring/word.h), `meta`, and the message's bytes or the reference to its block.
+ * meta is the turn of the message << 24 | its length; or, with SQI_META_BLOCK instead of the
+ * length, the message is in a block.
+ *
+ * If all of that fits in a cache line, it lies together: half a line or a line for each cell. If
+ * not, word and meta lie in an array of their own, four cells to a line, and each message has whole
+ * lines. Then 64 bytes are one line to move, not two. sqi_data() says where the message is.
  */
 struct sqi_cell {
 	sqi_u64 word;

@@ -10,7 +10,7 @@
 #include "watch.h"
 
 const char *const aim_names[AIM_REGIONS] = {"description", "head", "slots", "counts", "bitmap",
-	"returns", "attempts", "deadlines", "blocks", "cells", "data", "bytes"};
+	"returns", "attempts", "deadlines", "blocks", "cells", "references", "data", "bytes"};
 
 /* What a word means, and so which values are of interest. */
 enum kind {
@@ -115,8 +115,10 @@ static const struct field cell_fields[] = {
 	CELL(word, A_CELL_WORD),
 	CELL(word, A_CELL_WORD),
 	CELL(meta, A_META),
-	{"data[0]", offsetof(struct sqi_cell, data), A_GENERATION},
-	{"data[1]", offsetof(struct sqi_cell, data) + 8, A_REFERENCE},
+};
+static const struct field reference_fields[] = {
+	{"data[0]", 0, A_GENERATION},
+	{"data[1]", 8, A_REFERENCE},
 };
 
 /* A row of equal elements. */
@@ -154,6 +156,8 @@ static struct rows rows_of(const struct sqi_geometry *g, enum region region)
 			g->block_words, sizeof(struct sqi_block), g->blocks, FIELDS(block_fields)};
 	case AIM_CELLS:
 		return (struct rows){g->cells, g->cell_size, g->capacity, FIELDS(cell_fields)};
+	case AIM_REFERENCES:
+		return (struct rows){g->data, g->data_size, g->capacity, FIELDS(reference_fields)};
 	default:
 		return (struct rows){0};
 	}
@@ -421,7 +425,7 @@ static void write_bytes(const struct victim *v, size_t at, size_t len, struct ch
 /* A bit, a byte or some more, anywhere but in the message bytes, where it would be of no effect. */
 static void change_bytes(const struct victim *v, struct chance *c)
 {
-	size_t end = v->g.cells + v->g.capacity * v->g.cell_size, at, len;
+	size_t end = v->g.classes ? v->g.class[0].data : v->g.total, at, len;
 	size_t first = chance_in(c, 6) ? 0 : offsetof(struct sqi_head, closed);
 	volatile unsigned char *p = v->raw;
 
@@ -460,8 +464,8 @@ enum region aim(const struct victim *v, struct chance *c)
 	static const enum region regions[] = {AIM_DESCRIPTION, AIM_HEAD, AIM_HEAD, AIM_SLOTS,
 		AIM_SLOTS, AIM_SLOTS, AIM_COUNTS, AIM_BITMAP, AIM_RETURNS, AIM_ATTEMPTS,
 		AIM_DEADLINES, AIM_DEADLINES, AIM_BLOCKS, AIM_BLOCKS, AIM_BLOCKS, AIM_CELLS,
-		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS,
-		AIM_DATA, AIM_BYTES, AIM_BYTES, AIM_BYTES};
+		AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_CELLS, AIM_REFERENCES, AIM_REFERENCES,
+		AIM_REFERENCES, AIM_DATA, AIM_BYTES, AIM_BYTES, AIM_BYTES};
 	enum region region = regions[chance_below(c, sizeof(regions) / sizeof(regions[0]))];
 	struct rows rows = rows_of(&v->g, region);
 
@@ -485,10 +489,11 @@ enum region aim(const struct victim *v, struct chance *c)
 
 enum region aim_cell(const struct victim *v, uint64_t position, struct chance *c)
 {
-	struct rows rows = rows_of(&v->g, AIM_CELLS);
+	enum region region = chance_below(c, 5) < 3 ? AIM_CELLS : AIM_REFERENCES;
+	struct rows rows = rows_of(&v->g, region);
 
-	change_word(v, AIM_CELLS, &rows, position & (v->g.capacity - 1), c);
-	return AIM_CELLS;
+	change_word(v, region, &rows, position & (v->g.capacity - 1), c);
+	return region;
 }
 
 void aim_mend(const struct victim *v)

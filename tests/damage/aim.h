@@ -22,6 +22,7 @@ enum region {
 	AIM_DEADLINES,
 	AIM_BLOCKS,
 	AIM_CELLS,
+	AIM_REFERENCES,
 	AIM_DATA,
 	AIM_BYTES, /* bits, bytes and bursts wherever they fall */
 	AIM_REGIONS,

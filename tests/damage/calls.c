@@ -144,11 +144,9 @@ void call_place(const struct player *p, const void *data, size_t len, const char
 	const struct sqi_geometry *g = &p->h->ring.g;
 	size_t at = (uintptr_t)data - (uintptr_t)p->h->ring.base;
 
-	if (at >= g->cells && at < g->cells + g->capacity * g->cell_size) {
-		if ((at - g->cells) % g->cell_size == offsetof(struct sqi_cell, data) &&
-			len <= g->in.small)
-			return;
-	}
+	if (at >= g->data && at < g->data + g->capacity * g->data_size &&
+		(at - g->data) % g->data_size == 0 && len <= g->in.small)
+		return;
 	for (uint32_t i = 0; i < g->classes; i++) {
 		const struct sqi_class *k = &g->class[i];
 

@@ -17,7 +17,7 @@
 
 struct sq_config scene_config(struct chance *c)
 {
-	static const uint32_t smalls[] = {16, 48, 112, 176};
+	static const uint32_t smalls[] = {16, 48, 64, 192};
 	static const uint64_t messages[] = {1, 40, 200, 256, 1000, 1500, 5000};
 	static const int64_t leases[] = {0, 0, 1 * MS, 30 * MS, 3600 * 1000 * MS};
 	struct sq_config config = {

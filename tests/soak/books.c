@@ -123,7 +123,7 @@ static void check_still(struct sq *h, const char *name, unsigned handles)
 				name, i, (int)state, sqi_word_owner(w));
 		if (!(sqi_load_relaxed(&c->meta) & SQI_META_BLOCK))
 			continue;
-		if (!sqi_message_block(&h->ring, c, &ref))
+		if (!sqi_message_block(&h->ring, i, &ref))
 			crew_die("%s: the message in cell %" PRIu64 " has no block", name, i);
 		if (seen[ref.index]++)
 			crew_die("%s: two messages have block %" PRIu64, name, ref.index);

@@ -84,6 +84,8 @@ static void look_open(struct look *l, const char *name)
 	l->h.ring.cells = l->h.ring.base + l->h.ring.g.cells;
 	l->h.ring.mask = l->h.ring.g.capacity - 1;
 	l->h.ring.cell_size = l->h.ring.g.cell_size;
+	l->h.ring.data = l->h.ring.base + l->h.ring.g.data;
+	l->h.ring.data_size = l->h.ring.g.data_size;
 	l->h.ring.shift = l->h.ring.g.in.capacity_log2;
 	l->h.file.dev = st.st_dev;
 	l->h.file.ino = st.st_ino;
@@ -178,9 +180,10 @@ static const char *wrong_after(uint64_t before, uint64_t w)
 }
 
 /* A message that lies in the queue has its block. */
-static const char *wrong_block(const struct look *l, const struct sqi_cell *c, uint64_t w)
+static const char *wrong_block(const struct look *l, uint64_t pos, uint64_t w)
 {
 	enum sqi_state state = sqi_word_state(w);
+	const struct sqi_cell *c = sqi_cell(&l->h.ring, pos);
 	struct sqi_ref ref;
 	bool valid;
 
@@ -188,7 +191,7 @@ static const char *wrong_block(const struct look *l, const struct sqi_cell *c, u
 		return NULL;
 	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
 		return NULL;
-	valid = sqi_message_block(&l->h.ring, c, &ref);
+	valid = sqi_message_block(&l->h.ring, pos, &ref);
 	return !valid && sqi_load_seq(&c->word) == w ? "has a message whose block is not in use"
 						     : NULL;
 }
@@ -238,7 +241,7 @@ static void look_at_cells(struct look *l, int64_t now)
 			l->changes++;
 			*seen = (struct seen){.word = w, .since = now};
 		}
-		why = wrong_block(l, c, w);
+		why = wrong_block(l, i, w);
 		if (!why)
 			why = wrong_owner(l, c, seen, now);
 		if (why)

@@ -30,7 +30,7 @@ static void same(const struct sqi_geometry *x, const struct sqi_geometry *y)
  */
 static void test_numbers(void **state)
 {
-	assert_int_equal(SQI_LAYOUT_VERSION, 6);
+	assert_int_equal(SQI_LAYOUT_VERSION, 7);
 	assert_memory_equal(SQI_MAGIC, "sq-ring\n", 8);
 	assert_int_equal(sizeof(struct sqi_inputs), 184);
 	assert_int_equal(offsetof(struct sqi_inputs, max_message), 0);
@@ -116,6 +116,7 @@ static void test_the_default_queue(void **state)
 	assert_int_equal(geometry(NULL, &g), 0);
 	assert_int_equal(g.capacity, 1024);
 	assert_int_equal(g.cell_size, 64);
+	assert_int_equal(g.data_size, 64);
 	assert_int_equal(g.in.small, 48);
 	assert_int_equal(g.in.max_message, 1 << 20);
 	assert_int_equal(g.in.block_memory, 256 << 10);
@@ -139,7 +140,7 @@ static void test_the_default_queue(void **state)
 	assert_true(g.total < 3 << 20);
 	assert_int_equal(g.cells % 4096, 0);
 	assert_int_equal(g.total % 4096, 0);
-	assert_int_equal(sqi_fingerprint(&g), 0x11ef58b39c4a1655);
+	assert_int_equal(sqi_fingerprint(&g), 0xdf0af729226c2514);
 }
 
 static void test_limits(void **state)
@@ -216,8 +217,8 @@ static void test_rounding(void **state)
 	static const struct {
 		uint64_t asked, got;
 	} capacity[] = {{1, 2}, {2, 2}, {3, 4}, {4, 4}, {5, 8}, {1000, 1024}, {1025, 2048}},
-	  small[] = {{1, 16}, {8, 16}, {16, 16}, {17, 48}, {48, 48}, {49, 112}, {112, 112},
-		  {113, 176}, {4096, 4144}},
+	  small[] = {{1, 16}, {8, 16}, {16, 16}, {17, 48}, {48, 48}, {49, 64}, {64, 64}, {65, 128},
+		  {4095, 4096}, {4096, 4096}},
 	  lease[] = {{0, 0}, {1, 1}, {999999, 999999}, {5000001, 5000001}};
 	struct sqi_geometry g;
 
@@ -231,9 +232,18 @@ static void test_rounding(void **state)
 
 		assert_int_equal(geometry(&c, &g), 0);
 		assert_int_equal(g.in.small, small[i].got);
-		assert_int_equal(g.cell_size, small[i].got + 16);
-		/* A cell lies in one line, or is lines. */
-		assert_true(g.cell_size == 32 || g.cell_size % SQI_LINE == 0);
+		if (small[i].got <= 48) {
+			/* A cell lies in one line. */
+			assert_int_equal(g.cell_size, small[i].got + 16);
+			assert_int_equal(SQI_LINE % g.cell_size, 0);
+			assert_int_equal(g.data_size, g.cell_size);
+			assert_int_equal(g.data, g.cells + 16);
+		} else {
+			/* A message is lines. */
+			assert_int_equal(g.cell_size, 16);
+			assert_int_equal(g.data_size, small[i].got);
+			assert_int_equal(g.data_size % SQI_LINE, 0);
+		}
 	}
 	for (size_t i = 0; i < sizeof(lease) / sizeof(lease[0]); i++) {
 		struct sq_config c = {.lease_time = (int64_t)lease[i].asked};
@@ -284,7 +294,7 @@ static void test_parts_never_overlap(void **state)
 			.max_attempts = i % 3 == 0,
 			.dead_letter = i % 3 == 0 ? "d" : NULL,
 		};
-		struct part parts[9 + SQI_CLASSES_MAX];
+		struct part parts[10 + SQI_CLASSES_MAX];
 		struct sqi_geometry g, again;
 		size_t n = 0;
 		uint64_t at = 0, first = 0;
@@ -306,6 +316,8 @@ static void test_parts_never_overlap(void **state)
 		parts[n++] = (struct part){
 			g.block_words, g.blocks * sizeof(struct sqi_block), SQI_LINE};
 		parts[n++] = (struct part){g.cells, g.capacity * g.cell_size, SQI_PAGE};
+		if (g.cell_size == 16)
+			parts[n++] = (struct part){g.data, g.capacity * g.data_size, SQI_PAGE};
 		for (uint32_t k = 0; k < g.classes; k++) {
 			const struct sqi_class *class = &g.class[k];
 
@@ -354,6 +366,7 @@ static void test_geometry_refuses(void **state)
 	REFUSED(small = 15);
 	REFUSED(small = 47);
 	REFUSED(small = 49);
+	REFUSED(small = 112);
 	REFUSED(small = SQ_SMALL_MAX + 64);
 	REFUSED(small = UINT32_MAX);
 	REFUSED(max_message = 0);

@@ -67,19 +67,19 @@ static void test_view(void **state)
 
 	for (uint64_t n = 0; n <= 48; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), 0);
+		assert_int_equal(sqi_message_view(&h->ring, 0, &data, &len), 0);
 		assert_ptr_equal(data, &c->data[0]);
 		assert_int_equal(len, n);
 	}
 	for (uint64_t n = 49; n <= 0xffff; n++) {
 		c->meta = n;
-		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_message_view(&h->ring, 0, &data, &len), -EBADMSG);
 	}
 	c->meta = SQI_META_BLOCK;
 	c->data[0] = 0;
 	for (uint64_t index = 0; index < h->ring.g.blocks + 3; index++) {
 		c->data[1] = index << 32 | 100;
-		assert_int_equal(sqi_message_view(&h->ring, c, &data, &len), -EBADMSG);
+		assert_int_equal(sqi_message_view(&h->ring, 0, &data, &len), -EBADMSG);
 	}
 	assert_int_equal(len, 48);
 }
@@ -122,7 +122,7 @@ static void test_damaged_once(void **state)
 
 static void test_cell_sizes(void **state)
 {
-	static const uint32_t small[] = {1, 16, 17, 48, 49, 4096};
+	static const uint32_t small[] = {1, 16, 17, 48, 49, 64, 65, 4096};
 
 	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
 		struct sq *h = fx_make("a", &(struct sq_config){.capacity = 4,

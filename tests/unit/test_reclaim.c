@@ -90,7 +90,7 @@ static void test_releasing(void **state)
 		fx_put_large(a, 300, 1);
 		assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 		fx_begin_release(b, 0);
-		assert_true(sqi_message_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
+		assert_true(sqi_message_block(&a->ring, 0, &ref));
 		if (freed)
 			sqi_block_free(&b->ring, &ref);
 		fx_die(b);
@@ -112,7 +112,7 @@ static void test_releasing_and_used_again(void **state)
 	fx_put_large(a, 300, 1);
 	assert_int_equal(sq_lease(b, &lease, SQ_NOWAIT), 0);
 	fx_begin_release(b, 0);
-	assert_true(sqi_message_block(&a->ring, sqi_cell(&a->ring, 0), &ref));
+	assert_true(sqi_message_block(&a->ring, 0, &ref));
 	sqi_block_free(&b->ring, &ref);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(sqi_block_get(&a->ring, 300, &other), 0);
