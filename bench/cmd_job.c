@@ -203,8 +203,8 @@ static void bar_over(const struct bar *bar, const struct side *sides, unsigned n
 
 int cmd_job(const struct options *o)
 {
-	static const struct bar manager = {"job, leases on / BaseManager", 500, 0, false};
-	static const struct bar zmq = {"job, leases on / ZeroMQ tcp, no acks", 1.5, 5, false};
+	static const struct bar manager = {"job, leases on / BaseManager", 1000, 0, false};
+	static const struct bar zmq = {"job, leases on / ZeroMQ tcp, no acks", 4, 8, false};
 	struct side *sides = calloc(SIDES_MAX, sizeof(*sides));
 	unsigned n = 0;
 	int code;

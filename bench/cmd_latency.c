@@ -209,7 +209,8 @@ int cmd_latency(const struct options *o)
 {
 	static const struct bar spinning = {
 		"64 B there and back, spinning / two atomics", 2.2, 1.6, true};
-	static const struct bar sleeping = {"64 B there and back, sleeping / pipe", 1.2, 1, true};
+	static const struct bar sleeping = {
+		"64 B there and back, sleeping / pipe", 0.95, 0.8, true};
 	static struct contest contests[32];
 	size_t size = (o->trips + o->trips / 10) * sizeof(uint32_t);
 	uint32_t *ns = crew_memory(size);

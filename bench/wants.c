@@ -8,27 +8,35 @@
 		.size = (size_), .ends = {ends_, ends_}, .batch = (batch_)                         \
 	}
 
+#define LEASE(size_)                                                                               \
+	{                                                                                          \
+		.size = (size_), .ends = {1, 1}, .batch = 1, .lease = 1                            \
+	}
+
 #define RTE "rte_ring mp/mc"
 #define CK  "ck_ring mpmc"
 #define SQ  "sq"
 
 /* clang-format off */
 const struct want wants[] = {
-	{{"64 B, 1x1 / rte_ring MP/MC single", 2, 3.2, false}, SPEC(64, 1, 1), RTE, SPEC(64, 1, 1)},
-	{{"64 B, 1x1 / ck_ring mpmc", 2, 3.2, false}, SPEC(64, 1, 1), CK, SPEC(64, 1, 1)},
-	{{"64 B batch 32, 1x1 / rte_ring MP/MC bulk 32", 0.8, 1.2, false},
+	{{"48 B, 1x1 / rte_ring MP/MC single", 2, 3, false}, SPEC(48, 1, 1), RTE, SPEC(48, 1, 1)},
+	{{"64 B, 1x1 / rte_ring MP/MC single", 1.2, 2, false}, SPEC(64, 1, 1), RTE, SPEC(64, 1, 1)},
+	{{"64 B, 1x1 / ck_ring mpmc", 1.2, 2, false}, SPEC(64, 1, 1), CK, SPEC(64, 1, 1)},
+	{{"64 B batch 32, 1x1 / rte_ring MP/MC bulk 32", 0.7, 1.2, false},
 		SPEC(64, 1, 32), RTE, SPEC(64, 1, 32)},
-	{{"8 B, 1x1 / rte_ring MP/MC single", 3, 11, false}, SPEC(8, 1, 1), RTE, SPEC(8, 1, 1)},
-	{{"8 B batch 32, 1x1 / rte_ring MP/MC bulk 32", 0.4, 1, false},
+	{{"8 B, 1x1 / rte_ring MP/MC single", 2, 5, false}, SPEC(8, 1, 1), RTE, SPEC(8, 1, 1)},
+	{{"8 B batch 32, 1x1 / rte_ring MP/MC bulk 32", 0.3, 1, false},
 		SPEC(8, 1, 32), RTE, SPEC(8, 1, 32)},
-	{{"1 KiB, 1x1 / rte_ring MP/MC single", 1.3, 2.4, false},
+	{{"1 KiB, 1x1 / rte_ring MP/MC single", 1, 1.5, false},
 		SPEC(1024, 1, 1), RTE, SPEC(1024, 1, 1)},
-	{{"64 B, 2x2 / rte_ring MP/MC single", 1.2, 1.8, false}, SPEC(64, 2, 1), RTE, SPEC(64, 2, 1)},
+	{{"1 KiB, 1x1 / ck_ring mpmc", 1, 1.5, false}, SPEC(1024, 1, 1), CK, SPEC(1024, 1, 1)},
+	{{"64 B, 2x2 / rte_ring MP/MC single", 1.2, 2, false}, SPEC(64, 2, 1), RTE, SPEC(64, 2, 1)},
+	{{"64 B, 4x4 / rte_ring MP/MC single", 1.2, 2, false}, SPEC(64, 4, 1), RTE, SPEC(64, 4, 1)},
 	{{"64 B batch 32, 2x2 / rte_ring MP/MC bulk 32", 0.6, 1, false},
 		SPEC(64, 2, 32), RTE, SPEC(64, 2, 32)},
-	{{"64 B, lease + ack / get", 0.6, 0.9, false},
-		{.size = 64, .ends = {1, 1}, .batch = 1, .lease = 1}, SQ, SPEC(64, 1, 1)},
-	{{"64 B, 2x2, 1000 idle participants / 2x2", 0.5, 0, false},
+	{{"48 B, lease + ack / get", 0.8, 0.95, false}, LEASE(48), SQ, SPEC(48, 1, 1)},
+	{{"64 B, lease + ack / get", 0.8, 0.95, false}, LEASE(64), SQ, SPEC(64, 1, 1)},
+	{{"64 B, 2x2, 1000 idle participants / 2x2", 0.9, 1, false},
 		{.size = 64, .ends = {2, 2}, .batch = 1, .idle = IDLE}, SQ, SPEC(64, 2, 1)},
 	{{"64 B, 8x8 / 2x2", 0.5, 0, false}, SPEC(64, 8, 1), SQ, SPEC(64, 2, 1)},
 };

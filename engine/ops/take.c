@@ -40,7 +40,8 @@ static uint64_t lease_handle(const struct sq *h, uint64_t taken)
  * ends a lease declares the word in its slot, and then checks again that the lease is to be ended.
  * (If participants are stopped there with all 128 numbers, one of them is used.)
  */
-static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
+static inline __attribute__((always_inline)) unsigned next_number(
+	const struct sqi_ring *ring, uint64_t w)
 {
 	unsigned number;
 
@@ -59,7 +60,8 @@ static unsigned next_number(const struct sqi_ring *ring, uint64_t w)
  * The message was taken, by the transition from w to `taken`. Returns what the lease counts as, or
  * 0 if it has ended already.
  */
-static unsigned note_taken(struct sq *h, uint64_t pos, uint64_t w, uint64_t taken)
+static inline __attribute__((always_inline)) unsigned note_taken(
+	struct sq *h, uint64_t pos, uint64_t w, uint64_t taken)
 {
 	h->member.held++;
 	h->ring_is_next = sqi_word_state(w) == SQI_BACK;
@@ -92,32 +94,41 @@ static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 	}
 }
 
+/* As sqi_take(). Inline: where the word is known to be FULL, half of it is. */
+static inline __attribute__((always_inline)) int take(
+	struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
+{
+	struct sqi_cell *c = sqi_cell(&h->ring, pos);
+
+	/* T2, R2. */
+	if (!sqi_cell_take(c, w, h->ring.owner, next_number(&h->ring, w), ret_taken))
+		return 0;
+	ret->attempts = note_taken(h, pos, w, *ret_taken);
+	if (ret->attempts == 0)
+		return 0;
+	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
+	ret->id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
+	ret->handle = lease_handle(h, *ret_taken);
+	ret->copy = 0;
+	if (sqi_message_is_small(&h->ring, pos, &ret->len))
+		ret->data = sqi_data(&h->ring, pos);
+	else if (sqi_message_view(&h->ring, pos, &ret->data, &ret->len) < 0)
+		return drop_taken(h, pos, *ret_taken);
+	return 1;
+}
+
 /*
  * Takes the message of the word w, FULL or BACK. Returns 1, with the new word in *ret_taken and in
  * *ret a lease whose data lies in the queue's memory. In a queue with a lease time the caller has
  * to copy the data, and to check then that it still has the lease. Returns 0 if the word has
- * changed, -EBADMSG if the message was damaged and is dropped.
+ * changed, -EBADMSG if the message was damaged and is dropped; *ret is then of no use.
  */
 int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
 {
-	struct sqi_cell *c = sqi_cell(&h->ring, pos);
-	struct sq_lease lease = {0};
-
+	*ret = (struct sq_lease){0};
 	if (!sqi_lease_time_prepare(&h->ring, pos, w))
 		return 0;
-	/* T2, R2. */
-	if (!sqi_cell_take(c, w, h->ring.owner, next_number(&h->ring, w), ret_taken))
-		return 0;
-	lease.attempts = note_taken(h, pos, w, *ret_taken);
-	if (lease.attempts == 0)
-		return 0;
-	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
-	lease.id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
-	lease.handle = lease_handle(h, *ret_taken);
-	if (sqi_message_view(&h->ring, pos, &lease.data, &lease.len) < 0)
-		return drop_taken(h, pos, *ret_taken);
-	*ret = lease;
-	return 1;
+	return take(h, pos, w, ret, ret_taken);
 }
 
 /* The end of the lease was decided before it began (X2): carries it out (X3). Returns 0. */
@@ -191,14 +202,12 @@ int sqi_lease_at(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret)
 	return r;
 }
 
-/*
- * One attempt to lease the next message. Returns 0, or an error as sqi_select() or sqi_lease_at().
- */
-int sqi_lease_try(struct sq *h, struct sq_lease *ret)
+/* As sqi_lease_try(), whatever there is. */
+static __attribute__((noinline)) int lease_any(struct sq *h, struct sq_lease *ret)
 {
 	for (unsigned rounds = 0; rounds < SQI_ROUNDS_MAX; rounds++) {
 		uint64_t pos, w;
-		int r = sqi_select_at_once(h, &pos, &w) ? 0 : sqi_select(h, &pos, &w);
+		int r = sqi_select(h, &pos, &w);
 
 		if (r == 0)
 			r = sqi_lease_at(h, pos, w, ret);
@@ -206,6 +215,24 @@ int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 			return r < 0 ? r : 0;
 	}
 	return -EBADMSG;
+}
+
+/*
+ * One attempt to lease the next message. Returns 0, or an error as sqi_select() or sqi_lease_at();
+ * then *ret is of no use.
+ */
+int sqi_lease_try(struct sq *h, struct sq_lease *ret)
+{
+	uint64_t pos, w, taken;
+
+	/* The common case: no lease time, and no other participant is faster. */
+	if (!h->ring.g.in.lease_ns && sqi_select_at_once(h, &pos, &w)) {
+		int r = take(h, pos, w, ret, &taken);
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return lease_any(h, ret);
 }
 
 /* Frees the copy of a lease. Its data must not be read any more. */

@@ -79,19 +79,11 @@ static void release_block(struct sqi_ring *ring, uint64_t pos)
 		!sqi_cell_free(c, w));
 }
 
-/*
- * Frees the cell of a message that the caller has TAKEN, from this very word; by way of RELEASING
- * if the message has a block. Returns false if the word has changed.
- */
-bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+/* As sqi_message_release(), of a message in a block: by way of RELEASING. */
+bool sqi_message_release_block(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
-	struct sqi_cell *c = sqi_cell(ring, pos);
-
-	if (!(sqi_load_acquire(&c->meta) & SQI_META_BLOCK))
-		/* F1. */
-		return sqi_cell_remove(c, w);
 	/* L1. */
-	if (!sqi_cell_begin_release(c, w, ring->owner))
+	if (!sqi_cell_begin_release(sqi_cell(ring, pos), w, ring->owner))
 		return false;
 	release_block(ring, pos);
 	return true;

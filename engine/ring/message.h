@@ -6,13 +6,13 @@
 
 #include "ring/block.h"
 #include "ring/ring.h"
+#include "ring/transition.h"
 
 int sqi_message_view(
 	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len);
 /* Its block, if it has one. */
 bool sqi_message_block(const struct sqi_ring *ring, uint64_t pos, struct sqi_ref *ret);
-/* TAKEN to FREE, by way of its block's being freed. */
-bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w);
+bool sqi_message_release_block(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 /* It is damaged: removes and counts it. */
 int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
@@ -24,6 +24,20 @@ static inline bool sqi_message_is_small(const struct sqi_ring *ring, uint64_t po
 
 	*ret_len = meta & 0xffff;
 	return !(meta & SQI_META_BLOCK) && *ret_len <= ring->small;
+}
+
+/*
+ * Frees the cell of a message that the caller has TAKEN, from this very word. Returns false if the
+ * word has changed.
+ */
+static inline bool sqi_message_release(struct sqi_ring *ring, uint64_t pos, uint64_t w)
+{
+	struct sqi_cell *c = sqi_cell(ring, pos);
+
+	if (sqi_load_acquire(&c->meta) & SQI_META_BLOCK)
+		return sqi_message_release_block(ring, pos, w);
+	/* F1. */
+	return sqi_cell_remove(c, w);
 }
 
 /* The id of the message put at this position: the cell's index and 40 bits of the turn. */

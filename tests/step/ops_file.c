@@ -277,9 +277,10 @@ static void verify_gc(struct scene *s, int pid)
 			crew_die("sq_gc() says %d", r);
 	}
 	step_end_child(s, pid);
-	if (s->mode != STOP) {
+	/* It leaves the queue alone if it was opened meanwhile, which stage_unlinked() does. */
+	if (s->mode != STOP || s->report->result == 0) {
 		r = sq_gc(s->other);
-		if (r != 1 && r != -ENOENT)
+		if (r != 1 && (r != -ENOENT || s->mode == STOP))
 			crew_die("sq_gc() says %d", r);
 	}
 	if (there(s->other))
