@@ -27,7 +27,7 @@
 #define CAPACITY         8192
 #define TASK_SMALL       48
 #define RESULT_SMALL     48 /* a line of the ring with its word; longer results take two */
-#define RESULT_SMALL_TWO 112
+#define RESULT_SMALL_TWO 128
 #define BLOCK_MEMORY     65536    /* for the few results that are longer still */
 #define LOOK_NS          50000000 /* between two looks at everything, if no signal comes first */
 
