@@ -44,8 +44,7 @@ const char help_local[] =
 	"  --prefix P      of the queues' names, so that others can join in (one of its own)\n"
 	"  --json[=FILE]   the numbers of the proof to FILE as well, as a JSON object; without FILE to\n"
 	"                  standard output, and the results are checked and counted, but not written\n"
-	"  -q, --quiet     nothing on standard error but the proof and errors\n"
-	"\n"
+	"  -q, --quiet     nothing on standard error but the proof and errors\n" SPAN_HELP "\n"
 	"Producers put random integers n >= 0 into the queue pq. Workers lease n, put the text\n"
 	"`n * n = n²` into cq, and ack n. The collector writes what comes out of cq to standard\n"
 	"output, one line each; a terminal shows a sample. Kill any producer or worker: another\n"
@@ -148,7 +147,8 @@ static int read_options(struct local_options *o, int argc, char **argv)
 	if (code != EXIT_DONE)
 		return code;
 	if (args.n > 0)
-		return report_usage("local", "what is '%s'? it takes options only", args.words[0]);
+		return report_usage("local", "what is '%s'? it takes options only%s", args.words[0],
+			args_hint(&args));
 	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
 		return report_usage("local", "--duration '0' must be above 0");
 	if (ends > 1)
