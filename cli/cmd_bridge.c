@@ -30,8 +30,8 @@ const char help_bridge[] =
 	"or came; REDELIVERED went back to the queue here, RETURNED to the other side. Counters begin with\n"
 	"the process.\n"
 	"\n"
-	"Exit: 0 each runs; 1 there is none, or one is killed, stopped or silent; 64 usage, 70 a page is\n"
-	"damaged or of another version, 77 not allowed (with NAME).\n";
+	"Exit: 0 each runs; 1 there is none, or one is killed, stopped or silent; 64 usage, 69 no descriptor or\n"
+	"memory, 70 a page is damaged or of another version, 74 cannot write, 77 not allowed (with NAME).\n";
 
 static const char *why_not(int error)
 {
