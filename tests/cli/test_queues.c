@@ -770,12 +770,35 @@ static void test_gc_sweeps(void **state)
 		"removed the remains of 1 creation\n", NULL);
 }
 
+/* The files of a daemon that has ended: a byte of one of them is locked while it runs. */
+static void test_bridge_left(void **state)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[128], remedy[300];
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/dev/shm/sqb.%s.hub", getenv("SQ_PREFIX"));
+	(void)snprintf(remedy, sizeof(remedy), "if there is to be none: rm %s %s.*\n", path, path);
+	expect(sqctl(NULL, "bridge"), 1, NULL, "there is no bridge of this prefix");
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	expect(sqctl(NULL, "bridge"), 1, NULL, remedy);
+	expect(sqctl(NULL, "bridge", "hub"), 1, NULL, remedy);
+	assert_null(strstr(sqctl(NULL, "bridge", "leaf").err, "rm /dev"));
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+	assert_null(strstr(sqctl(NULL, "bridge").err, "rm /dev"));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_help, run_clean),
 		cmocka_unit_test_teardown(test_help_anywhere, run_clean),
 		cmocka_unit_test_teardown(test_guess, run_clean),
+		cmocka_unit_test_teardown(test_bridge_left, run_clean),
 		cmocka_unit_test_teardown(test_create, run_clean),
 		cmocka_unit_test_teardown(test_create_prefix, run_clean),
 		cmocka_unit_test_teardown(test_state, run_clean),
