@@ -55,6 +55,8 @@ static int open_hosts(struct bench *b, size_t size, int64_t delay_ns)
 	const struct options *o = b->o;
 	struct hosts_setup setup = {.window = o->window, .delay_ns = delay_ns};
 
+	/* If we are killed, `sqctl gc` removes them: those of the hub when it has given up the leaf. */
+	setup.queue.flags = SQ_EPHEMERAL;
 	setup.queue.capacity = size > SQ_SMALL_MAX ? BULK_CAPACITY : TASK_CAPACITY;
 	setup.queue.small_message = size > SQ_SMALL_MAX ? 0 : (uint32_t)size;
 	setup.queue.block_memory = size > SQ_SMALL_MAX ? BULK_MEMORY : 0;

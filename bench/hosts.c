@@ -112,6 +112,8 @@ static int expect(
 			return report_log(h, log, "ended");
 		sleep_ns(2000000);
 	}
+	if (stop_came())
+		return say(EXIT_BROKEN, "stopped by signal %d", stop_came());
 	return report_log(h, log, "does not get ready");
 }
 

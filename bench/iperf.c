@@ -13,6 +13,7 @@
 #include "crew.h"
 #include "pin.h"
 #include "say.h"
+#include "stop.h"
 #include "tcp.h"
 
 #define ANSWER_MAX (64 << 10)
@@ -83,5 +84,7 @@ int iperf_run(const int cpus[2], size_t size, double *ret)
 		(void)fclose(said);
 	*ret = bits_of(answer) / 8;
 	free(answer);
+	if (stop_came())
+		return say(EXIT_BROKEN, "stopped by signal %d", stop_came());
 	return *ret > 0 ? EXIT_DONE : say(EXIT_UNAVAILABLE, "iperf3 gave no figure");
 }

@@ -42,8 +42,13 @@ static void queues_close(struct job *job)
 
 static int queues_open(struct job *job)
 {
-	struct sq_config tasks = {.capacity = CAPACITY, .max_message = 64, .small_message = 8};
-	struct sq_config results = {.capacity = CAPACITY, .max_message = 64, .small_message = 48};
+	/* If we are killed, `sqctl gc` removes them. */
+	struct sq_config tasks = {
+		.capacity = CAPACITY, .max_message = 64, .small_message = 8, .flags = SQ_EPHEMERAL};
+	struct sq_config results = {.capacity = CAPACITY,
+		.max_message = 64,
+		.small_message = 48,
+		.flags = SQ_EPHEMERAL};
 	struct names *names = calloc(1, sizeof(*names));
 	int r;
 

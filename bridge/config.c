@@ -270,6 +270,17 @@ static void from_credentials(struct config *c)
 
 /* The flags */
 
+static const char *name_of(enum config_role role)
+{
+	return role == CONFIG_HUB ? "hub" : role == CONFIG_LEAF ? "leaf" : "keygen";
+}
+
+static int no_flag(const struct config *c, const char *word, char why[static CONFIG_WHY_MAX])
+{
+	return say(why, -EINVAL, "%.64s: there is no such flag; see `sqbridge %s --help`", word,
+		name_of(c->role));
+}
+
 /*
  * One word of the command line, and the next if it is its value. Only what concerns --config, or all
  * but that: the file comes before the other flags.
@@ -286,12 +297,14 @@ static int from_flag(struct config *c, struct seen *seen, char *const **argv, bo
 		if (!row)
 			return say(why, -EINVAL, "\"%.64s\" is not understood", word);
 		value = word;
-		word = "--connect";
+		if (!only_config && seen->line[index_of(row)])
+			return say(why, -EINVAL,
+				"\"%.64s\" is not understood: the hub was given already", word);
 	} else {
 		if (strcmp(word, "-h") == 0)
 			word = "--help";
 		if (word[1] != '-')
-			return say(why, -EINVAL, "%.64s: there is no such flag; see --help", word);
+			return no_flag(c, word, why);
 		len = strcspn(word + 2, "=");
 		if (strcmp(word, "--help") == 0) {
 			c->help_for = c->role;
@@ -300,7 +313,7 @@ static int from_flag(struct config *c, struct seen *seen, char *const **argv, bo
 		}
 		row = memchr(word + 2, '_', len) ? NULL : option_find(word + 2, len, c->role);
 		if (!row)
-			return say(why, -EINVAL, "%.64s: there is no such flag; see --help", word);
+			return no_flag(c, word, why);
 		if (word[2 + len] == '=')
 			value = word + 2 + len + 1;
 		else if (row->kind != OPTION_FLAG)
@@ -342,16 +355,31 @@ static int role_of(struct config *c, int argc, char *const argv[], char why[stat
 		{"--help", CONFIG_HELP},
 		{"-h", CONFIG_HELP},
 		{"--version", CONFIG_VERSION},
+		{"version", CONFIG_VERSION},
 	};
 
 	if (argc < 2)
-		return say(why, -EINVAL, "what to be? hub, leaf or keygen; see --help");
+		return say(why, -EINVAL, "what to be? hub, leaf or keygen; see `sqbridge --help`");
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(argv[1], words[i].word) == 0) {
 			c->role = words[i].role;
 			return 0;
 		}
-	return say(why, -EINVAL, "\"%.64s\": must be hub, leaf or keygen; see --help", argv[1]);
+	return say(why, -EINVAL, "\"%.64s\": must be hub, leaf or keygen; see `sqbridge --help`",
+		argv[1]);
+}
+
+/* `sqbridge help hub` is `sqbridge hub --help`. */
+static int help_for(struct config *c, int argc, char *const argv[], char why[static CONFIG_WHY_MAX])
+{
+	struct config about = {0};
+
+	if (argc < 3)
+		return 0;
+	if (role_of(&about, argc - 1, argv + 1, why) < 0)
+		return -EINVAL;
+	c->help_for = about.role;
+	return 0;
 }
 
 static void set_defaults(struct config *c)
@@ -367,7 +395,9 @@ static int parse(struct config *c, int argc, char *const argv[], char why[static
 	const char *file = getenv("SQBRIDGE_CONFIG");
 	int r = role_of(c, argc, argv, why);
 
-	if (r < 0 || c->role == CONFIG_HELP || c->role == CONFIG_VERSION)
+	if (r == 0 && c->role == CONFIG_HELP)
+		return help_for(c, argc, argv, why);
+	if (r < 0 || c->role == CONFIG_VERSION)
 		return r;
 	set_defaults(c);
 	r = from_flags(c, argv + 2, true, why);
@@ -568,22 +598,21 @@ void config_help(FILE *to, enum config_role role)
 		"sqbridge hub --listen ADDRESS:PORT --keys FILE --share QUEUE:pull|push... [OPTION...]\n"
 		"sqbridge leaf HOST:PORT --key FILE --pull QUEUE... --push QUEUE... [OPTION...]\n"
 		"sqbridge keygen --peer IDENTITY --keys FILE [--out FILE] [--rotate | --drop-old]\n"
-		"sqbridge hub|leaf|keygen --help\n"
+		"sqbridge hub|leaf|keygen --help, or sqbridge help hub|leaf|keygen\n"
 		"sqbridge --version\n";
 
 	if (role != CONFIG_HUB && role != CONFIG_LEAF && role != CONFIG_KEYGEN) {
 		(void)fprintf(to, "Carries queues between hosts.\n\n%s", usage);
 		return;
 	}
-	(void)fprintf(to, "sqbridge %s: its options\n",
-		role == CONFIG_HUB    ? "hub"
-		: role == CONFIG_LEAF ? "leaf"
-				      : "keygen");
+	(void)fprintf(to, "sqbridge %s: its options\n", name_of(role));
 	for (unsigned i = 0; i < options_n; i++)
 		if (options[i].roles & role)
 			help_row(to, &options[i]);
 	if (role != CONFIG_KEYGEN)
 		(void)fprintf(to,
+			"SPAN is a number and ns, us, ms, s, m, h or d: 250ms, 1.5s, 2m; without one of them it "
+			"is\nseconds. SIZE is a number, perhaps with K, M or G behind it (powers of 1024).\n"
 			"Each of them but the last two may also stand in the file, as `log_level = info`, "
 			"in\nsections [hub] and [leaf] or before them; and, the lists excepted, in the "
 			"environment,\nas SQBRIDGE_LOG_LEVEL.\n");

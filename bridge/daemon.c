@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ledger.h"
+#include "leftover.h"
 #include "log.h"
 #include "recv.h"
 #include "roles.h"
@@ -45,15 +46,20 @@ struct watch {
 	uint64_t arming; /* the last */
 };
 
-/* The instance: random bytes in shared memory, which live as long as the queues do. */
-static int take_instance(struct daemon *d, const char **ret_why)
+/* Is the file still the one of that name? Another may have removed it before we had the lock. */
+static bool stands(int fd, const char *path)
 {
-	char path[sizeof("/dev/shm/sqb..") + SQ_NAME_MAX + CONFIG_NAME_MAX];
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+	       ours.st_dev == theirs.st_dev;
+}
+
+static int open_instance(struct daemon *d, const char *path, const char **ret_why)
+{
 	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct stat st;
-	ssize_t n;
 
-	(void)snprintf(path, sizeof(path), "/dev/shm/sqb.%s.%s", d->prefix, d->config->name);
 	d->instance_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	*ret_why = "its object in /dev/shm cannot be opened";
 	if (d->instance_fd < 0 && errno != EACCES)
@@ -72,10 +78,26 @@ static int take_instance(struct daemon *d, const char **ret_why)
 			"another daemon of this name runs: stop it, or give this one another --name";
 		return -EBUSY;
 	}
+	return 0;
+}
+
+/* The instance: random bytes in shared memory, which live as long as the queues do. */
+static int take_instance(struct daemon *d, const char **ret_why)
+{
+	char path[sizeof("/dev/shm/sqb..") + SQ_NAME_MAX + CONFIG_NAME_MAX];
+	ssize_t n;
+	int r;
+
+	daemon_instance(path, sizeof(path), d);
+	while ((r = open_instance(d, path, ret_why)) == 0 && !stands(d->instance_fd, path))
+		(void)close(d->instance_fd);
+	if (r < 0)
+		return r;
 	n = pread(d->instance_fd, d->instance, sizeof(d->instance), 0);
 	if (n == (ssize_t)sizeof(d->instance))
 		return 0;
-	/* A daemon was killed before the file was whole: no peer has been told this instance. */
+	/* New; or a daemon was killed before it was whole. No peer has been told this instance. */
+	d->made = true;
 	if (getrandom(d->instance, sizeof(d->instance), 0) != (ssize_t)sizeof(d->instance))
 		return -EIO;
 	n = pwrite(d->instance_fd, d->instance, sizeof(d->instance), 0);
@@ -83,6 +105,11 @@ static int take_instance(struct daemon *d, const char **ret_why)
 	if (n < 0)
 		return -errno;
 	return n == (ssize_t)sizeof(d->instance) ? 0 : -ENOSPC;
+}
+
+void daemon_instance(char *ret, size_t cap, const struct daemon *d)
+{
+	(void)snprintf(ret, cap, "/dev/shm/sqb.%s.%s", d->prefix, d->config->name);
 }
 
 static void turn(void *ctx);
@@ -164,6 +191,8 @@ void daemon_deinit(struct daemon *d)
 	else
 		free(d->role);
 	tls_context_free(d->tls);
+	if (d->refused && d->made)
+		leftover_undo(d);
 	keys_free(d->keys);
 	if (d->instance_fd >= 0)
 		(void)close(d->instance_fd);

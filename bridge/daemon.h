@@ -49,6 +49,8 @@ struct daemon {
 	char prefix[SQ_NAME_MAX + 1];
 	uint8_t instance[WIRE_INSTANCE];
 	int instance_fd; /* its lock says that this name is taken */
+	bool made;       /* this process has made it: no daemon of this name was there before */
+	bool refused;    /* this start was refused: what it has made is removed again */
 	bool hub, draining, stopping;
 	int exit_code;
 	TAILQ_HEAD(, peer) peers;
@@ -94,6 +96,9 @@ void daemon_news(struct daemon *d);
 
 /* Take nothing new; when nothing is under way, or after the time for it, leave. Twice: at once. */
 void daemon_drain(struct daemon *d);
+
+/* The path of its instance. */
+void daemon_instance(char *ret, size_t cap, const struct daemon *d);
 
 /* `prefix.queue` of a stream's local name. */
 void daemon_local(char *ret, size_t cap, const struct daemon *d, const struct config_stream *s);

@@ -171,7 +171,7 @@ static struct link *on_ready(void *context, struct conn *c)
 static void give_up(struct daemon *d, int code)
 {
 	d->exit_code = code;
-	d->stopping = true;
+	d->refused = d->stopping = true;
 	leaf_stop(d);
 }
 
@@ -232,7 +232,7 @@ static void on_gone(void *context, struct conn *c, struct link *l, enum conn_end
 	}
 	if (refused && !leaf->ever_up && !d->stopping) {
 		d->exit_code = EXIT_DENIED;
-		d->stopping = true;
+		d->refused = d->stopping = true;
 	}
 	if (d->draining && link_idle(leaf->peer->link))
 		d->stopping = true;

@@ -36,6 +36,7 @@ struct ledger_file {
 };
 struct ledger_files {
 	const struct daemon *daemon;
+	bool undo; /* none of them is carried */
 	STAILQ_HEAD(, ledger_file) list;
 };
 
@@ -115,7 +116,7 @@ static void add(struct ledger_files *all, const struct daemon *d, const char *fi
 		return; /* no memory: it is left for the next start */
 	l->of = of;
 	(void)strlcpy(l->file, file, sizeof(l->file)); /* leftover_name() has seen that it fits */
-	s = carried(d, &of);
+	s = all->undo ? NULL : carried(d, &of);
 	if (s)
 		daemon_local(l->local, sizeof(l->local), d, s);
 	STAILQ_INSERT_TAIL(&all->list, l, entry);
@@ -149,7 +150,8 @@ static int visit(const char *name, void *data)
 	return 0;
 }
 
-static void finish(const struct ledger_file *l)
+/* `made`: by this process, for a start that was refused. Then there is nothing to tell. */
+static void finish(const struct ledger_file *l, bool made)
 {
 	if (l->error) {
 		log_event(LEVEL_ERROR, "ledger_left", LOG_STR("file", l->file), LOG_ERR(l->error));
@@ -157,6 +159,8 @@ static void finish(const struct ledger_file *l)
 	}
 	if (!*l->local) {
 		remove_file(l->file);
+		if (made && l->given_back == 0)
+			return;
 		log_event(LEVEL_NOTICE, "ledger_removed", LOG_STR("file", l->file),
 			LOG_U64("given_back", l->given_back));
 	} else if (l->given_back > 0) {
@@ -165,23 +169,78 @@ static void finish(const struct ledger_file *l)
 	}
 }
 
-void leftover_clear(struct daemon *d)
+static void gather(struct ledger_files *all)
 {
-	struct ledger_files all = {.daemon = d, .list = STAILQ_HEAD_INITIALIZER(all.list)};
-	struct ledger_file *l;
 	const struct dirent *e;
 	DIR *dir = opendir(DIRECTORY);
 
 	while (dir && (e = readdir(dir)))
-		add(&all, d, e->d_name);
+		add(all, all->daemon, e->d_name);
 	if (dir)
 		(void)closedir(dir);
-	if (STAILQ_EMPTY(&all.list))
+}
+
+static void clear(struct ledger_files *all)
+{
+	struct ledger_file *l;
+
+	if (STAILQ_EMPTY(&all->list))
 		return;
-	(void)sq_list("*", visit, &all); /* what cannot be listed is asked next time */
-	while ((l = STAILQ_FIRST(&all.list))) {
-		STAILQ_REMOVE_HEAD(&all.list, entry);
-		finish(l);
+	(void)sq_list("*", visit, all); /* what cannot be listed is asked next time */
+	while ((l = STAILQ_FIRST(&all->list))) {
+		STAILQ_REMOVE_HEAD(&all->list, entry);
+		finish(l, all->undo);
 		free(l);
 	}
+}
+
+void leftover_clear(struct daemon *d)
+{
+	struct ledger_files all = {.daemon = d, .list = STAILQ_HEAD_INITIALIZER(all.list)};
+
+	gather(&all);
+	clear(&all);
+}
+
+static bool is_empty(const struct ledger_file *l)
+{
+	struct ledger *ledger;
+	bool empty;
+
+	if (ledger_open(&ledger, l->file, 1) < 0)
+		return false;
+	empty = ledger_count(ledger) == 0;
+	ledger_close(ledger);
+	return empty;
+}
+
+/* Is something under way? Then all stays as it is, and is forgotten here. */
+static bool drop_used(struct ledger_files *all)
+{
+	struct ledger_file *l;
+	bool used = false;
+
+	STAILQ_FOREACH(l, &all->list, entry)
+	{
+		used |= !is_empty(l);
+	}
+	while (used && (l = STAILQ_FIRST(&all->list))) {
+		STAILQ_REMOVE_HEAD(&all->list, entry);
+		free(l);
+	}
+	return used;
+}
+
+void leftover_undo(struct daemon *d)
+{
+	struct ledger_files all = {
+		.daemon = d, .undo = true, .list = STAILQ_HEAD_INITIALIZER(all.list)};
+	char path[sizeof(DIRECTORY) + NAME_MAX];
+
+	gather(&all);
+	if (drop_used(&all))
+		return;
+	clear(&all);
+	daemon_instance(path, sizeof(path), d);
+	(void)unlink(path);
 }

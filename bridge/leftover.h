@@ -30,4 +30,11 @@ bool leftover_name(struct leftover_name *ret, const char *file, const struct dae
  */
 void leftover_clear(struct daemon *d);
 
+/*
+ * leftover_undo(): the start of a daemon that made its name's instance was refused: nobody else needs
+ * what it has made, and no command but this would remove it. Its books, if all are empty, and the
+ * instance are removed. The name's lock is held, and nothing else is open.
+ */
+void leftover_undo(struct daemon *d);
+
 #endif

@@ -321,6 +321,7 @@ static int serve(void)
 		keys_free(keys);
 	else
 		r = start(loop, keys, &reason, &code);
+	chores.daemon.refused = r < 0;
 	if (r == 0) {
 		begin_chores(loop);
 		r = loop_run(loop);

@@ -40,7 +40,8 @@ const struct option_row options[] = {
 		"of this daemon, when a host has several; default: hub or leaf"},
 	{"redeliver-after", "SPAN", OPTION_SPAN, BOTH, 0, AT(redeliver_after_ns),
 		100 * MS, 30 * D, "2m",
-		"when a leaf was away for so long, others get what it had"},
+		"a hub's: when a leaf was away for so long, others get what it had. A leaf takes it, and "
+		"does nothing with it"},
 	{"heartbeat", "SPAN", OPTION_SPAN, BOTH, 0, AT(heartbeat_ns), 100 * MS, H, "5s",
 		"a peer that was silent for three of these is gone"},
 	{"handshake-timeout", "SPAN", OPTION_SPAN, BOTH, OPTION_LIVE, AT(handshake_timeout_ns),

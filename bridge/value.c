@@ -22,7 +22,8 @@ static const struct unit {
 	{"us", 1000},
 	{"ns", 1},
 };
-#define UNITS (sizeof(units) / sizeof(units[0]))
+#define UNITS     (sizeof(units) / sizeof(units[0]))
+#define SECOND_NS 1000000000u
 
 void value_span_text(char *buf, size_t cap, uint64_t ns)
 {
@@ -97,11 +98,14 @@ const char *value_size(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 	return allowed;
 }
 
-/* Exact, unlike a double: digits, perhaps a point and up to three more digits, and a unit. */
+/*
+ * Exact, unlike a double: digits, perhaps a point and up to three more digits, and perhaps a unit; else
+ * it is seconds, as it is for sqctl.
+ */
 static bool span(uint64_t *ret, const char *text)
 {
 	size_t whole = strspn(text, "0123456789"), part = 0, i = 0;
-	uint64_t ns, fraction = 0, scale = 1;
+	uint64_t ns, fraction = 0, scale = 1, unit_ns;
 	const char *unit = text + whole;
 
 	if (!is_digits(text, whole))
@@ -117,10 +121,11 @@ static bool span(uint64_t *ret, const char *text)
 	while (i < UNITS && strcmp(unit, units[i].name) != 0)
 		i++;
 	ns = strtoull(text, NULL, 10);
-	if (i == UNITS)
-		return *unit == '\0' && ns == 0 && fraction == 0 && (*ret = 0, true);
-	if (__builtin_mul_overflow(ns, units[i].ns, &ns) ||
-		__builtin_add_overflow(ns, fraction * units[i].ns / scale, &ns))
+	if (i == UNITS && *unit)
+		return false;
+	unit_ns = i == UNITS ? SECOND_NS : units[i].ns;
+	if (__builtin_mul_overflow(ns, unit_ns, &ns) ||
+		__builtin_add_overflow(ns, fraction * unit_ns / scale, &ns))
 		return false;
 	*ret = ns;
 	return true;
@@ -138,7 +143,8 @@ const char *value_span(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 	value_span_text(low, sizeof(low), min);
 	value_span_text(high, sizeof(high), max);
 	(void)snprintf(allowed, sizeof(allowed),
-		"a span of time from %s to %s: a number and ms, s, m, h or d", low, high);
+		"a span of time from %s to %s: a number and us, ms, s, m, h or d; without one, seconds",
+		low, high);
 	return allowed;
 }
 

@@ -15,7 +15,7 @@ const char *value_count(uint64_t *ret, const char *text, uint64_t min, uint64_t 
 /* A number with an optional unit: 64K, 1M, 2G (powers of 1024). */
 const char *value_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
 
-/* A span of time: 50ms, 1.5s, 3m, 1h, 2d; nanoseconds. The unit must be there, except for 0. */
+/* A span of time: 50ms, 1.5s, 3m, 1h, 2d; nanoseconds. Without a unit it is seconds. */
 const char *value_span(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
 
 /* HOST:PORT or [V6]:PORT. Port 0 only with `any_port`. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "args.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "parse.h"
@@ -43,7 +44,7 @@ const char *args_size32(const struct args_option *o, const char *text)
 
 const char *args_span(const struct args_option *o, const char *text)
 {
-	return parse_span(o->to, text);
+	return parse_span_to(o->to, text, o->max ? (int64_t)o->max : PARSE_SPAN_MAX);
 }
 
 const char *args_duration(const struct args_option *o, const char *text)
@@ -88,6 +89,7 @@ int args_read(struct args *ret, const struct args_option *options, int argc, cha
 	struct option longs[OPTIONS_MAX + 1] = {0};
 	char letters[2 * OPTIONS_MAX + 2] = ":"; /* the first: tell a missing value apart */
 	int option, code = EXIT_DONE;
+	const char *bare = NULL, *behind = NULL;
 
 	for (int i = 0, at = 1; options[i].name; i++) {
 		longs[i] = (struct option){options[i].name, options[i].value, NULL, FIRST + i};
@@ -108,9 +110,31 @@ int args_read(struct args *ret, const struct args_option *options, int argc, cha
 			for (i = 0; options[i].letter != option;)
 				i++;
 		code = note(argv[0], &options[i]);
+		if (options[i].value == optional_argument && !optarg && optind < argc) {
+			bare = options[i].name;
+			behind = argv[optind];
+		}
 	}
-	*ret = (struct args){.command = argv[0], .n = argc - optind, .words = argv + optind};
+	*ret = (struct args){.command = argv[0],
+		.n = argc - optind,
+		.words = argv + optind,
+		.bare = bare,
+		.behind = behind};
 	return code;
+}
+
+const char *args_hint(const struct args *args)
+{
+	static char text[160];
+
+	for (int i = 0; args->bare && i < args->n; i++)
+		if (args->words[i] == args->behind) {
+			(void)snprintf(text, sizeof(text),
+				"; if '%.32s' is the value of --%s, write --%s=%.32s", args->behind,
+				args->bare, args->bare, args->behind);
+			return text;
+		}
+	return "";
 }
 
 int args_queues(const struct args *args)
@@ -125,7 +149,7 @@ int args_queue(const struct args *args, const char **ret)
 	int code = args_queues(args);
 
 	if (code == EXIT_DONE && args->n > 1)
-		code = report_usage(args->command, "one queue at a time");
+		code = report_usage(args->command, "one queue at a time%s", args_hint(args));
 	if (code == EXIT_DONE)
 		*ret = args->words[0];
 	return code;

@@ -21,7 +21,7 @@ struct args_option {
 	 */
 	const char *(*set)(const struct args_option *o, const char *text);
 	void *to;          /* for set() */
-	uint64_t min, max; /* the same, of numbers */
+	uint64_t min, max; /* the same, of numbers; of a span the longest, 0: any */
 	unsigned
 		*given; /* counted up each time it is met; options may share one; NULL: no matter */
 };
@@ -39,6 +39,11 @@ struct args {
 	const char *command;
 	int n; /* words that are no options, in order */
 	char *const *words;
+	/*
+	 * The last option that was given without the value that it may have, and the word behind it,
+	 * which may have been meant for one: such a value wants a `=`. NULL: none.
+	 */
+	const char *bare, *behind;
 };
 
 /*
@@ -48,10 +53,21 @@ struct args {
  */
 int args_read(struct args *ret, const struct args_option *options, int argc, char **argv);
 
+/*
+ * What to say behind an error about the words, if one of them may have been meant for the value of an
+ * option; else "". Static.
+ */
+const char *args_hint(const struct args *args);
+
 /* The words are names of queues, one at least. EXIT_DONE, or EXIT_USAGE. */
 int args_queues(const struct args *args);
 
 /* There is one word, and that is the queue's name. */
 int args_queue(const struct args *args, const char **ret);
+
+/* The text for --help of all that take a SPAN. */
+#define SPAN_HELP                                                                                  \
+	"\n"                                                                                       \
+	"SPAN is a number and ns, us, ms, s, m, h or d: 250ms, 1.5s, 2m. Without one of them it is seconds.\n"
 
 #endif

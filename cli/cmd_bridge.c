@@ -23,15 +23,16 @@ const char help_bridge[] =
 	"\n"
 	"A bridge is running, draining, silent (it runs, and has written nothing for ten seconds), killed,\n"
 	"or stopped. What is under way when it ends is found again when it starts; one that ends with\n"
-	"nothing under way is not shown any more.\n"
+	"nothing under way is not shown any more. If there is none at all, and one has left files, it is told\n"
+	"how to remove them; BRIDGE.md, \"To clean up\", has the rest.\n"
 	"\n"
 	"UNSETTLED is what was sent and is not settled, or came and is not settled. OLDEST is for how long.\n"
 	"CREDIT is how many messages, and BYTES how much, may follow before more is granted. MOVED was sent,\n"
 	"or came; REDELIVERED went back to the queue here, RETURNED to the other side. Counters begin with\n"
 	"the process.\n"
 	"\n"
-	"Exit: 0 each runs; 1 there is none, or one is killed, stopped or silent; 64 usage, 70 a page is\n"
-	"damaged or of another version, 77 not allowed (with NAME).\n";
+	"Exit: 0 each runs; 1 there is none, or one is killed, stopped or silent; 64 usage, 69 no descriptor or\n"
+	"memory, 70 a page is damaged or of another version, 74 cannot write, 77 not allowed (with NAME).\n";
 
 static const char *why_not(int error)
 {
@@ -213,6 +214,29 @@ static int show(struct look *look, const struct status_name *of)
 	return code;
 }
 
+static void report_left(const char *prefix, const char *name)
+{
+	(void)report(EXIT_DONE,
+		"%s.%s has left files, of which its next start knows what has arrived; if there is to be "
+		"none: rm /dev/shm/sqb.%s.%s /dev/shm/sqb.%s.%s.*",
+		prefix, name, prefix, name, prefix, name);
+}
+
+static int report_none(bool all, const char *prefix, const char *name)
+{
+	if (name)
+		(void)report(EXIT_EMPTY,
+			"no bridge %s.%s: it does not run, and has left nothing under way; `sqctl bridge -a` lists "
+			"all",
+			prefix, name);
+	else
+		(void)report(EXIT_EMPTY,
+			"there is no bridge%s; `sqbridge --help` tells how to start one",
+			all ? "" : " of this prefix (`sqctl bridge -a` lists all)");
+	(void)pages_left(all ? NULL : prefix, name, report_left);
+	return EXIT_EMPTY;
+}
+
 /* The one that was asked for, or all. */
 static int show_named(struct look *look, const char *prefix, const char *name)
 {
@@ -239,15 +263,8 @@ static int show_named(struct look *look, const char *prefix, const char *name)
 			code = r;
 	}
 	free(names);
-	if (!any && name)
-		return report(EXIT_EMPTY,
-			"no bridge %s.%s: it does not run, and has left nothing under way; `sqctl bridge -a` lists "
-			"all",
-			prefix, name);
 	if (!any)
-		return report(EXIT_EMPTY,
-			"there is no bridge%s; `sqbridge --help` tells how to start one",
-			look->all ? "" : " of this prefix (`sqctl bridge -a` lists all)");
+		return report_none(look->all, prefix, name);
 	return code;
 }
 

@@ -18,7 +18,7 @@
 
 const char help_collect[] =
 	"  -n N            end after N results\n"
-	"  --duration SPAN end after so long\n" HOLD_HELP WAITING_HELP_TOTAL "\n"
+	"  --duration SPAN end after so long\n" HOLD_HELP WAITING_HELP_TOTAL SPAN_HELP "\n"
 	"Writes each result as a line, as they come, for ever if nothing else is said. A result leaves the\n"
 	"queue once it has been written: whatever ends this, those that were not are still there. Killed with\n"
 	"-9 between the two, some are written again by the next. Ctrl-C or SIGTERM end it in good order; it\n"
@@ -30,8 +30,9 @@ const char help_collect[] =
 	"  sqctl collect cq --wait | grep 49\n"
 	"\n"
 	"Exit: 0 done (or a signal ended it, without -n, or whoever read us left), 3 shut down and drained, 64\n"
-	"usage, 66 no such queue, 70 damaged, 74 cannot write, 77 not allowed, 124 timed out: waiting for the\n"
-	"queue, or fewer than -n. A signal before the last of -n ends it as if by that signal.\n";
+	"usage, 66 no such queue, 69 no place in the queue for one more participant, no descriptor or memory;\n"
+	"70 damaged, 74 cannot write, 77 not allowed, 124 timed out: waiting for the queue, or fewer than -n. A\n"
+	"signal before the last of -n ends it as if by that signal.\n";
 
 struct collect {
 	struct take take;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
  */
 
 #define BLOCK_MEMORY_MAX ((uint64_t)1 << 40)
+#define LEASE_TIME_MAX   ((uint64_t)1 << 60)
 
 const char help_create[] =
 	"  --capacity N         messages it has room for, rounded up to a power of two (1024)\n"
@@ -30,7 +32,10 @@ const char help_create[] =
 	"  --dead-letter QUEUE  which that is\n"
 	"  --ephemeral          `sqctl gc` removes it once nobody uses it any more\n"
 	"\n"
-	"N and SIZE may end in k, M or G (powers of 1024); SPAN is like 250ms, 1.5s, 2m or 1h.\n"
+	"N and SIZE may end in k, M, G or T (powers of 1024): --capacity and --max-message go to 1G, --small to\n"
+	"4k, --block-memory to 1T. --small is rounded up to what a cell of the ring holds, and no size class\n"
+	"has more room than for --capacity messages, however much --block-memory says: `sqctl stat` shows what\n"
+	"was made.\n" SPAN_HELP "\n"
 	"All its memory is taken from /dev/shm at once; it is told how much, if that is 1G or more, or most of\n"
 	"what there was. Either all the queues can be made, or none is. A name with a dot is PREFIX.QUEUE.\n"
 	"\n"
@@ -38,7 +43,8 @@ const char help_create[] =
 	"  sqctl create --capacity 1M --small 16 numbers\n"
 	"  sqctl create dead && sqctl create --max-attempts 5 --dead-letter dead pq\n"
 	"\n"
-	"Exit: 0 done, 64 usage, 73 there is one of that name or no room, 77 not allowed.\n";
+	"Exit: 0 done, 64 usage, 69 no login name to make the queue's name of; 73 there is one of that name or\n"
+	"no room, 77 not allowed.\n";
 
 static const char *set_mode(const struct args_option *o, const char *text)
 {
@@ -75,7 +81,8 @@ static int read_options(struct sq_config *c, struct args *ret, int argc, char **
 		{"participants", 0, required_argument, args_size32, .to = &c->participants,
 			.min = 1, .max = SQ_PARTICIPANTS_MAX},
 		{"mode", 0, required_argument, set_mode, .to = &c->mode},
-		{"lease-time", 0, required_argument, args_span, .to = &c->lease_time},
+		{"lease-time", 0, required_argument, args_span, .to = &c->lease_time,
+			.max = LEASE_TIME_MAX},
 		{"max-attempts", 0, required_argument, args_size32, .to = &c->max_attempts,
 			.min = 1, .max = SQ_ATTEMPTS_MAX},
 		{"dead-letter", 0, required_argument, args_text, .to = &c->dead_letter},
@@ -120,6 +127,25 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 	return code;
 }
 
+/*
+ * The queue for dead letters may be made later, but a name that was mistyped never is. A name without
+ * a prefix is of the queue's own prefix.
+ */
+static void report_dead_letter(const char *dead_letter, const char *queue)
+{
+	const char *dot = strchr(queue, '.');
+	char name[2 * NAMES_MAX], full[NAMES_MAX];
+
+	(void)snprintf(name, sizeof(name), "%.*s%s",
+		dot && !strchr(dead_letter, '.') ? (int)(dot - queue) + 1 : 0, queue, dead_letter);
+	if (names_full(full, name) < 0 || names_taken(full))
+		return;
+	(void)report(EXIT_DONE,
+		"there is no queue %s yet: dead letters of %s stay in %s, undelivered, until there is; make it "
+		"with `sqctl create %s`",
+		name, queue, queue, name);
+}
+
 /* A dot in a name separates prefix and queue: say so, for a user may not know that. */
 static void report_prefix(const char *queue)
 {
@@ -154,8 +180,7 @@ int cmd_create(int argc, char **argv)
 		return code;
 	if (sq_size(&config, &size) < 0)
 		return report_usage("create",
-			"--lease-time, or --capacity and --block-memory together, are beyond "
-			"what a queue can have");
+			"--capacity and --block-memory together are beyond what a queue can have");
 	code = room_check(all, (uint64_t)n, size);
 	for (int i = 0; code == EXIT_DONE && i < n; i++) {
 		int r = sq_create(queues[i], &config);
@@ -169,6 +194,8 @@ int cmd_create(int argc, char **argv)
 				"those before it were made: %s is the first that was not",
 				queues[i]);
 	}
+	for (int i = 0; code == EXIT_DONE && config.dead_letter && i < n; i++)
+		report_dead_letter(config.dead_letter, queues[i]);
 	if (code == EXIT_DONE)
 		room_report_large(all, (uint64_t)n, size);
 	return code;

@@ -22,7 +22,8 @@ const char help_gc[] =
 	"leased can be taken again. An ephemeral queue that nobody uses any more is removed. What was removed\n"
 	"is printed. A queue that cannot be used is named and left alone; `sqctl rm` removes it.\n"
 	"\n"
-	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
+	"Exit: 0 done, 64 usage, 66 no such queue, 69 no descriptor or memory, or /dev/shm is read-only; 70 not\n"
+	"a queue of this version, 77 not allowed.\n";
 
 static int collect(const char *queue)
 {

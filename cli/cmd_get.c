@@ -17,7 +17,8 @@ const char help_get[] =
 	"  -n N            end after N items (all that are there)\n"
 	"  --timeout SPAN  wait so long for each item (not at all)\n"
 	"  --follow        wait for ever, until the queue is shut down or a signal comes\n"
-	"  -0, --null      end each item with a NUL instead of a newline\n" WAITING_HELP "\n"
+	"  -0, --null      end each item with a NUL instead of a newline\n" WAITING_HELP SPAN_HELP
+	"\n"
 	"An item leaves the queue once it has been written. What could not be written is given back, and is\n"
 	"delivered again out of its order; if sqctl is killed between writing and acknowledging, items are\n"
 	"delivered twice. If the output fails in the middle of an item, a file is cut back to the last whole\n"
@@ -34,8 +35,8 @@ const char help_get[] =
 	"\n"
 	"Exit: 0 done (some came, or whoever read us left, or a signal ended --follow without -n), 1 empty, 3\n"
 	"shut down and drained, 64 usage, 66 no such queue, 69 no place in the queue for one more participant,\n"
-	"70 damaged, 74 cannot write, 77 not allowed, 124 timed out: nothing came, or fewer than -n. A signal\n"
-	"at another time ends it as if by that signal.\n";
+	"no descriptor or memory; 70 damaged, 74 cannot write, 77 not allowed, 124 timed out: nothing came, or\n"
+	"fewer than -n. A signal at another time ends it as if by that signal.\n";
 
 static int report_end(struct take *get, int error)
 {

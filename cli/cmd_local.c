@@ -44,8 +44,7 @@ const char help_local[] =
 	"  --prefix P      of the queues' names, so that others can join in (one of its own)\n"
 	"  --json[=FILE]   the numbers of the proof to FILE as well, as a JSON object; without FILE to\n"
 	"                  standard output, and the results are checked and counted, but not written\n"
-	"  -q, --quiet     nothing on standard error but the proof and errors\n"
-	"\n"
+	"  -q, --quiet     nothing on standard error but the proof and errors\n" SPAN_HELP "\n"
 	"Producers put random integers n >= 0 into the queue pq. Workers lease n, put the text\n"
 	"`n * n = n²` into cq, and ack n. The collector writes what comes out of cq to standard\n"
 	"output, one line each; a terminal shows a sample. Kill any producer or worker: another\n"
@@ -59,7 +58,13 @@ const char help_local[] =
 	"\n"
 	"In the object of --json, proof is \"holds\" or \"failed\"; not_true says what is wrong then; done_again\n"
 	"names the tasks done more than once, all of them if all_named; the sums are texts, for they may have\n"
-	"39 digits. Without a proof (the collector was killed, or two signals ended it at once) there is none.\n";
+	"39 digits. Without a proof (the collector was killed, or two signals ended it at once) there is none.\n"
+	"\n"
+	"Exit: 0 done (or a signal ended it, without --tasks, or whoever read us left), 1 the proof failed, or\n"
+	"the collector was killed; 64 usage, 69 no processes, memory or descriptors, 70 damaged, 73 no room for\n"
+	"the queues, or there is one of that name; 74 cannot write, 77 not allowed, 128 and the signal if a\n"
+	"second one ended it at once. A signal before the last of --tasks ends it, after the proof, as if by\n"
+	"that signal.\n";
 
 static const char *set_prefix(const struct args_option *o, const char *text)
 {
@@ -142,7 +147,8 @@ static int read_options(struct local_options *o, int argc, char **argv)
 	if (code != EXIT_DONE)
 		return code;
 	if (args.n > 0)
-		return report_usage("local", "what is '%s'? it takes options only", args.words[0]);
+		return report_usage("local", "what is '%s'? it takes options only%s", args.words[0],
+			args_hint(&args));
 	if (ends > 0 && o->duration == 0 && o->tasks == UINT64_MAX)
 		return report_usage("local", "--duration '0' must be above 0");
 	if (ends > 1)
@@ -327,6 +333,16 @@ static int close_json(struct local *l)
 		l->options.json_file, strerror(errno));
 }
 
+/* A signal came before the last of --tasks was made: 0, if none did. */
+static int report_short(const struct local *l, uint64_t made)
+{
+	const struct local_options *o = &l->options;
+
+	if (!l->crew.asked || o->tasks == UINT64_MAX || made >= o->tasks)
+		return EXIT_DONE;
+	return report_stopped(l->crew.asked, made, o->tasks);
+}
+
 /* What the run has come to. */
 static int prove(struct local *l)
 {
@@ -338,7 +354,12 @@ static int prove(struct local *l)
 	local_tell(l, &proof);
 	if (l->json)
 		local_tell_json(l->json, l, &proof);
-	return proof.untrue_count == 0 ? EXIT_DONE : EXIT_EMPTY;
+	if (proof.untrue_count > 0)
+		return EXIT_EMPTY;
+	if (atomic_load(&l->ledger->write_error))
+		return report_write(l->ledger);
+	l->cut_short = report_short(l, proof.made);
+	return l->cut_short;
 }
 
 static int run(struct local *l)
@@ -357,11 +378,7 @@ static int run(struct local *l)
 	}
 	l->ended_ns = now_ns();
 	local_show_clear(l);
-	if (r == 0)
-		r = prove(l);
-	if (r == 0 && atomic_load(&l->ledger->write_error))
-		r = report_write(l->ledger);
-	return r;
+	return r == 0 ? prove(l) : r;
 }
 
 int cmd_local(int argc, char **argv)
@@ -389,6 +406,11 @@ int cmd_local(int argc, char **argv)
 	free(l.crew.members);
 	free(l.suspects);
 	w = close_json(&l);
+	if (l.cut_short) {
+		/* The object of --json. An error is not told: that a signal ended us says enough. */
+		(void)fflush(stdout);
+		crew_die(&l.crew);
+	}
 	/* The signals stay blocked: what one would ask for is done already. */
 	return r != 0 ? r : w;
 }

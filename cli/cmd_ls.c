@@ -21,7 +21,8 @@ const char help_ls[] =
 	"\n"
 	"DEPTH is what can be taken, LEASED what is in somebody's hands, PARTICIPANTS who has it open.\n"
 	"\n"
-	"Exit: 0 done, even if there is none; 64 usage, 77 not allowed.\n";
+	"Exit: 0 done, even if there is none; 64 usage, 69 no descriptor or memory, or no /dev/shm; 74 cannot\n"
+	"write, 77 not allowed.\n";
 
 /* What there is to know besides the state. */
 static const char *besides(const struct sq_stat *st)

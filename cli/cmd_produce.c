@@ -31,7 +31,8 @@ const char help_produce[] =
 	"  --duration SPAN end after so long\n"
 	"  --max N         integers from 0 to N, at most 18446744073709551615 (999)\n"
 	"  --below N       integers from 0 to N - 1\n"
-	"  --seed N        the same integers again (at random)\n" HOLD_HELP PRODUCE_HELP_QUIET "\n"
+	"  --seed N        the same integers again (at random)\n" HOLD_HELP PRODUCE_HELP_QUIET
+		SPAN_HELP "\n"
 	"Puts random integers as text: 10 every 3 seconds, from 0 to 999, for ever, if nothing else is said.\n"
 	"Each round, as the 10 of --rate 10/3s are, is said, but no more often than every half second; at the\n"
 	"end, how many went in. While the queue is full it waits; what it could not put meanwhile is not made\n"
@@ -42,9 +43,9 @@ const char help_produce[] =
 	"  sqctl produce pq --tasks 1000000         as fast as it goes\n"
 	"  sqctl produce pq --duration 1m --wait    before there is a pq\n"
 	"\n"
-	"Exit: 0 done (or a signal ended it, without --tasks), 3 shut down, 64 usage, 66 no such queue, 70\n"
-	"damaged, 77 not allowed, 124 timed out waiting for the queue. A signal before the last of --tasks ends\n"
-	"it as if by that signal.\n";
+	"Exit: 0 done (or a signal ended it, without --tasks), 3 shut down, 64 usage, 66 no such queue, 69 no\n"
+	"place in the queue for one more participant, no descriptor or memory; 70 damaged, 77 not allowed, 124\n"
+	"timed out waiting for the queue. A signal before the last of --tasks ends it as if by that signal.\n";
 
 struct produce {
 	const char *queue;
@@ -82,7 +83,7 @@ static const char *set_below(const struct args_option *o, const char *text)
 static int read_options(struct produce *p, int argc, char **argv)
 {
 	struct tasks *t = &p->tasks;
-	unsigned rate = 0, tasks = 0;
+	unsigned rate = 0, tasks = 0, max = 0, below = 0;
 	bool forever = false;
 	const struct args_option options[] = {
 		{"rate", 0, required_argument, set_rate, .to = p, .given = &rate},
@@ -91,9 +92,9 @@ static int read_options(struct produce *p, int argc, char **argv)
 		{"forever", 0, no_argument, args_flag, .to = &forever},
 		{"duration", 0, required_argument, args_duration, .to = &p->duration_ns},
 		{"max", 0, required_argument, args_count, .to = &t->max, .min = 0,
-			.max = UINT64_MAX},
+			.max = UINT64_MAX, .given = &max},
 		{"below", 0, required_argument, set_below, .to = &t->max, .min = 1,
-			.max = UINT64_MAX},
+			.max = UINT64_MAX, .given = &below},
 		{"seed", 0, required_argument, args_count, .to = &t->seed, .min = 0,
 			.max = UINT64_MAX},
 		{"wait", 0, optional_argument, hold_set_wait, .to = &p->wait_ns},
@@ -107,6 +108,8 @@ static int read_options(struct produce *p, int argc, char **argv)
 		code = args_queue(&args, &p->queue);
 	if (code != EXIT_DONE)
 		return code;
+	if (max && below)
+		return report_usage("produce", "--max and --below exclude each other");
 	if (forever && (tasks || p->duration_ns))
 		return report_usage("produce", "--forever excludes --tasks and --duration");
 	if (!rate && !tasks) {

@@ -29,7 +29,7 @@
 const char help_put[] =
 	"  -0, --null      items on standard input end in a NUL instead of a newline\n"
 	"  --timeout SPAN  give up when there was no room for so long (for ever; 0: at once)\n" WAITING_HELP
-	"\n"
+		SPAN_HELP "\n"
 	"Without items the lines of standard input are put, as they come. A line may hold any bytes; an empty\n"
 	"line is an empty item; the last needs no newline. Items that begin with - come behind --. If an item\n"
 	"does not go in, none behind it does, and it is told which was the first; a file on standard input is\n"
@@ -39,8 +39,9 @@ const char help_put[] =
 	"  seq 1000000 | sqctl put pq\n"
 	"  find . -print0 | sqctl put -0 --timeout 10s files\n"
 	"\n"
-	"Exit: 0 done, 3 shut down, 64 usage or an item too long, 66 no such queue, 69 no place in the\n"
-	"queue for one more participant, 70 damaged, 74 cannot read, 75 full, 77 not allowed, 124 timed out.\n";
+	"Exit: 0 done, 3 shut down, 64 usage or an item too long, 66 no such queue, 69 no place in the queue\n"
+	"for one more participant, no descriptor or memory; 70 damaged, 74 cannot read, 75 full, 77 not\n"
+	"allowed, 124 timed out. A signal ends it as if by that signal.\n";
 
 struct put {
 	struct sq *q;

@@ -18,7 +18,7 @@ const char help_rm[] =
 	"can put nothing more, and are told so; its memory is freed when the last of them ends. If a name\n"
 	"is none, nothing is removed; a queue that is not there does not keep the others from being removed.\n"
 	"\n"
-	"Exit: 0 done, 64 usage, 66 no such queue, 77 not allowed.\n";
+	"Exit: 0 done, 64 usage, 66 no such queue, 69 /dev/shm is read-only, 77 not allowed.\n";
 
 int cmd_rm(int argc, char **argv)
 {

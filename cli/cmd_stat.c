@@ -22,7 +22,8 @@ const char help_stat[] =
 	"Totals are since the queue was made. At rest: put = depth + leased + undelivered + took.\n"
 	"Bridges that carry it, and may be seen, follow, a line for each peer; see `sqctl help bridge`.\n"
 	"\n"
-	"Exit: 0 done, 64 usage, 66 no such queue, 70 not a queue of this version, 77 not allowed.\n";
+	"Exit: 0 done, 64 usage, 66 no such queue, 69 no descriptor or memory, 70 not a queue of this version,\n"
+	"74 cannot write, 77 not allowed.\n";
 
 static const struct {
 	const char *name;

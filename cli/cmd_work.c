@@ -21,7 +21,7 @@
 
 const char help_work[] =
 	"  -j, --jobs N    so many worker processes, at most 1024 (1)\n" HOLD_HELP
-		WAITING_HELP_TOTAL "\n"
+		WAITING_HELP_TOTAL SPAN_HELP "\n"
 	"Each worker leases a task n from the first queue, puts the text `n * n = n²` into the second, and\n"
 	"acknowledges n. While the second queue is full it waits. Kill any worker: its task is delivered\n"
 	"again, and another takes its place, at once or, if it dies again and again before it has done\n"
@@ -37,8 +37,8 @@ const char help_work[] =
 	"  sqctl work --wait pq cq          before a bridge has made the queues\n"
 	"\n"
 	"Exit: 0 a signal ended it, 3 the first queue is shut down and drained, or the second shut down, 64\n"
-	"usage, 66 no such queue, 69 no processes or memory, 70 damaged, 77 not allowed, 124 timed out waiting\n"
-	"for a queue, 128 and the signal if it ended at once.\n";
+	"usage, 66 no such queue, 69 no processes or memory, no place in a queue for one more participant; 70\n"
+	"damaged, 77 not allowed, 124 timed out waiting for a queue, 128 and the signal if it ended at once.\n";
 
 static const char *const kinds[] = {"worker"};
 
@@ -66,7 +66,8 @@ static int read_options(struct work_options *o, int argc, char **argv)
 
 	if (code == EXIT_DONE && args.n != 2)
 		return report_usage("work",
-			"two queues: the one that tasks come from, and the one for results");
+			"two queues: the one that tasks come from, and the one for results%s",
+			args_hint(&args));
 	if (code == EXIT_DONE)
 		code = names_check(2, args.words);
 	for (int i = 0; code == EXIT_DONE && i < 2; i++) {

@@ -198,3 +198,16 @@ void crew_kill(struct crew *crew)
 		m->start_ns = 0;
 	}
 }
+
+void crew_die(const struct crew *crew)
+{
+	sigset_t one;
+
+	if (!crew->asked)
+		return;
+	(void)signal(crew->asked, SIG_DFL);
+	(void)sigemptyset(&one);
+	(void)sigaddset(&one, crew->asked);
+	(void)raise(crew->asked); /* it waits until it is let through */
+	(void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+}

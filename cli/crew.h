@@ -77,4 +77,10 @@ bool crew_done(const struct crew *crew, unsigned kind);
 /* End them all, now. */
 void crew_kill(struct crew *crew);
 
+/*
+ * End this process by the signal that asked to end, so that the parent can tell. Returns only if none
+ * did.
+ */
+void crew_die(const struct crew *crew);
+
 #endif

@@ -123,7 +123,8 @@ struct local {
 	struct local_suspect *suspects;
 	size_t suspect_count, suspect_room;
 	int64_t ended_ns;
-	FILE *json; /* NULL: none */
+	FILE *json;    /* NULL: none */
+	int cut_short; /* the exit code, if a signal came before the last of --tasks; else 0 */
 };
 
 #endif

@@ -35,7 +35,8 @@ static int run(int argc, char **argv)
 		(void)cmd_help(1, (char *[]){(char *)"help", NULL});
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 ||
+		strcmp(argv[1], "version") == 0) {
 		printf("sqctl %s\n", sq_version());
 		return EXIT_DONE;
 	}

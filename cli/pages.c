@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "pages.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "words.h"
 
@@ -124,4 +127,52 @@ void pages_print_carriers(const char *full, bool json)
 	free(names);
 	if (json)
 		putchar(']');
+}
+
+/* sqb.PREFIX.NAME, the instance of a daemon: whose? Its other files have one more dot. */
+static bool instance_name(struct status_name *ret, const char *file)
+{
+	char page[STATUS_PATH_MAX];
+
+	return strlen(file) < sizeof(page) - sizeof(".status") &&
+	       snprintf(page, sizeof(page), "%s.status", file) > 0 && status_page_name(ret, page);
+}
+
+/* A daemon that runs has a lock on it. One that may not be opened is somebody else's to remove. */
+static bool may_be_removed(const char *file)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[STATUS_PATH_MAX];
+	bool idle = false;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/dev/shm/%s", file);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd >= 0)
+		idle = fcntl(fd, F_OFD_GETLK, &all) == 0 && all.l_type == F_UNLCK;
+	(void)snprintf(path, sizeof(path), "/dev/shm/%s.status", file);
+	idle = idle && access(path, F_OK) < 0;
+	if (fd >= 0)
+		(void)close(fd);
+	return idle;
+}
+
+unsigned pages_left(
+	const char *prefix, const char *name, void (*report)(const char *prefix, const char *name))
+{
+	DIR *dir = opendir("/dev/shm");
+	const struct dirent *e;
+	struct status_name of;
+	unsigned n = 0;
+
+	while (dir && (e = readdir(dir))) {
+		if (!instance_name(&of, e->d_name) || (prefix && strcmp(of.prefix, prefix) != 0) ||
+			(name && strcmp(of.name, name) != 0) || !may_be_removed(e->d_name))
+			continue;
+		report(of.prefix, of.name);
+		n++;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return n;
 }

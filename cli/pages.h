@@ -35,4 +35,11 @@ void pages_print_stream(const struct status_page *page, const struct status_stre
 /* The streams of all bridges that carry this queue: lines for people, or one JSON array. */
 void pages_print_carriers(const char *full, bool json);
 
+/*
+ * Daemons of a prefix (NULL: any) and name (NULL: any) that have left files and no page: they do not
+ * run, and nothing of theirs is under way. report() is told each. How many.
+ */
+unsigned pages_left(
+	const char *prefix, const char *name, void (*report)(const char *prefix, const char *name));
+
 #endif

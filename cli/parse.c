@@ -26,9 +26,21 @@ const char *parse_count(uint64_t *ret, const char *text, uint64_t min, uint64_t 
 	return NULL;
 }
 
+/* The units of which one, at least, is in the range. */
+static const char *units_below(uint64_t max)
+{
+	if (max >> 40)
+		return ", perhaps with k, M, G or T behind it";
+	if (max >> 30)
+		return ", perhaps with k, M or G behind it";
+	if (max >> 20)
+		return ", perhaps with k or M behind it";
+	return max >> 10 ? ", perhaps with k behind it" : "";
+}
+
 const char *parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max)
 {
-	const char *wrong = between(min, max, ", perhaps with k, M, G or T behind it");
+	const char *wrong = between(min, max, units_below(max));
 	size_t digits = strspn(text, "0123456789");
 	uint64_t plain, v;
 
@@ -50,7 +62,19 @@ const char *parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t m
 	return NULL;
 }
 
-const char *parse_span(int64_t *ret, const char *text)
+/* Whole days: a longest span is given as that. */
+static const char *span_wrong(int64_t max)
+{
+	static char text[160];
+
+	(void)snprintf(text, sizeof(text),
+		"must be a span of time such as 250ms, 1.5s, 2m or 1h: a number and ns, us, ms, s, m, h or d "
+		"(without one: seconds), to %" PRId64 "d",
+		max / 86400000000000);
+	return text;
+}
+
+const char *parse_span_to(int64_t *ret, const char *text, int64_t max)
 {
 	static const struct {
 		const char *name;
@@ -74,12 +98,17 @@ const char *parse_span(int64_t *ret, const char *text)
 		v = strtod(text, &end);
 		for (size_t i = 0; end == text + digits && i < sizeof(units) / sizeof(units[0]);
 			i++)
-			if (strcmp(end, units[i].name) == 0 && v * units[i].ns < 9e18) {
+			if (strcmp(end, units[i].name) == 0 && v * units[i].ns <= (double)max) {
 				*ret = (int64_t)(v * units[i].ns);
 				return NULL;
 			}
 	}
-	return "must be a span of time such as 250ms, 1.5s, 2m or 1h";
+	return span_wrong(max);
+}
+
+const char *parse_span(int64_t *ret, const char *text)
+{
+	return parse_span_to(ret, text, PARSE_SPAN_MAX);
 }
 
 const char *parse_duration(int64_t *ret, const char *text)

@@ -15,8 +15,10 @@ const char *parse_count(uint64_t *ret, const char *text, uint64_t min, uint64_t 
 /* A whole number with an optional unit: 64k, 1M, 2g (powers of 1024). */
 const char *parse_size(uint64_t *ret, const char *text, uint64_t min, uint64_t max);
 
-/* A span of time: 250ms, 1.5s, 2m, 1h; a bare number is seconds. To nanoseconds. */
+/* A span of time: 250ms, 1.5s, 2m, 1h; a bare number is seconds. To nanoseconds, max at most. */
+#define PARSE_SPAN_MAX INT64_C(9000000000000000000)
 const char *parse_span(int64_t *ret, const char *text);
+const char *parse_span_to(int64_t *ret, const char *text, int64_t max);
 
 /* The same, and not 0. */
 const char *parse_duration(int64_t *ret, const char *text);

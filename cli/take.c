@@ -179,6 +179,14 @@ int take_run(struct take *take)
 	return f < 0 ? f : r;
 }
 
+/* For an output that does not take what is written. */
+static const char *remedy(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG
+		       ? "make room and go on"
+		       : "see what standard output is, and go on";
+}
+
 int take_report(const struct take *take, int error)
 {
 	switch (-error) {
@@ -193,10 +201,9 @@ int take_report(const struct take *take, int error)
 			return EXIT_DONE; /* the reader has left */
 		return report(EXIT_IO,
 			"cannot write: %s; %" PRIu64
-			" item%s had been written, the rest is still in %s: make room "
-			"and go on",
+			" item%s had been written, the rest is still in %s: %s",
 			strerrordesc_np(take->write_error), take->done, words_plural(take->done),
-			take->queue);
+			take->queue, remedy(take->write_error));
 	default:
 		return report_queue(take->queue, error);
 	}

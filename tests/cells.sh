@@ -139,7 +139,7 @@ run() {
         echo "FAILED: no tests were run in $dir"
         failed=$((failed + 1))
     fi
-    over "$(sed -n 's/.* sq:[^ ]* \/ \(.*[^ ]\)  *INTERRUPT.*/\1/p' "$dir.log" | tr '\n' ' ')"
+    over "$(sed -n 's/.* sq:[^ ]* \/ \(.*[^ ]\)  *INTERRUPT.*/\1/p' "$dir.log" | sort -u | tr '\n' ' ')"
 }
 
 # cell DIR CC OPTIONS SUITE...: build, then run. Without suites it is built, and that is all.

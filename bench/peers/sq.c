@@ -96,7 +96,9 @@ static int queue_open(struct peer_queue *q)
 		.max_message = q->size,
 		.small_message = blocks ? 8 : (uint32_t)q->size,
 		.block_memory = blocks && q->size * ROOM > BLOCKS_MIN ? q->size * ROOM : 0,
-		.participants = q->idle + q->producers + q->consumers + 8};
+		.participants = q->idle + q->producers + q->consumers + 8,
+		/* If we are killed, `sqctl gc` removes it. */
+		.flags = SQ_EPHEMERAL};
 	struct place *place = calloc(1, sizeof(*place));
 	int r;
 

@@ -11,7 +11,10 @@
  *
  * Exit code: 0 all are in the queue; 1 an error; 2 usage.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,15 +26,23 @@ static int fail(const char *queue, int error)
 	return 1;
 }
 
+/* Digits and nothing else: strtoull() takes -5 for a very large number. */
+static bool number(uint64_t *ret, const char *text)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t key = argc == 4 ? strtoull(argv[2], NULL, 10) : 0;
-	uint64_t count = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
-	uint64_t done = 0;
+	uint64_t key, count, done = 0;
 	struct sq *q;
 	int r;
 
-	if (key == 0) {
+	if (argc != 4 || !number(&key, argv[2]) || !number(&count, argv[3]) || key == 0) {
 		(void)fprintf(stderr, "usage: producer QUEUE KEY COUNT\n");
 		return 2;
 	}

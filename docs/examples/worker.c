@@ -9,7 +9,8 @@
  * workers may run, and any may be stopped, killed and started again at any moment: a task is removed
  * only when its result is in the other queue. What a killed worker had in hand goes to another. If
  * it was killed between putting the result and removing the task, that one result is there twice,
- * and says so by its n. SIGTERM and SIGINT end a worker after the task in hand.
+ * and says so by its n. SIGTERM and SIGINT end a worker after the task in hand. A queue that is not
+ * there yet is waited for, which is said: it may be that its name was mistyped.
  *
  * Exit code: 0 asked to end, or the tasks' queue is shut down and drained; 1 anything else.
  */
@@ -42,6 +43,8 @@ static int fail(const char *queue, int error)
 /* Open the queue, or wait for somebody to make it. 0, or -1: stop. */
 static int open_queue(struct sq **ret, const char *name)
 {
+	int said = 0;
+
 	while (!stop) {
 		int r = sq_open(ret, name);
 
@@ -50,6 +53,9 @@ static int open_queue(struct sq **ret, const char *name)
 		/* Not made yet; or all places are taken, and one may become free. */
 		if (r != -ENOENT && r != -EUSERS)
 			return fail(name, r);
+		if (said != r)
+			(void)fprintf(stderr, "worker: %s: waiting: %s\n", name, sq_strerror(r));
+		said = r;
 		(void)nanosleep(&(struct timespec){.tv_nsec = SPAN_NS}, NULL);
 	}
 	return -1;

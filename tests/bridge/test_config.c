@@ -171,9 +171,10 @@ static void test_spans(void **state)
 	} right[] = {{"50ms", 50000000}, {"3s", 3000000000}, {"1m", 60000000000}, {"0", 0},
 		{"0.0", 0}, {"0s", 0}, {"1.5s", 1500000000}, {"0.001ms", 1000}, {"7us", 7000},
 		{"8ns", 8}, {"1h", 3600000000000}, {"2d", 172800000000000}, {"007s", 7000000000},
-		{"0.5d", 43200000000000}, {"200000d", 17280000000000000000u}};
-	static const char *const bad[] = {"", "5", "1 s", " 1s", "1s ", "-1s", "+1s", "1x", "s",
-		".5s", "1.s", "1.0001s", "1..5s", "1e3s", "0x1s", "1S", "1min", "nan", "inf",
+		{"0.5d", 43200000000000}, {"200000d", 17280000000000000000u}, {"5", 5000000000},
+		{"1.5", 1500000000}};
+	static const char *const bad[] = {"", ".", "5.", "1 s", " 1s", "1s ", "-1s", "+1s", "1x",
+		"s", ".5s", "1.s", "1.0001s", "1..5s", "1e3s", "0x1s", "1S", "1min", "nan", "inf",
 		"300000d", "18446744073709551616ns", "99999999999999999999s", "1ss"};
 	uint64_t v = 0;
 	char text[24];
@@ -190,7 +191,7 @@ static void test_spans(void **state)
 		if (!value_span(&v, bad[i], 0, UINT64_MAX) || v != 77)
 			fail_msg("taken: %s", bad[i]);
 	assert_string_equal(value_span(&v, "1s", 2000000000, 3600000000000),
-		"a span of time from 2s to 1h: a number and ms, s, m, h or d");
+		"a span of time from 2s to 1h: a number and us, ms, s, m, h or d; without one, seconds");
 }
 
 static void test_sizes_and_counts(void **state)
@@ -349,20 +350,22 @@ static void test_flags(void **state)
 	assert_string_equal(c.stream[1].local, "there.cq");
 
 	wrong(HUB " --window 0", "--window: \"0\" must be a whole number from 1 to 65536");
-	wrong(HUB " --heartbeat=5", "--heartbeat: \"5\" must be a span of time from 100ms to 1h");
+	good(HUB " --heartbeat=5");
+	assert_int_equal(c.heartbeat_ns, 5000000000);
+	wrong(HUB " --heartbeat=2h", "--heartbeat: \"2h\" must be a span of time from 100ms to 1h");
 	wrong(HUB " --heartbeat", "--heartbeat: wants a value: SPAN");
 	wrong(HUB " --heartbeat=", "--heartbeat: \"\" must be a span");
 	wrong(HUB " --heartbeat 1s --heartbeat 1s", "--heartbeat: was given already");
-	wrong(HUB " --heart 1s", "--heart: there is no such flag");
+	wrong(HUB " --heart 1s", "--heart: there is no such flag; see `sqbridge hub --help`");
 	wrong(HUB " --log_level info", "there is no such flag");
 	wrong(HUB " --pull pq", "--pull: there is no such flag");
 	wrong(LEAF " --share pq:pull", "--share: there is no such flag");
-	wrong(LEAF " --keys k", "--keys: there is no such flag");
+	wrong(LEAF " --keys k", "--keys: there is no such flag; see `sqbridge leaf --help`");
 	wrong(HUB " --key k", "--key: there is no such flag");
 	wrong(HUB " -x", "-x: there is no such flag");
 	wrong(HUB " --", "--: there is no such flag");
 	wrong(HUB " extra", "\"extra\" is not understood");
-	wrong(LEAF " more:1", "--connect: was given already");
+	wrong(LEAF " more:1", "\"more:1\" is not understood: the hub was given already");
 	wrong("leaf host --key k --pull pq", "--connect: \"host\" must be an address such as");
 	wrong("leaf host:0 --key k --pull pq", "--connect: \"host:0\" must be an address such as");
 	wrong(HUB " --check-config=yes", "--check-config: takes no value");
@@ -414,7 +417,13 @@ static void test_help(void **state)
 	assert_int_equal(c.help_for, CONFIG_LEAF);
 	good("keygen --help");
 	assert_int_equal(c.help_for, CONFIG_KEYGEN);
+	good("help leaf");
+	assert_int_equal(c.role, CONFIG_HELP);
+	assert_int_equal(c.help_for, CONFIG_LEAF);
+	wrong("help leave", "\"leave\": must be hub, leaf or keygen");
 	good("--version");
+	assert_int_equal(c.role, CONFIG_VERSION);
+	good("version");
 	assert_int_equal(c.role, CONFIG_VERSION);
 
 	to = open_memstream(&text, &len);

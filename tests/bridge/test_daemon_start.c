@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <glob.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -302,26 +303,62 @@ static void queues_by_which_something_is_lost_or_doubled_are_refused(void **stat
 	assert_int_equal(daemon_stop(&run, SIGTERM), 0);
 }
 
+/* A daemon's files in /dev/shm: how many. */
+static size_t files_of(const char *prefix, const char *name)
+{
+	char pattern[128];
+	glob_t found = {0};
+	size_t n;
+
+	(void)snprintf(pattern, sizeof(pattern), "/dev/shm/sqb.%s.%s*", prefix, name);
+	(void)glob(pattern, 0, NULL, &found);
+	n = found.gl_pathc;
+	globfree(&found);
+	return n;
+}
+
 /* A leaf of the hub's own prefix would carry each message from a queue into that same queue. */
 static void a_hub_whose_queues_are_ours_is_left(void **state)
 {
 	struct daemon_run hub = {0}, run = {.log = "own.log", .prefix = hub_prefix};
+	struct sq_stat st;
 	char address[32];
 
 	assert_int_equal(sq_create(hub_queue("pq"), NULL), 0);
 	assert_int_equal(sq_create(hub_queue("cq"), NULL), 0);
 	hub_start_with(&hub, WORDS(NULL));
 	(void)snprintf(address, sizeof(address), "127.0.0.1:%s", hub_port);
-	assert_int_equal(
-		run_code("own.log", WORDS("leaf", address, "--key", "farm1.key", "--push", "cq")),
+	assert_int_equal(run_code("own.log", WORDS("leaf", address, "--key", "farm1.key", "--push",
+						     "cq", "--pull", "pq")),
 		64);
 	assert_int_equal(count_lines(&run, "event=own_queues"), 1);
+	/* It leaves nothing: neither files, nor itself in the queues' books. */
+	assert_int_equal(files_of(hub_prefix, "leaf"), 0);
+	assert_int_equal(sq_look(hub_queue("cq"), &st), 0);
+	assert_int_equal(st.away, 0);
 	/* Of other names here, they are others. */
 	daemon_start(&run, hub_prefix, "own.log",
 		WORDS("leaf", address, "--key", "farm1.key", "--push", "cq=results"));
 	free(expect_line(&run, "event=queue_made"));
 	assert_int_equal(daemon_stop(&run, SIGTERM), 0);
 	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+	/* What has worked stays, to go on from; and a start that is refused takes none of that away. */
+	assert_int_equal(files_of(hub_prefix, "leaf"), 2);
+	hub_start_with(&hub, WORDS(NULL));
+	assert_int_equal(
+		run_code("own.log", WORDS("leaf", address, "--key", "farm1.key", "--push", "cq")),
+		64);
+	assert_true(files_of(hub_prefix, "leaf") >= 1);
+	assert_int_equal(daemon_stop(&hub, SIGTERM), 0);
+}
+
+/* An address that this host has not. */
+static void a_hub_that_cannot_listen_leaves_nothing(void **state)
+{
+	assert_int_equal(run_code("hub.log", WORDS("hub", "--listen", "192.0.2.1:5678", "--keys",
+						     "hub.keys", "--share", "pq:pull")),
+		69);
+	assert_int_equal(files_of(hub_prefix, "hub"), 0);
 }
 
 static void what_is_not_there_to_be_set_is_named(void **state)
@@ -464,6 +501,7 @@ int main(void)
 		DAEMON_TEST(what_is_anothers_is_not_ours),
 		DAEMON_TEST(queues_by_which_something_is_lost_or_doubled_are_refused),
 		DAEMON_TEST(a_hub_whose_queues_are_ours_is_left),
+		DAEMON_TEST(a_hub_that_cannot_listen_leaves_nothing),
 		DAEMON_TEST(what_is_not_there_to_be_set_is_named),
 		DAEMON_TEST(pauses_are_short_for_a_hub_that_does_not_wait_long),
 		DAEMON_TEST(a_leafs_queue_takes_what_the_hubs_takes),

@@ -55,6 +55,31 @@ static void test_terminated(void **state)
 	end_by(SIGTERM, true);
 }
 
+/* With --tasks a run that was cut short did not do what it was asked for. Its proof is told all the same. */
+static void test_cut_short(void **state)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	struct outcome o;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin("--rate", "1000", "--tasks", "1000000");
+		wait_started();
+		assert_int_equal(kill(current.pid, signals[i]), 0);
+		o = end();
+		expect(o, -signals[i], "", " of 1000000 items");
+		expect(o, -signals[i], "", "proof: nothing lost, nothing duplicated\n");
+		expect_json("{\"proof\":\"holds\",");
+		assert_int_equal(left(), 0);
+	}
+	/* The object on standard output is there before the end. */
+	current = sqctl_start(
+		&(struct start){0}, "local", "--json", "--rate", "1000", "--tasks", "1000000");
+	wait_started();
+	assert_int_equal(kill(current.pid, SIGTERM), 0);
+	expect(end(), -SIGTERM, "{\"proof\":\"holds\",", " of 1000000 items");
+}
+
 /* A full pipe: a process that writes to it waits. */
 static void full_pipe(int fd[2])
 {
@@ -166,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_interrupted, local_clean),
 		cmocka_unit_test_teardown(test_terminated, local_clean),
+		cmocka_unit_test_teardown(test_cut_short, local_clean),
 		cmocka_unit_test_teardown(test_interrupted_twice, local_clean),
 		cmocka_unit_test_teardown(test_reader_leaves, local_clean),
 		cmocka_unit_test_teardown(test_unwritable, local_clean),

@@ -43,6 +43,9 @@ static void test_usage(void **state)
 		{"--tasks", "-1", "must be a whole number from 0 to 9223372036854775807"},
 		{"--tasks", "", "must be a whole number from 0 to 9223372036854775807"},
 		{"--duration", "1y", "must be a span of time such as 250ms, 1.5s, 2m or 1h"},
+		{"--duration", "1y",
+			"a number and ns, us, ms, s, m, h or d (without one: seconds), to "},
+		{"--duration", "200000d", ", to 104166d; see"},
 		{"--duration", "-1s", "must be a span of time such as"},
 		{"--rate", "0", "must be a rate such as 100 (a second), 100/s or 10/3s"},
 		{"--rate", "10/", "must be a rate such as"},
@@ -69,6 +72,8 @@ static void test_usage(void **state)
 		expect(o, 64, NULL, "; see `sqctl help local`\n");
 		expect(sqctl_with(&how, "local", wrong[i].option), 64, NULL, wrong[i].option);
 	}
+	expect(sqctl_with(&how, "local", "--tasks", "1", "--json", "x.json"), 64, NULL,
+		"it takes options only; if 'x.json' is the value of --json, write --json=x.json; see");
 	expect(sqctl_with(&how, "local", "--tasks", "1", "--forever"), 64, NULL,
 		"--tasks, --duration and --forever exclude each other");
 	expect(sqctl_with(&how, "local", "--tasks", "1", "--duration", "1s"), 64, NULL,

@@ -325,6 +325,11 @@ static void test_usage(void **state)
 	expect(sqctl(NULL, "produce", "q", "--duration", "1s", "--forever"), 64, NULL,
 		"--forever excludes --tasks and --duration");
 	expect(sqctl(NULL, "produce", "q", "--forever=1"), 64, NULL, "takes no value");
+	expect(sqctl(NULL, "produce", "q", "--below", "5", "--max", "3"), 64, NULL,
+		"--max and --below exclude each other");
+	expect(sqctl(NULL, "produce", "--tasks", "5", "--wait", "1s", "q"), 64, NULL,
+		"one queue at a time; if '1s' is the value of --wait, write --wait=1s; see");
+	expect(sqctl(NULL, "produce", "q", "p", "--wait"), 64, NULL, "one queue at a time; see");
 	expect(sqctl(NULL, "produce"), 64, NULL, "the name of a queue is missing");
 	expect(sqctl(NULL, "produce", "q!"), 64, NULL, "is no queue name");
 	expect(sqctl(NULL, "help", "produce"), 0, "--rate R", NULL);

@@ -64,6 +64,7 @@ static void test_help(void **state)
 		expect(sqctl(NULL, names[i], "-h"), 0, text, NULL);
 	}
 	expect(sqctl(NULL, "--version"), 0, "sqctl " SQ_VERSION "\n", NULL);
+	expect(sqctl(NULL, "version"), 0, "sqctl " SQ_VERSION "\n", NULL);
 	expect(sqctl(NULL, "help", "bogus"), 64, NULL,
 		"no such command: bogus; `sqctl help` lists them");
 	expect(sqctl(NULL, "help", "put", "get"), 64, NULL, "one command at a time");
@@ -128,7 +129,7 @@ static void test_create(void **state)
 		       "--participants", "7", "--mode", "0660", "--lease-time", "1.5s",
 		       "--max-attempts", "3", "--dead-letter", "dead", "--block-memory", "1M",
 		       "--ephemeral", "q"),
-		0, NULL, NULL);
+		0, NULL, "there is no queue dead yet: dead letters of q stay in q, undelivered");
 	assert_int_equal(stat(run_path("q"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
 	assert_int_equal(sq_open(&q, "q"), 0);
@@ -145,6 +146,11 @@ static void test_create(void **state)
 	assert_int_equal(got.flags, SQ_EPHEMERAL);
 	/* The defaults, and several at once. */
 	expect(sqctl(NULL, "create", "a", "b"), 0, NULL, NULL);
+	expect(sqctl(NULL, "create", "--max-attempts", "3", "--dead-letter", "a", "c", "d"), 0,
+		NULL, NULL);
+	(void)snprintf(full, sizeof(full), "%s.e", getenv("SQ_PREFIX"));
+	expect(sqctl(NULL, "create", "--max-attempts", "3", "--dead-letter", "a", full), 0, NULL,
+		NULL);
 	assert_true(there_is("b"));
 	assert_int_equal(stat(run_path("a"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
@@ -222,7 +228,10 @@ static void test_create_usage(void **state)
 		{{"create", "q", "--capacity"}, "--capacity needs a value"},
 		{{"create", "q", "--max-message", "1025M"}, "--max-message '1025M' must be"},
 		{{"create", "q", "--small", "4097"},
-			"--small '4097' must be a whole number from 1 to 4096"},
+			"--small '4097' must be a whole number from 1 to 4096, perhaps with k behind it; "},
+		{{"create", "q", "--capacity", "2T"},
+			"1073741824, perhaps with k, M or G behind it; "},
+		{{"create", "q", "--block-memory", "2T"}, "perhaps with k, M, G or T behind it; "},
 		{{"create", "q", "--participants", "4095"}, "--participants '4095' must be"},
 		{{"create", "q", "--participants", "4294967297"},
 			"--participants '4294967297' must be"},
@@ -233,7 +242,7 @@ static void test_create_usage(void **state)
 		{{"create", "q", "--mode", "0400"}, "to use a queue is to read and write it"},
 		{{"create", "q", "--mode", "0060"}, "to use a queue is to read and write it"},
 		{{"create", "q", "--lease-time", "x"}, "--lease-time 'x' must be a span of time"},
-		{{"create", "q", "--lease-time", "99999d"}, "are beyond what a queue can have"},
+		{{"create", "q", "--lease-time", "99999d"}, ", to 13343d; see"},
 		{{"create", "q", "--max-attempts", "128"}, "--max-attempts '128' must be"},
 		{{"create", "q", "--max-attempts", "3"},
 			"--max-attempts and --dead-letter need each other"},
@@ -761,12 +770,35 @@ static void test_gc_sweeps(void **state)
 		"removed the remains of 1 creation\n", NULL);
 }
 
+/* The files of a daemon that has ended: a byte of one of them is locked while it runs. */
+static void test_bridge_left(void **state)
+{
+	struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[128], remedy[300];
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/dev/shm/sqb.%s.hub", getenv("SQ_PREFIX"));
+	(void)snprintf(remedy, sizeof(remedy), "if there is to be none: rm %s %s.*\n", path, path);
+	expect(sqctl(NULL, "bridge"), 1, NULL, "there is no bridge of this prefix");
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	expect(sqctl(NULL, "bridge"), 1, NULL, remedy);
+	expect(sqctl(NULL, "bridge", "hub"), 1, NULL, remedy);
+	assert_null(strstr(sqctl(NULL, "bridge", "leaf").err, "rm /dev"));
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+	assert_null(strstr(sqctl(NULL, "bridge").err, "rm /dev"));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_help, run_clean),
 		cmocka_unit_test_teardown(test_help_anywhere, run_clean),
 		cmocka_unit_test_teardown(test_guess, run_clean),
+		cmocka_unit_test_teardown(test_bridge_left, run_clean),
 		cmocka_unit_test_teardown(test_create, run_clean),
 		cmocka_unit_test_teardown(test_create_prefix, run_clean),
 		cmocka_unit_test_teardown(test_state, run_clean),
