@@ -81,6 +81,12 @@ uint64_t sqi_edge_anew(const struct sqi_ring *ring, enum sqi_edge end)
 		ring, sqi_word_turn(sqi_load_seq(&sqi_cell(ring, 0)->word)) << ring->shift, end);
 }
 
+/* Counts n more looks at cells. */
+static void count_looks(struct sqi_walk *walk, uint64_t n)
+{
+	walk->left -= n < walk->left ? n : walk->left;
+}
+
 /* Begins the walk again, at the end that the hints or a survey give. */
 struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk)
 {
@@ -97,10 +103,12 @@ struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk)
 {
 	walk.pos++;
 	walk.passed++;
-	if (walk.passed == 1)
+	if (walk.passed == 1) {
 		walk.pos = catch_up(ring, walk.pos, walk.end);
-	else if (walk.passed % (ring->mask + 1) == 0)
+	} else if (walk.passed % (ring->mask + 1) == 0) {
 		walk.pos = survey(ring, walk.pos, walk.end);
+		count_looks(&walk, ring->mask + 1);
+	}
 	return walk;
 }
 
@@ -154,13 +162,17 @@ bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk)
 {
 	struct sqi_cell *c = sqi_cell(ring, walk->pos);
 
-	if ((int64_t)(walk->follows - walk->pos) <= 0 &&
-		!free_cell_follows(ring, walk->pos, &walk->follows))
+	if ((int64_t)(walk->follows - walk->pos) <= 0) {
+		bool follows = free_cell_follows(ring, walk->pos, &walk->follows);
+
+		count_looks(walk, follows ? walk->follows - walk->pos : ring->mask);
 		/*
 		 * If the word is the same, no participant passed this cell during the scan, so the
 		 * scan saw cells of one lap and its result holds.
 		 */
-		return sqi_load_seq(&c->word) != walk->word;
+		if (!follows)
+			return sqi_load_seq(&c->word) != walk->word;
+	}
 	/* S1. */
 	if (sqi_cell_skip(c, walk->word)) {
 		walk->pos++;

@@ -42,9 +42,9 @@ struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk)
 struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk);
 
 /*
- * A limit on the looks of one walk in undamaged memory: one lap until the hints prove useless,
- * another after a survey, and the looks at cells that other participants changed in between, each
- * of which is their progress.
+ * A limit on the looks of one walk in undamaged memory: one lap until the hints prove useless, one
+ * for a survey, another after it, one for what follows busy cells, and the looks at cells that
+ * other participants changed in between, each of which is their progress.
  */
 static inline uint64_t sqi_looks_max(const struct sqi_ring *ring)
 {
