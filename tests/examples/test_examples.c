@@ -114,7 +114,7 @@ static bool is_deep(void *arg)
 {
 	const struct state *s = arg;
 
-	return fx_stat(s->h).depth == s->value;
+	return fx_stat(s->h).depth >= s->value;
 }
 
 static bool was_put(void *arg)
@@ -198,7 +198,11 @@ static void test_killed_with_a_task_in_hand(void **state)
 	p = start_producer();
 	until(is_leased, pq, 2);
 	until(is_deep, cq, small.capacity);
-	until(is_deep, pq, small.capacity - 2);
+	/*
+	 * Two cells hold the leased tasks. Two more may be free and of no use before the next lap: the
+	 * producer went round them while a worker was slow.
+	 */
+	until(is_deep, pq, small.capacity - 4);
 	kill_it(&a);
 	kill_it(&p);
 	p = start_producer();
