@@ -12,15 +12,7 @@ int sqi_handle_init(struct sq *h, uint64_t key, int64_t grace)
 {
 	h->member.ring = &h->ring;
 	h->member.file = &h->file;
-	h->ring.head = (struct sqi_head *)h->ring.base;
-	h->ring.cells = h->ring.base + h->ring.g.cells;
-	h->ring.mask = h->ring.g.capacity - 1;
-	h->ring.shift = h->ring.g.in.capacity_log2;
-	h->ring.cell_size = h->ring.g.cell_size;
-	h->ring.data = h->ring.base + h->ring.g.data;
-	h->ring.data_size = h->ring.g.data_size;
-	h->ring.small = h->ring.g.in.small;
-	sqi_ask_ahead_init(&h->ring);
+	sqi_ring_init(&h->ring);
 	h->member.ops_to_upkeep = 1; /* the first call counts this participant in */
 	h->ring.redelivery_seen = ~(uint64_t)0;
 	h->ring.tail = sqi_edge_anew(&h->ring, SQI_TAIL);

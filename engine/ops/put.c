@@ -20,10 +20,11 @@
  */
 
 /*
- * Writes the message, or the reference to its block, to the claimed cell at pos. All stores
- * release, though the commit (W2) releases, too. They pair with the acquire loads of all who read
- * meta or a reference: a participant that read the word before the claim, and finds the new meta or
- * reference, sees the claim when it reads the word again.
+ * Writes the message, or the reference to its block, to the claimed cell at pos. All stores come
+ * after a release (sqi_payload_write() has a fence), though the commit (W2) releases, too. They pair
+ * with the acquire loads of all who read meta or a reference: a participant that read the word
+ * before the claim, and finds the new meta or reference, sees the claim when it reads the word
+ * again.
  */
 static inline void write_message(
 	struct sq *h, struct sqi_cell *c, uint64_t pos, const struct sqi_message *m)

@@ -110,9 +110,7 @@ static inline __attribute__((always_inline)) int take(
 	ret->id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
 	ret->handle = lease_handle(h, *ret_taken);
 	ret->copy = 0;
-	if (sqi_message_is_small(&h->ring, pos, &ret->len))
-		ret->data = sqi_data(&h->ring, pos);
-	else if (sqi_message_view(&h->ring, pos, &ret->data, &ret->len) < 0)
+	if (sqi_message_view(&h->ring, pos, &ret->data, &ret->len) < 0)
 		return drop_taken(h, pos, *ret_taken);
 	return 1;
 }

@@ -37,22 +37,13 @@ bool sqi_message_block(const struct sqi_ring *ring, uint64_t pos, struct sqi_ref
 	return true;
 }
 
-/*
- * Finds where the message lies and how long it is. Returns -EBADMSG if what the cell says is
- * impossible.
- */
-int sqi_message_view(
+/* As sqi_message_view(), of a message that is not small. */
+int sqi_message_view_block(
 	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len)
 {
 	struct sqi_ref ref;
 	uint64_t cap;
-	size_t len;
 
-	if (sqi_message_is_small(ring, pos, &len)) {
-		*ret_data = sqi_data(ring, pos);
-		*ret_len = len;
-		return 0;
-	}
 	if (!sqi_message_block(ring, pos, &ref))
 		return -EBADMSG;
 	*ret_data = sqi_block_data(ring, ref.index, &cap);
@@ -61,15 +52,18 @@ int sqi_message_view(
 }
 
 /*
- * The cell is RELEASING, by this participant: free the block, and then the cell. The block comes
- * first: while the cell says RELEASING, recovery knows that both may remain to be done.
+ * As sqi_message_release(), of a message in a block: by way of RELEASING, in which the block is
+ * freed before the cell. While the cell says RELEASING, recovery knows that both may remain to be
+ * done.
  */
-static void release_block(struct sqi_ring *ring, uint64_t pos)
+bool sqi_message_release_block(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
 	struct sqi_ref ref;
-	uint64_t w;
 
+	/* L1. */
+	if (!sqi_cell_begin_release(c, w, ring->owner))
+		return false;
 	if (sqi_message_block(ring, pos, &ref))
 		sqi_block_free(ring, &ref);
 	/* F1. It fails only if the cell was skipped. */
@@ -77,15 +71,6 @@ static void release_block(struct sqi_ring *ring, uint64_t pos)
 		w = sqi_load_seq(&c->word);
 	while (sqi_word_state(w) == SQI_RELEASING && sqi_word_owner(w) == ring->owner &&
 		!sqi_cell_free(c, w));
-}
-
-/* As sqi_message_release(), of a message in a block: by way of RELEASING. */
-bool sqi_message_release_block(struct sqi_ring *ring, uint64_t pos, uint64_t w)
-{
-	/* L1. */
-	if (!sqi_cell_begin_release(sqi_cell(ring, pos), w, ring->owner))
-		return false;
-	release_block(ring, pos);
 	return true;
 }
 

@@ -8,7 +8,7 @@
 #include "ring/ring.h"
 #include "ring/transition.h"
 
-int sqi_message_view(
+int sqi_message_view_block(
 	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len);
 /* Its block, if it has one. */
 bool sqi_message_block(const struct sqi_ring *ring, uint64_t pos, struct sqi_ref *ret);
@@ -24,6 +24,22 @@ static inline bool sqi_message_is_small(const struct sqi_ring *ring, uint64_t po
 
 	*ret_len = meta & 0xffff;
 	return !(meta & SQI_META_BLOCK) && *ret_len <= ring->small;
+}
+
+/*
+ * Finds where the message lies and how long it is. Returns 0, or -EBADMSG if what the cell says is
+ * impossible; then *ret_data and *ret_len are as they were.
+ */
+static inline int sqi_message_view(
+	const struct sqi_ring *ring, uint64_t pos, const void **ret_data, size_t *ret_len)
+{
+	size_t len;
+
+	if (!sqi_message_is_small(ring, pos, &len))
+		return sqi_message_view_block(ring, pos, ret_data, ret_len);
+	*ret_data = sqi_data(ring, pos);
+	*ret_len = len;
+	return 0;
 }
 
 /*

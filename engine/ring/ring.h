@@ -86,11 +86,19 @@ static inline sqi_u64 *sqi_bitmap(const struct sqi_ring *ring)
 #define SQI_LINES_AHEAD 4 /* these many lines ahead, or the next message, if it has more */
 #define SQI_LINES_MAX   16
 
-/* Sets what sqi_ask_ahead() is to ask for. */
-static inline void sqi_ask_ahead_init(struct sqi_ring *ring)
+/* Sets what is constant of a ring, from its geometry and the address of its mapping. */
+static inline void sqi_ring_init(struct sqi_ring *ring)
 {
-	uint64_t lines = (ring->data_size + SQI_LINE - 1) / SQI_LINE;
+	uint64_t lines = (ring->g.data_size + SQI_LINE - 1) / SQI_LINE;
 
+	ring->head = (struct sqi_head *)ring->base;
+	ring->cells = ring->base + ring->g.cells;
+	ring->cell_size = ring->g.cell_size;
+	ring->data = ring->base + ring->g.data;
+	ring->data_size = ring->g.data_size;
+	ring->mask = ring->g.capacity - 1;
+	ring->shift = ring->g.in.capacity_log2;
+	ring->small = ring->g.in.small;
 	ring->lines = (uint32_t)(lines < SQI_LINES_MAX ? lines : SQI_LINES_MAX);
 	ring->ahead = (uint32_t)(lines < SQI_LINES_AHEAD ? SQI_LINES_AHEAD / lines : 1);
 }

@@ -80,13 +80,7 @@ static void look_open(struct look *l, const char *name)
 	if (base == MAP_FAILED)
 		crew_die("mmap: %s", strerror(errno));
 	l->h.ring.base = base;
-	l->h.ring.head = base;
-	l->h.ring.cells = l->h.ring.base + l->h.ring.g.cells;
-	l->h.ring.mask = l->h.ring.g.capacity - 1;
-	l->h.ring.cell_size = l->h.ring.g.cell_size;
-	l->h.ring.data = l->h.ring.base + l->h.ring.g.data;
-	l->h.ring.data_size = l->h.ring.g.data_size;
-	l->h.ring.shift = l->h.ring.g.in.capacity_log2;
+	sqi_ring_init(&l->h.ring);
 	l->h.file.dev = st.st_dev;
 	l->h.file.ino = st.st_ino;
 	l->h.member.id = ~(uint64_t)0;
