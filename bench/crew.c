@@ -106,7 +106,7 @@ int crew_wait(struct crew *crew)
 			fds[i] = (struct pollfd){.fd = crew->member[i].fd, .events = POLLIN};
 		r = poll(fds, (nfds_t)crew->n, 1000);
 		if (stop_came())
-			code = say(EXIT_BROKEN, "stopped by signal %d", stop_came());
+			code = stop_report();
 		else if (r < 0 && errno != EINTR)
 			code = say(EXIT_UNAVAILABLE, "poll: %s", strerror(errno));
 		else if (r <= 0 && now_ns() > end)

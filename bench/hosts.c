@@ -113,7 +113,7 @@ static int expect(
 		sleep_ns(2000000);
 	}
 	if (stop_came())
-		return say(EXIT_BROKEN, "stopped by signal %d", stop_came());
+		return stop_report();
 	return report_log(h, log, "does not get ready");
 }
 

@@ -85,6 +85,6 @@ int iperf_run(const int cpus[2], size_t size, double *ret)
 	*ret = bits_of(answer) / 8;
 	free(answer);
 	if (stop_came())
-		return say(EXIT_BROKEN, "stopped by signal %d", stop_came());
+		return stop_report();
 	return *ret > 0 ? EXIT_DONE : say(EXIT_UNAVAILABLE, "iperf3 gave no figure");
 }

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "say.h"
+
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 static volatile sig_atomic_t came;
 
@@ -40,6 +42,11 @@ void stop_catch(void)
 int stop_came(void)
 {
 	return came;
+}
+
+int stop_report(void)
+{
+	return came ? say(EXIT_BROKEN, "stopped by signal %d", (int)came) : EXIT_DONE;
 }
 
 void stop_die(void)

@@ -12,6 +12,9 @@ void stop_release(void);
 /* The signal that came, or 0. */
 int stop_came(void);
 
+/* Says on standard error which signal came, if one did: EXIT_BROKEN. EXIT_DONE if none did. */
+int stop_report(void);
+
 /* After the clean-up: end by that signal, as its sender expects. Returns if none came. */
 void stop_die(void);
 
