@@ -101,8 +101,9 @@ static void remove_file(const char *file)
 	(void)unlink(path); /* if it fails, it is tried at the next start */
 }
 
-static void add(struct ledger_files *all, const struct daemon *d, const char *file)
+static void add(struct ledger_files *all, const char *file)
 {
+	const struct daemon *d = all->daemon;
 	const struct config_stream *s;
 	struct leftover_name of;
 	struct ledger_file *l;
@@ -175,7 +176,7 @@ static void gather(struct ledger_files *all)
 	DIR *dir = opendir(DIRECTORY);
 
 	while (dir && (e = readdir(dir)))
-		add(all, all->daemon, e->d_name);
+		add(all, e->d_name);
 	if (dir)
 		(void)closedir(dir);
 }

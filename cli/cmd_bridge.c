@@ -233,7 +233,7 @@ static int report_none(bool all, const char *prefix, const char *name)
 		(void)report(EXIT_EMPTY,
 			"there is no bridge%s; `sqbridge --help` tells how to start one",
 			all ? "" : " of this prefix (`sqctl bridge -a` lists all)");
-	(void)pages_left(all ? NULL : prefix, name, report_left);
+	pages_left(all ? NULL : prefix, name, report_left);
 	return EXIT_EMPTY;
 }
 

@@ -157,22 +157,19 @@ static bool may_be_removed(const char *file)
 	return idle;
 }
 
-unsigned pages_left(
+void pages_left(
 	const char *prefix, const char *name, void (*report)(const char *prefix, const char *name))
 {
 	DIR *dir = opendir("/dev/shm");
 	const struct dirent *e;
 	struct status_name of;
-	unsigned n = 0;
 
 	while (dir && (e = readdir(dir))) {
 		if (!instance_name(&of, e->d_name) || (prefix && strcmp(of.prefix, prefix) != 0) ||
 			(name && strcmp(of.name, name) != 0) || !may_be_removed(e->d_name))
 			continue;
 		report(of.prefix, of.name);
-		n++;
 	}
 	if (dir)
 		(void)closedir(dir);
-	return n;
 }

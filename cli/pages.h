@@ -37,9 +37,9 @@ void pages_print_carriers(const char *full, bool json);
 
 /*
  * Daemons of a prefix (NULL: any) and name (NULL: any) that have left files and no page: they do not
- * run, and nothing of theirs is under way. report() is told each. How many.
+ * run, and nothing of theirs is under way. report() is told each.
  */
-unsigned pages_left(
+void pages_left(
 	const char *prefix, const char *name, void (*report)(const char *prefix, const char *name));
 
 #endif

@@ -8,15 +8,21 @@ static const struct sq_config ring_of_256 = {.capacity = 256, .participants = 4,
 /* Cells 0, 31, 32 and 255 hold messages that were given back: the edges of the bitmap's words. */
 static const uint64_t some[] = {0, 31, 32, 255};
 
+/* Puts the numbers from 0 to n - 1, and leases each. */
+static void put_and_lease(struct sq *h, struct sq_lease *ret, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		fx_put(h, i);
+	for (uint64_t i = 0; i < n; i++)
+		ret[i] = fx_lease(h, i);
+}
+
 static struct sq *with_some_back(void)
 {
 	struct sq *h = fx_make("a", &ring_of_256);
 	struct sq_lease leases[256];
 
-	for (uint64_t i = 0; i < 256; i++)
-		fx_put(h, i);
-	for (uint64_t i = 0; i < 256; i++)
-		leases[i] = fx_lease(h, i);
+	put_and_lease(h, leases, 256);
 	for (uint64_t i = 0, k = 0; i < 256; i++) {
 		if (k < 4 && i == some[k]) {
 			assert_int_equal(sq_nack(h, &leases[i]), 0);
@@ -239,10 +245,7 @@ static void test_many_in_order(void **state)
 	struct sq *h = fx_make("a", &ring_of_256);
 	struct sq_lease lease[200];
 
-	for (uint64_t v = 0; v < 200; v++)
-		fx_put(h, v);
-	for (uint64_t v = 0; v < 200; v++)
-		lease[v] = fx_lease(h, v);
+	put_and_lease(h, lease, 200);
 	for (uint64_t k = 0; k < 200; k++)
 		assert_int_equal(sq_nack(h, &lease[k * 77 % 200]), 0);
 	for (uint64_t k = 0; k < 200; k++) {
