@@ -12,7 +12,7 @@
  * set is kept as its roots: those from which all others follow without an event.
  */
 
-#define SET_MAX    (1u << 18)
+#define SET_MAX    (1u << 20)
 #define SETS_MAX   (1u << 20)
 #define MEMORY_MAX ((size_t)1 << 30)
 
@@ -20,6 +20,8 @@ struct set {
 	uint32_t queues;
 	struct queue *queue; /* sorted */
 	uint64_t hash;
+	uint32_t
+		queued; /* the values that are in the ring in all of its queues, roots or not: a bit each */
 };
 
 struct transition {
@@ -38,6 +40,13 @@ static struct queue work[SET_MAX];
 static uint32_t works, work_index[2 * SET_MAX], work_used[SET_MAX];
 static bool is_root[SET_MAX];
 static struct queue before[SET_MAX];
+
+/* The scenario cannot be judged: that is no success. */
+static _Noreturn void give_up(const char *why)
+{
+	fprintf(stderr, "model: the specification has %s than there is room for\n", why);
+	abort();
+}
 
 static uint64_t hash_of(const void *data, size_t size)
 {
@@ -65,7 +74,7 @@ static void add(const struct queue *q, bool root)
 			return;
 		}
 	if (works == SET_MAX)
-		abort();
+		give_up("more queues at once");
 	work_used[works] = i;
 	is_root[works] = root;
 	work[works++] = *q;
@@ -98,13 +107,26 @@ static int compare(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct queue));
 }
 
+/* The values that are in the ring in all of `work`. */
+static uint32_t always_queued(void)
+{
+	uint32_t queued = (1u << VALUES_MAX) - 1;
+
+	for (uint32_t k = 0; k < works; k++)
+		for (unsigned v = 0; v < VALUES_MAX; v++)
+			if (work[k].place[v] != PLACE_QUEUED)
+				queued &= ~(1u << v);
+	return queued;
+}
+
 /* The number of the set in `work`: of its roots, from which all others follow. */
 static uint32_t number(void)
 {
-	uint32_t i, roots = 0;
+	uint32_t i, roots = 0, queued;
 	uint64_t hash;
 
 	close_work();
+	queued = always_queued();
 	for (uint32_t k = 0; k < works; k++) {
 		work_index[work_used[k]] = 0;
 		if (is_root[k])
@@ -125,9 +147,10 @@ static uint32_t number(void)
 	}
 	memory += works * sizeof(work[0]);
 	if (sets == SETS_MAX || memory > MEMORY_MAX)
-		abort();
+		give_up("more sets of queues");
 	set[sets].queues = works;
 	set[sets].hash = hash;
+	set[sets].queued = queued;
 	set[sets].queue = malloc(works * sizeof(work[0]));
 	if (!set[sets].queue)
 		abort();
@@ -303,7 +326,7 @@ static void event(const struct event *e)
 		return;
 	}
 	if (++transitions == 3 * SETS_MAX)
-		abort();
+		give_up("more transitions");
 	to = number();
 	transition[i] = (struct transition){.event = *e, .from = run.spec, .to = to + 1};
 	run.spec = to;
@@ -403,17 +426,13 @@ static void print_queue(const struct queue *q)
 	printf("; %u put\n", q->count[0]);
 }
 
-/* The values that are in the ring, whichever way it went: a bit each. */
+/*
+ * The values that are in the ring, whichever way it went: a bit each. A call under way may have
+ * taken a message already, so this is asked of what follows from the roots, too.
+ */
 unsigned spec_surely_queued(void)
 {
-	const struct set *s = &set[run.spec];
-	unsigned sure = ~0u;
-
-	for (uint32_t i = 0; i < s->queues; i++)
-		for (unsigned v = 0; v < VALUES_MAX; v++)
-			if (s->queue[i].place[v] != PLACE_QUEUED)
-				sure &= ~(1u << v);
-	return sure & ((1u << VALUES_MAX) - 1);
+	return set[run.spec].queued;
 }
 
 void spec_print(void)

@@ -502,20 +502,21 @@ static bool nobody_else(const struct sqi_member *m)
 /*
  * Redeliveries and the ring take turns: a participant whose last message was a redelivery does not
  * get another while a message of the ring waits, as `waited` did from the beginning of this call to
- * its end.
+ * its end. Of several messages that one call got, which was the last is known if all were
+ * redeliveries.
  */
-static void check_turn(unsigned who, const struct op *op, uint64_t redelivered, unsigned waited)
+static void check_turn(
+	unsigned who, const struct op *op, uint64_t redelivered, unsigned taken, unsigned waited)
 {
 	struct hand *hand = &world.hand[who];
-	bool back;
+	uint64_t n = sqi_load_relaxed(&handle(who)->ring.slot->redelivered) - redelivered;
 
 	if (world.scenario->lease_time || world.scenario->max_attempts || !handle(who)->ring.slot)
 		return;
-	back = sqi_load_relaxed(&handle(who)->ring.slot->redelivered) != redelivered;
-	if ((op->kind == OP_GET || op->kind == OP_LEASE) && back && hand->was_back &&
+	if ((op->kind == OP_GET || op->kind == OP_LEASE) && n > 0 && hand->was_back &&
 		(waited & spec_surely_queued()))
 		explore_fail("a redelivery came before the ring's turn");
-	hand->was_back = back;
+	hand->was_back = n > 0 && n == taken;
 }
 
 static bool is_taking(enum op_kind kind)
@@ -648,7 +649,7 @@ void world_call(unsigned who, const struct op *op)
 		break;
 	}
 	if (is_taking(op->kind) && r.done)
-		check_turn(who, op, redelivered, waited);
+		check_turn(who, op, redelivered, r.done, waited);
 	if (!r.done || (op->kind != OP_BIND && !world_is_durable_call(op->kind)))
 		translate(op->kind, &r);
 	spec_end(who, call_of[op->kind], &r);
