@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "member/upkeep.h"
 #include "ops/wait.h"
 
@@ -16,6 +17,27 @@
 #define LOOK_MS             500 /* the dead are looked for so often */
 #define LOOK_TIMED_MS       10  /* with a lease time, or in the middle of a lap of recovery */
 
+/*
+ * A call after sq_arm() has succeeded: its user may have been woken, which the engine does not see
+ * (E3). True if no call on this side has succeeded yet.
+ */
+static bool is_armed(struct sq *h, struct sqi_side *side)
+{
+	struct sqi_head *head = h->ring.head;
+	bool consuming = side == &h->consuming;
+	struct sqi_event *events[] = {consuming ? &head->message_event : &head->room_event,
+		consuming ? NULL : &head->block_event};
+
+	if (!side->armed || side->ops == side->armed_ops)
+		return side->armed;
+	side->armed = false;
+	for (int i = 0; i < 2 && events[i]; i++) {
+		sqi_event_arrive(events[i]);
+		sqi_pass_on(h, events[i]);
+	}
+	return false;
+}
+
 /* Does the upkeep if it is time, and counts this participant in at its first operation. */
 void sqi_upkeep_in_passing(struct sq *h)
 {
@@ -23,6 +45,8 @@ void sqi_upkeep_in_passing(struct sq *h)
 	uint64_t now;
 
 	h->member.ops_to_upkeep = timed ? OPS_TO_UPKEEP_TIMED : OPS_TO_UPKEEP;
+	if (is_armed(h, &h->consuming) | is_armed(h, &h->producing))
+		h->member.ops_to_upkeep = 1;
 	if (!h->member.counted)
 		(void)sqi_add(&h->ring.head->joins, 1);
 	h->member.counted = true;
@@ -55,6 +79,7 @@ int sqi_call_again(struct sq *h, struct sqi_side *side, int64_t timeout,
 		note_wanted(h);
 	if (timeout != SQ_NOWAIT)
 		return sqi_wait(h, side, timeout, attempt, arg);
-	sqi_upkeep(&h->member); /* for participants that poll and never wait */
+	side->armed_ops = side->ops + 1; /* this call, which is counted when it ends */
+	sqi_upkeep(&h->member);          /* for participants that poll and never wait */
 	return -EAGAIN;
 }

@@ -14,12 +14,14 @@
 int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 {
 	int r = sqi_handle_check(h, SQ_NOWAIT);
-	sqi_u32 *event;
+	struct sqi_side *side;
+	struct sqi_event *event;
 
 	if (r < 0)
 		return r;
 	if (!ret)
 		return -EINVAL;
+	side = news == SQ_NEWS_MESSAGE ? &h->consuming : &h->producing;
 	switch (news) {
 	case SQ_NEWS_MESSAGE:
 		event = &h->ring.head->message_event;
@@ -34,7 +36,11 @@ int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 		return -EINVAL;
 	}
 	ret->value = sqi_event_arm(event); /* E2: the caller looks for the news afterwards */
-	ret->word = (uint32_t *)event;
+	sqi_event_arrive(event);           /* E3: it may be back from a sleep */
+	side->armed = true;
+	side->armed_ops = side->ops;
+	h->member.ops_to_upkeep = 1;
+	ret->word = (uint32_t *)&event->word;
 	return 0;
 }
 

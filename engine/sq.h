@@ -1006,7 +1006,9 @@ int sq_passed(struct sq *, uint64_t mark);
  * sq_arm(): for those who wait for several things at once, in a loop of their own: ask to be
  * woken at the next news of this kind. Then look for the news once more (by SQ_NOWAIT calls);
  * then wait on the futex, shared, not private, while it has that value (futex(2), FUTEX_WAIT), no
- * longer than some ten milliseconds at a time: a waker may have been killed.
+ * longer than some ten milliseconds at a time: a waker may have been killed. Then look again, soon:
+ * until a call of that kind has succeeded, or this is called again, it may be ten milliseconds before
+ * anybody else is woken, because you are taken to be on your way.
  *
  *	news  what for
  *	ret   the word to wait on, and the value

@@ -2,6 +2,7 @@
 #include "member/upkeep.h"
 
 #include "base/clock.h"
+#include "base/event.h"
 #include "member/recovery.h"
 #include "member/removal.h"
 #include "ring/lease_time.h"
@@ -63,7 +64,7 @@ static void put_off(sqi_u64 *word, uint64_t next, uint64_t now, uint64_t took_us
  */
 static bool is_idle(const struct sqi_ring *ring)
 {
-	if (ring->mask >= IDLE_CELLS_MAX || (sqi_load_seq32(&ring->head->block_event) & 1))
+	if (ring->mask >= IDLE_CELLS_MAX || sqi_event_has_sleeper(&ring->head->block_event))
 		return false;
 	for (struct sqi_scan s = sqi_scan_all(ring); sqi_scan_next(ring, &s);)
 		if (sqi_word_owner(s.word) != 0)

@@ -20,9 +20,11 @@
 
 /* One side of the queue on which the handle waits, and what decides whether a nap pays there. */
 struct sqi_side {
-	uint64_t ops;     /* calls since the last wait */
-	int64_t began_ns; /* the last wait, by CLOCK_MONOTONIC */
-	unsigned hurried; /* waits in a row that began soon after the one before */
+	uint64_t ops;       /* calls since the last wait */
+	int64_t began_ns;   /* the last wait, by CLOCK_MONOTONIC */
+	unsigned hurried;   /* waits in a row that began soon after the one before */
+	bool armed;         /* by sq_arm(): the user may have slept, and been woken, since */
+	uint64_t armed_ops; /* `ops` then, or at the last call since that found nothing */
 };
 
 struct sq {

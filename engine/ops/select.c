@@ -106,3 +106,10 @@ int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 	}
 	return -EBADMSG;
 }
+
+bool sqi_has_message(struct sq *h)
+{
+	uint64_t pos, word;
+
+	return sqi_redelivery_maybe(&h->ring) || sqi_front(&h->ring, &pos, &word) == 0;
+}

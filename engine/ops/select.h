@@ -18,6 +18,9 @@
  */
 int sqi_select(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word);
 
+/* True if there is a message, or perhaps. */
+bool sqi_has_message(struct sq *h);
+
 /*
  * The common case: true if the queue is open, nothing waits for redelivery, and the ring's next
  * message is there. It is then what sqi_select() chooses; its word says FULL.

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "member/upkeep.h"
+#include "ops/select.h"
+#include "ring/claim.h"
 
 /*
  * Waits until an attempt succeeds: tries again for some microseconds, then naps, then sleeps on an
@@ -97,7 +99,7 @@ static void let_gather(const struct sq *h, const struct sqi_side *side, uint64_t
 }
 
 /* The event that wakes participants that wait on this side. */
-static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
+static struct sqi_event *event_of(struct sq *h, const struct sqi_side *side)
 {
 	if (side == &h->consuming)
 		return &h->ring.head->message_event;
@@ -105,7 +107,7 @@ static sqi_u32 *event_of(struct sq *h, const struct sqi_side *side)
 }
 
 /* The word that says which participant keeps watch for this event. */
-static sqi_u64 *watch_of(struct sqi_ring *ring, const sqi_u32 *event)
+static sqi_u64 *watch_of(struct sqi_ring *ring, const struct sqi_event *event)
 {
 	if (event == &ring->head->message_event)
 		return &ring->head->message_watch;
@@ -134,7 +136,7 @@ static int64_t long_tick(const struct sq *h)
 }
 
 /* Gives up the watch for this event (NULL: none), if this participant has it. */
-static void give_up_watch(struct sq *h, sqi_u32 *event)
+static void give_up_watch(struct sq *h, struct sqi_event *event)
 {
 	if (event)
 		(void)sqi_cas(watch_of(&h->ring, event), h->member.id, 0);
@@ -145,10 +147,10 @@ struct wait {
 	struct sq *h;
 	struct sqi_side *side;
 	int64_t deadline;
-	int64_t tick;     /* the next short tick */
-	sqi_u32 *watched; /* the event for which this participant keeps watch, or NULL */
-	sqi_u32 *woken;   /* the event that woke this participant last, or NULL */
-	bool late;        /* the last sleep ended by its tick */
+	int64_t tick;              /* the next short tick */
+	struct sqi_event *watched; /* for which this participant keeps watch, or NULL */
+	struct sqi_event *slept;   /* on which it slept last, or NULL */
+	bool late;                 /* the last sleep ended by its tick */
 };
 
 /* Tries again for some microseconds, with growing pauses. */
@@ -184,7 +186,7 @@ static void at_tick(struct wait *wait)
 /*
  * Sleeps on the event, whose word was v when there was nothing to do, until woken or the next tick.
  */
-static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t now)
+static void sleep_once(struct wait *wait, struct sqi_event *event, uint32_t v, int64_t now)
 {
 	struct sq *h = wait->h;
 	int64_t span;
@@ -199,8 +201,8 @@ static void sleep_once(struct wait *wait, sqi_u32 *event, uint32_t v, int64_t no
 		sqi_store_relaxed(&h->ring.head->wanted, 1);
 	if (sqi_event_sleep(event, v, wait->deadline - now > span ? now + span : wait->deadline))
 		at_tick(wait);
-	else
-		wait->woken = event;
+	sqi_event_arrive(event); /* E3: before the next attempt */
+	wait->slept = event;
 }
 
 /* Alternates between attempts and sleeping, until an attempt succeeds or the time is up. */
@@ -213,7 +215,7 @@ static int wait_loop(
 		let_gather(h, wait->side, pace.gather);
 	for (;;) {
 		int r = spin(h, attempt, arg);
-		sqi_u32 *event;
+		struct sqi_event *event;
 		int64_t now;
 		uint32_t v;
 
@@ -239,6 +241,22 @@ static int wait_loop(
 }
 
 /*
+ * This participant was awake on that event (E3), and has made its attempt since. If more news are
+ * there, which may have woken nobody because this participant was on its way, wakes the next. So it
+ * does if its attempt failed: it may have swallowed a wake-up, and another may want what is there.
+ */
+void sqi_pass_on(struct sq *h, struct sqi_event *event)
+{
+	const struct sqi_head *head = h->ring.head;
+
+	if (sqi_event_has_sleeper(event) &&
+		(event == &head->message_event
+				? sqi_has_message(h)
+				: event == &head->block_event || sqi_has_room(&h->ring)))
+		sqi_event_wake(event);
+}
+
+/*
  * Calls attempt() until it returns something else than -EAGAIN. Returns that, or -ETIMEDOUT if the
  * time is up; then the last attempt was made at the deadline or later.
  */
@@ -253,11 +271,7 @@ int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 		wait.deadline = now + timeout;
 	r = wait_loop(&wait, pace_of(h, side, now), attempt, arg);
 	give_up_watch(h, wait.watched);
-	/*
-	 * This participant was woken and then failed, so it may have swallowed a wake-up: wake
-	 * another sleeper, which may want what is there.
-	 */
-	if (r < 0 && wait.woken)
-		sqi_event_wake(wait.woken);
+	if (wait.slept)
+		sqi_pass_on(h, wait.slept);
 	return r;
 }

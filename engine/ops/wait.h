@@ -8,5 +8,6 @@
 
 int sqi_wait(struct sq *h, struct sqi_side *side, int64_t timeout,
 	int (*attempt)(struct sq *h, void *arg), void *arg);
+void sqi_pass_on(struct sq *h, struct sqi_event *event);
 
 #endif

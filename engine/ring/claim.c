@@ -58,6 +58,49 @@ static bool make_room(struct sqi_ring *ring, uint64_t pos)
 }
 
 /*
+ * Goes on to the first free cell, passing busy ones. Returns 0; -EAGAIN if the ring is full, -EPIPE
+ * if it is sealed, -EBADMSG if its memory is damaged.
+ */
+static int find_free(struct sqi_ring *ring, struct sqi_walk *walk)
+{
+	for (;;) {
+		int r = sqi_walk_next(ring, walk);
+
+		if (r < 0)
+			return r;
+		switch (sqi_word_state(walk->word)) {
+		case SQI_FREE:
+			return 0;
+		case SQI_TAKEN:
+		case SQI_BACK:
+		case SQI_VOID:
+		case SQI_RELEASING:
+			if (sqi_walk_skip(ring, walk))
+				continue;
+			return -EAGAIN;
+		case SQI_FULL:
+		case SQI_WRITING:
+			return -EAGAIN; /* of the lap before: full */
+		case SQI_SEALED:
+			return -EPIPE;
+		default:
+			return -EBADMSG;
+		}
+	}
+}
+
+/*
+ * True if a producer would find a free cell now. One for which a late writer's claim has to be
+ * revoked does not count: whoever revokes it wakes a producer.
+ */
+bool sqi_has_room(struct sqi_ring *ring)
+{
+	struct sqi_walk walk = sqi_walk_from(ring, ring->tail, SQI_TAIL);
+
+	return find_free(ring, &walk) == 0;
+}
+
+/*
  * Claims the first free cell: *ret_pos is its position and *ret_word its new word. Returns -EAGAIN
  * if the ring is full, -EPIPE if it is sealed, and -EBADMSG if its memory is damaged.
  */
@@ -67,12 +110,9 @@ int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 	uint64_t revoked = 0;
 
 	for (;;) {
-		int r = sqi_walk_next(ring, &walk);
+		int r = find_free(ring, &walk);
 
-		if (r < 0)
-			return r;
-		switch (sqi_word_state(walk.word)) {
-		case SQI_FREE:
+		if (r == 0) {
 			/* W1. */
 			if (!sqi_cell_claim(
 				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
@@ -80,21 +120,9 @@ int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 			*ret_pos = walk.pos;
 			sqi_note_claimed(ring, walk.pos + 1);
 			return 0;
-		case SQI_TAKEN:
-		case SQI_BACK:
-		case SQI_VOID:
-		case SQI_RELEASING:
-			if (sqi_walk_skip(ring, &walk))
-				continue;
-			break;
-		case SQI_FULL:
-		case SQI_WRITING:
-			break; /* of the lap before: full */
-		case SQI_SEALED:
-			return -EPIPE;
-		default:
-			return -EBADMSG;
 		}
+		if (r != -EAGAIN)
+			return r;
 		/*
 		 * At most once for each cell: a writer whose claim was revoked may claim the cell
 		 * again.

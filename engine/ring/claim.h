@@ -9,6 +9,7 @@
 #include "ring/transition.h"
 
 int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word);
+bool sqi_has_room(struct sqi_ring *ring);
 
 /*
  * W1. The common case: true if no participant has claimed a cell since this one did, and the next

@@ -25,10 +25,11 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "base/event.h"
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 7
+#define SQI_LAYOUT_VERSION 8
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; the other half is a count */
@@ -101,10 +102,10 @@ struct sqi_head {
 	 * Eventcounts (base/event.c): for messages, for a free cell, for a free block. And for each
 	 * the id of the participant that keeps watch, or 0.
 	 */
-	_Alignas(SQI_LINE) sqi_u32 message_event;
+	_Alignas(SQI_LINE) struct sqi_event message_event;
 	sqi_u64 message_watch;
-	_Alignas(SQI_LINE) sqi_u32 room_event;
-	sqi_u32 block_event;
+	_Alignas(SQI_LINE) struct sqi_event room_event;
+	struct sqi_event block_event;
 	sqi_u64 room_watch;
 	sqi_u64 block_watch;
 

@@ -162,7 +162,7 @@ static void wake_shutdown(struct sq *h)
 	(void)sq_shutdown(h, false);
 }
 
-#define EVENT(e) offsetof(struct sqi_head, e)
+#define EVENT(e) offsetof(struct sqi_head, e.word)
 
 static const struct scene {
 	const char *name;

@@ -29,6 +29,7 @@
 #define ACK              CALL(OP_ACK, 0, NO_WAIT)
 #define NACK             CALL(OP_NACK, 0, NO_WAIT)
 #define RETURN           CALL(OP_RETURN, 0, NO_WAIT)
+#define NACK_SECOND      CALL(OP_NACK, 1, NO_WAIT)
 #define ACK_SECOND       CALL(OP_ACK, 1, NO_WAIT)
 #define STAT             CALL(OP_STAT, 0, NO_WAIT)
 #define TOUCH            CALL(OP_TOUCH, 0, NO_WAIT)
@@ -279,6 +280,13 @@ const struct scenario scenarios[] = {
 	/* Sleeping. */
 	{"sleep, three of them", 2, .ops = {{GET_WAIT}, {GET}, {PUT(1), PUT(2)}},
 		.bounds = {ALL, 0, 0, 0}},
+	{"two sleep for room", 2, .filled = 2, .ops = {{PUT_WAIT(3)}, {PUT_WAIT(4)}, {GET, GET}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"two sleep, leases come back", 2, .filled = 2,
+		.ops = {{GET_WAIT}, {GET_WAIT}, {LEASE, LEASE, NACK, NACK_SECOND}},
+		.bounds = {3, 0, 0, 0}, .longer = ALL},
+	{"two sleep, a late waker", 2, .ops = {{GET_WAIT}, {GET_WAIT}, {PUT(1)}, {PUT(2)}},
+		.bounds = {3, 0, 0, 0}, .longer = 4},
 	{"sleep, early ticks", 2, .ops = {{GET_WAIT}, {GET_A_WHILE}, {PUT(1)}},
 		.bounds = {3, 0, 0, 2}, .longer = ALL},
 	{"sleep, too little room", 2, .ops = {{GET_TINY}, {GET_WAIT}, {PUT(1)}},

@@ -25,12 +25,15 @@ static const struct {
 	{offsetof(struct sqi_head, redeliveries), "returns"},
 	{offsetof(struct sqi_head, tail), "tail hint"},
 	{offsetof(struct sqi_head, front), "head hint"},
-	{offsetof(struct sqi_head, message_event), "message_event"},
+	{offsetof(struct sqi_head, message_event.word), "message_event"},
+	{offsetof(struct sqi_head, message_event.waking), "message_waking"},
 	{offsetof(struct sqi_head, message_watch), "message_watch"},
 	{offsetof(struct sqi_head, room_watch), "room_watch"},
 	{offsetof(struct sqi_head, block_watch), "block_watch"},
-	{offsetof(struct sqi_head, room_event), "room_event"},
-	{offsetof(struct sqi_head, block_event), "block_event"},
+	{offsetof(struct sqi_head, room_event.word), "room_event"},
+	{offsetof(struct sqi_head, room_event.waking), "room_waking"},
+	{offsetof(struct sqi_head, block_event.word), "block_event"},
+	{offsetof(struct sqi_head, block_event.waking), "block_waking"},
 	{offsetof(struct sqi_head, next_id), "next_id"},
 	{offsetof(struct sqi_head, upkeep_ms), "upkeep_ms"},
 	{offsetof(struct sqi_head, find_dead_ms), "find_dead_ms"},
@@ -61,6 +64,12 @@ static const char *const call_name[] = {"", "put", "put of a block", "get", "lea
 static const char *const stop_name[] = {"", ": again (full, empty)", ": shut down", ": stale",
 	": busy", ": too large", ": not there"};
 
+/* Words of 32 bits. */
+static bool is_part(const void *address, const struct sqi_event *event)
+{
+	return address == &event->word || address == &event->waking;
+}
+
 static uint64_t value_at(const void *address)
 {
 	uint64_t v = 0;
@@ -68,9 +77,8 @@ static uint64_t value_at(const void *address)
 
 	if (!address)
 		return 0;
-	if (address == (const void *)&head->message_event ||
-		address == (const void *)&head->room_event ||
-		address == (const void *)&head->block_event)
+	if (is_part(address, &head->message_event) || is_part(address, &head->room_event) ||
+		is_part(address, &head->block_event))
 		memcpy(&v, address, 4);
 	else
 		memcpy(&v, address, 8);

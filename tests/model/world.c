@@ -196,7 +196,7 @@ static void set_counters(const struct scenario *s)
 	}
 	h->tail = h->front = world.first = turn << seg->g.in.capacity_log2;
 	if (s->wraps & WRAP_EVENTS)
-		h->message_event = h->room_event = h->block_event = UINT32_MAX - 3;
+		h->message_event.word = h->room_event.word = h->block_event.word = UINT32_MAX - 3;
 	if (s->wraps & WRAP_GENERATION)
 		for (uint64_t i = 0; i < seg->g.blocks; i++) {
 			struct sqi_block *b = (void *)(seg->memory + seg->g.block_words);

@@ -308,7 +308,7 @@ static void look_at_totals(struct look *l)
 	const sqi_u64 *const totals[] = {&head->next_id, &head->joins, &head->back_seq,
 		&head->overdue, &head->reclaimed, &head->revoked, &head->dead_letters};
 	const sqi_u32 *const events[] = {
-		&head->message_event, &head->room_event, &head->block_event};
+		&head->message_event.word, &head->room_event.word, &head->block_event.word};
 
 	for (unsigned i = 0; i < sizeof(totals) / sizeof(totals[0]); i++)
 		rises(l, "total", i, &l->totals[i], sqi_load_seq(totals[i]));

@@ -132,7 +132,7 @@ static unsigned ordinary(struct scene *s)
 
 static unsigned armed(struct scene *s)
 {
-	return sqi_load_seq32(&s->o->ring.head->message_event) & 1;
+	return sqi_load_seq32(&s->o->ring.head->message_event.word) & 1;
 }
 
 static unsigned unwanted(struct scene *s)

@@ -65,7 +65,8 @@ static bool asleep(pid_t pid)
 
 static void put_to_bed(struct scene *s, bool putting)
 {
-	sqi_u32 *event = putting ? &s->o->ring.head->room_event : &s->o->ring.head->message_event;
+	struct sqi_head *head = s->o->ring.head;
+	sqi_u32 *event = putting ? &head->room_event.word : &head->message_event.word;
 	int64_t until = now_ns() + ASLEEP_NS;
 	pid_t parent = getpid();
 
@@ -244,12 +245,12 @@ static void verify_shut(struct scene *s, int pid)
 /* Was somebody woken, or was to be? */
 static unsigned stage_getters_woken(struct scene *s)
 {
-	return sqi_load_seq32(&s->o->ring.head->message_event) > 1;
+	return sqi_load_seq32(&s->o->ring.head->message_event.word) > 1;
 }
 
 static unsigned stage_putters_woken(struct scene *s)
 {
-	return sqi_load_seq32(&s->o->ring.head->room_event) > 1;
+	return sqi_load_seq32(&s->o->ring.head->room_event.word) > 1;
 }
 
 static int64_t run_shutdown(struct me *m)

@@ -229,7 +229,7 @@ static void test_end_met_by_a_late_writer(void **state)
 		has_claim = false;
 		more = at_step(k, b_waits_for_the_end, put_one);
 		if (more && has_claim && result == -EPIPE) {
-			assert_true(sqi_load_seq32(&b->ring.head->message_event) != armed);
+			assert_true(sqi_load_seq32(&b->ring.head->message_event.word) != armed);
 			assert_int_equal(sq_get(b, buf, sizeof(buf), SQ_NOWAIT), -EPIPE);
 			told++;
 		}

@@ -106,7 +106,7 @@ static void test_nowait_does_not_wait(void **state)
 	/* A thousand ticks would be ten seconds at the least, each time. */
 	assert_true(soonest < 10000 * MS);
 	/* Nor does it make others call the kernel. */
-	assert_int_equal(h->ring.head->message_event & 1, 0);
+	assert_int_equal(h->ring.head->message_event.word & 1, 0);
 }
 
 struct echo {
@@ -363,7 +363,8 @@ static void test_what_wakes(void **state)
 		struct sleeper s = {.h = fx_open("a"), .timeout = SQ_FOREVER, .v = 7};
 		struct sq_lease lease;
 		pthread_t thread;
-		sqi_u32 *event = how < 2 ? &h->ring.head->room_event : &h->ring.head->message_event;
+		struct sqi_head *head = h->ring.head;
+		sqi_u32 *event = how < 2 ? &head->room_event.word : &head->message_event.word;
 
 		fx_put(h, 1);
 		if (how < 2)
@@ -703,20 +704,53 @@ static void test_dead_watch_is_taken_over(void **state)
 static void test_event_words(void **state)
 {
 	struct sq *h = fx_make("a", &pair);
-	sqi_u32 *event = &h->ring.head->message_event;
+	struct sqi_event *event = &h->ring.head->message_event;
 
 	/* No sleeper: the bit is cleared, so that the next waker makes no system call. */
-	atomic_store(event, 1);
+	atomic_store(&event->word, 1);
 	sqi_event_wake(event);
-	assert_int_equal(*event, 2);
+	assert_int_equal(event->word, 2);
+	assert_int_equal(event->waking, 0);
 	sqi_event_wake(event);
-	assert_int_equal(*event, 2);
-	atomic_store(event, UINT32_MAX);
+	assert_int_equal(event->word, 2);
+	atomic_store(&event->word, UINT32_MAX);
 	sqi_event_wake(event);
-	assert_int_equal(*event, 0);
-	atomic_store(event, UINT32_MAX);
+	assert_int_equal(event->word, 0);
+	atomic_store(&event->word, UINT32_MAX);
 	sqi_event_wake_all(event);
-	assert_int_equal(*event, 0);
+	assert_int_equal(event->word, 0);
+}
+
+/* A sleeper that was woken just now and has not come yet: no other is woken, for a while. */
+static void test_one_wake_up_at_a_time(void **state)
+{
+	struct sq *h = fx_make("a", &pair);
+	struct sqi_event *event = &h->ring.head->message_event;
+	uint32_t now = (uint32_t)sqi_coarse_ms() << 1 | 1;
+
+	atomic_store(&event->waking, now + (3600000 << 1)); /* in the future: damage */
+	atomic_store(&event->word, 1);
+	sqi_event_wake(event);
+	assert_int_equal(event->word, 2);
+	atomic_store(&event->waking, now - (1000 << 1)); /* it does not come */
+	atomic_store(&event->word, 1);
+	sqi_event_wake(event);
+	assert_int_equal(event->word, 2);
+	assert_int_equal(event->waking, 0);
+	/* Ten milliseconds may pass between these; not each time. */
+	for (int i = 0; i < 100; i++) {
+		atomic_store(&event->waking, (uint32_t)sqi_coarse_ms() << 1 | 1);
+		atomic_store(&event->word, 1);
+		sqi_event_wake(event);
+		if (event->word == 1)
+			break;
+	}
+	assert_int_equal(event->word, 1);
+	/* It came: the next may be woken. */
+	sqi_event_arrive(event);
+	assert_int_equal(event->waking, 0);
+	sqi_event_wake(event);
+	assert_int_equal(event->word, 2);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -735,6 +769,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_one_keeps_watch),
 	TEST(test_dead_watch_is_taken_over),
 	TEST(test_event_words),
+	TEST(test_one_wake_up_at_a_time),
 };
 
 FX_MAIN(tests)
