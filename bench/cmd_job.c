@@ -17,10 +17,11 @@
 /*
  * sqbench job: the recipe from end to end. Ours with leases, one by one and in batches; ZeroMQ; the
  * recipe as it is written in Python, and multiprocessing's own queue. Each of C is pinned or left
- * to the kernel, whichever is faster for it; Python is left to it.
+ * to the kernel, whichever is faster for it; Python is left to it. And ours with more and more
+ * workers, left to the kernel.
  */
 
-#define SIDES_MAX      8
+#define SIDES_MAX      10
 #define TRIALS         3
 #define MANAGER_TASKS  5000
 #define MPQUEUE_TASKS  20000
@@ -32,15 +33,17 @@ struct side {
 	const char *script;
 	uint64_t tasks; /* of a run of the script */
 	int free_cpus;
+	unsigned workers;
 };
 
 static const int anywhere[2] = {PIN_FREE, PIN_FREE};
+static const unsigned crowds[] = {2, 8, 64};
 
 static int run_job(struct side *s, const struct options *o, double *ret)
 {
 	uint64_t n = 0;
-	int code = job_run(
-		s->kind, s->free_cpus ? anywhere : o->cpus, o->messages, o->span_ns, ret, &n);
+	int code = job_run(s->kind, s->workers, s->free_cpus ? anywhere : o->cpus, o->messages,
+		o->span_ns, ret, &n);
 
 	s->row.messages += n;
 	return code;
@@ -94,7 +97,12 @@ static void describe(struct side *s, const struct options *o, const char *name)
 {
 	s->row.bench = "job";
 	s->row.unit = "tasks/s";
-	(void)snprintf(s->row.work, sizeof(s->row.work), "n -> n * n = n^2, one process each");
+	if (s->workers > 1)
+		(void)snprintf(s->row.work, sizeof(s->row.work), "n -> n * n = n^2, %u workers",
+			s->workers);
+	else
+		(void)snprintf(
+			s->row.work, sizeof(s->row.work), "n -> n * n = n^2, one process each");
 	(void)snprintf(s->row.side, sizeof(s->row.side), "%s", name);
 	(void)snprintf(s->row.spin, sizeof(s->row.spin), "its own way");
 	if (s->free_cpus)
@@ -119,7 +127,7 @@ static int choose(struct side *s, const struct options *o)
 		uint64_t n;
 
 		out_progress("where to run: %s", s->kind->name);
-		code = job_run(s->kind, i % 2 ? anywhere : o->cpus, o->messages, o->span_ns / 2,
+		code = job_run(s->kind, 1, i % 2 ? anywhere : o->cpus, o->messages, o->span_ns / 2,
 			&value, &n);
 		if (code == EXIT_DONE && value > best[i % 2])
 			best[i % 2] = value;
@@ -177,13 +185,35 @@ static int line_up(struct side *sides, unsigned *ret_n, const struct options *o)
 		if (i > 1 && !named(kinds[i]->name, o->peer))
 			continue;
 		sides[n].kind = kinds[i];
+		sides[n].workers = 1;
 		code = choose(&sides[n], o);
 		describe(&sides[n++], o, kinds[i]->name);
 	}
 	script(sides, &n, o, "BaseManager", "manager.py", MANAGER_TASKS);
 	script(sides, &n, o, "mp.Queue", "mpqueue.py", MPQUEUE_TASKS);
+	/* Many workers, anywhere. */
+	for (size_t i = 0; i < sizeof(crowds) / sizeof(crowds[0]); i++) {
+		sides[n].kind = &job_sq_single;
+		sides[n].workers = crowds[i];
+		sides[n].free_cpus = 1;
+		describe(&sides[n++], o, job_sq_single.name);
+	}
 	*ret_n = n;
 	return code;
+}
+
+static void bar_crowd(const struct bar *bar, const struct side *sides, unsigned n, unsigned workers)
+{
+	const struct side *few = NULL, *many = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (sides[i].workers == crowds[0])
+			few = &sides[i];
+		if (sides[i].workers == workers)
+			many = &sides[i];
+	}
+	if (few && many)
+		out_bar(bar, &many->row, &few->row);
 }
 
 static void bar_over(const struct bar *bar, const struct side *sides, unsigned n, const char *begin)
@@ -205,6 +235,8 @@ int cmd_job(const struct options *o)
 {
 	static const struct bar manager = {"job, leases on / BaseManager", 1000, 0, false};
 	static const struct bar zmq = {"job, leases on / ZeroMQ tcp, no acks", 4, 8, false};
+	static const struct bar eight = {"job, 8 workers / 2 workers", 0.8, 0.95, false};
+	static const struct bar many = {"job, 64 workers / 2 workers", 0.5, 0.8, false};
 	struct side *sides = calloc(SIDES_MAX, sizeof(*sides));
 	unsigned n = 0;
 	int code;
@@ -220,6 +252,8 @@ int cmd_job(const struct options *o)
 	if (code == EXIT_DONE && o->bars) {
 		bar_over(&manager, sides, n, "BaseManager");
 		bar_over(&zmq, sides, n, "zmq tcp");
+		bar_crowd(&eight, sides, n, 8);
+		bar_crowd(&many, sides, n, 64);
 	}
 	free(sides);
 	return code;

@@ -13,7 +13,8 @@ struct member {
 	struct job job;
 	struct gate *gate;
 	int role;
-	uint64_t n; /* 0: by the time */
+	unsigned number; /* of its end of the gate */
+	uint64_t n;      /* 0: by the time */
 	int64_t span_ns;
 };
 
@@ -42,7 +43,7 @@ static int phase(struct member *m, struct gate_end *end)
 static int member_main(void *arg)
 {
 	struct member *m = arg;
-	struct gate_end *end = &m->gate->end[m->role];
+	struct gate_end *end = &m->gate->end[m->number];
 	int code = m->job.kind->join(&m->job, m->role);
 
 	if (code == EXIT_DONE)
@@ -68,13 +69,13 @@ static uint64_t expected(uint64_t n)
 	return sum;
 }
 
-int job_run(const struct job_kind *kind, const int cpus[2], uint64_t n, int64_t span_ns,
-	double *ret, uint64_t *ret_n)
+int job_run(const struct job_kind *kind, unsigned workers, const int cpus[2], uint64_t n,
+	int64_t span_ns, double *ret, uint64_t *ret_n)
 {
 	static const char *const names[] = {"producer", "worker", "collector"};
-	struct member members[JOB_ROLES];
-	struct job job = {.kind = kind};
-	struct gate *gate = gate_new(JOB_ROLES);
+	struct member members[JOB_WORKERS_MAX + 2];
+	struct job job = {.kind = kind, .workers = workers};
+	struct gate *gate = gate_new(workers + 2);
 	struct gate_end *end;
 	struct crew crew = {0};
 	int code;
@@ -82,13 +83,17 @@ int job_run(const struct job_kind *kind, const int cpus[2], uint64_t n, int64_t 
 	if (!gate)
 		return say(EXIT_UNAVAILABLE, "no memory");
 	gate->messages = n && n < WARM_N ? n : WARM_N;
-	end = &gate->end[JOB_COLLECTOR];
+	end = &gate->end[workers + 1];
 	code = kind->open(&job);
 	if (code == EXIT_DONE) {
-		for (int i = 0; i < JOB_ROLES && code == EXIT_DONE; i++) {
-			members[i] = (struct member){job, gate, i, n, span_ns};
-			code = crew_add(
-				&crew, names[i], cpus[i == JOB_WORKER], member_main, &members[i]);
+		for (unsigned i = 0; i < workers + 2 && code == EXIT_DONE; i++) {
+			int role = i == 0         ? JOB_PRODUCER
+				   : i <= workers ? JOB_WORKER
+						  : JOB_COLLECTOR;
+
+			members[i] = (struct member){job, gate, role, i, n, span_ns};
+			code = crew_add(&crew, names[role], cpus[role == JOB_WORKER], member_main,
+				&members[i]);
 		}
 		if (code == EXIT_DONE)
 			code = crew_wait(&crew);

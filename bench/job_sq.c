@@ -17,6 +17,7 @@
 
 #define BATCH    32
 #define CAPACITY 8192
+#define STOP     UINT64_MAX /* no task: one of several workers ends */
 
 struct names {
 	char pq[64], cq[64];
@@ -43,11 +44,15 @@ static void queues_close(struct job *job)
 static int queues_open(struct job *job)
 {
 	/* If we are killed, `sqctl gc` removes them. */
-	struct sq_config tasks = {
-		.capacity = CAPACITY, .max_message = 64, .small_message = 8, .flags = SQ_EPHEMERAL};
+	struct sq_config tasks = {.capacity = CAPACITY,
+		.max_message = 64,
+		.small_message = 8,
+		.participants = job->workers + 8,
+		.flags = SQ_EPHEMERAL};
 	struct sq_config results = {.capacity = CAPACITY,
 		.max_message = 64,
 		.small_message = 48,
+		.participants = job->workers + 8,
 		.flags = SQ_EPHEMERAL};
 	struct names *names = calloc(1, sizeof(*names));
 	int r;
@@ -85,9 +90,10 @@ static int queues_join(struct job *job, int role)
 static int produce_single(struct job *job, uint64_t n)
 {
 	const struct ends *ends = job->end;
+	uint64_t stops = job->workers > 1 ? job->workers : 0;
 
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t task = recipe_task(i);
+	for (uint64_t i = 0; i < n + stops; i++) {
+		uint64_t task = i < n ? recipe_task(i) : STOP;
 		int r = sq_put(ends->pq, &task, sizeof(task), SQ_FOREVER);
 
 		if (r < 0)
@@ -134,10 +140,10 @@ static int work_single(struct job *job, uint64_t n)
 	char text[RECIPE_TEXT_MAX];
 	struct sq_lease task;
 
-	for (uint64_t i = 0, v; i < n; i++) {
+	for (uint64_t i = 0, v = 0; job->workers > 1 ? v != STOP : i < n; i++) {
 		int r = lease(ends->pq, &task, SQ_FOREVER, &v);
 
-		if (r == 0)
+		if (r == 0 && v != STOP)
 			r = sq_put(ends->cq, text, recipe_text(text, v), SQ_FOREVER);
 		if (r == 0)
 			r = sq_ack(ends->pq, &task);

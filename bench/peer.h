@@ -79,7 +79,7 @@ struct peer {
 extern const struct peer *const peers[];
 
 extern const struct peer peer_sq, peer_rte_mp, peer_rte_sp, peer_ck_mpmc, peer_ck_spsc, peer_boost,
-	peer_mq, peer_pipe, peer_seqpacket, peer_zmq_ipc, peer_zmq_tcp;
+	peer_memcpy, peer_mq, peer_pipe, peer_seqpacket, peer_zmq_ipc, peer_zmq_tcp;
 
 #ifdef __cplusplus
 }

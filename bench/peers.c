@@ -18,6 +18,7 @@ const struct peer *const peers[] = {
 #ifdef HAVE_BOOST
 	&peer_boost,
 #endif
+	&peer_memcpy,
 	&peer_mq,
 	&peer_pipe,
 	&peer_seqpacket,

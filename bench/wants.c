@@ -13,9 +13,16 @@
 		.size = (size_), .ends = {1, 1}, .batch = 1, .lease = 1                            \
 	}
 
-#define RTE "rte_ring mp/mc"
-#define CK  "ck_ring mpmc"
-#define SQ  "sq"
+/* Written in a reservation, and read in a lease. */
+#define PLACE(size_)                                                                               \
+	{                                                                                          \
+		.size = (size_), .ends = {1, 1}, .batch = 1, .place = 1, .lease = 1                \
+	}
+
+#define RTE  "rte_ring mp/mc"
+#define CK   "ck_ring mpmc"
+#define COPY "memcpy"
+#define SQ   "sq"
 
 /* clang-format off */
 const struct want wants[] = {
@@ -36,6 +43,10 @@ const struct want wants[] = {
 		SPEC(64, 2, 32), RTE, SPEC(64, 2, 32)},
 	{{"48 B, lease + ack / get", 0.8, 0.95, false}, LEASE(48), SQ, SPEC(48, 1, 1)},
 	{{"64 B, lease + ack / get", 0.8, 0.95, false}, LEASE(64), SQ, SPEC(64, 1, 1)},
+	{{"16 KiB in place / memcpy through shared memory", 0.7, 1, false},
+		PLACE(16384), COPY, SPEC(16384, 1, 1)},
+	{{"1 MiB in place / memcpy through shared memory", 0.7, 1, false},
+		PLACE(1048576), COPY, SPEC(1048576, 1, 1)},
 	{{"64 B, 2x2, 1000 idle participants / 2x2", 0.9, 1, false},
 		{.size = 64, .ends = {2, 2}, .batch = 1, .idle = IDLE}, SQ, SPEC(64, 2, 1)},
 	{{"64 B, 8x8 / 2x2", 0.5, 0, false}, SPEC(64, 8, 1), SQ, SPEC(64, 2, 1)},

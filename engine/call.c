@@ -45,7 +45,9 @@ void sqi_upkeep_in_passing(struct sq *h)
 	uint64_t now;
 
 	h->member.ops_to_upkeep = timed ? OPS_TO_UPKEEP_TIMED : OPS_TO_UPKEEP;
-	if (is_armed(h, &h->consuming) | is_armed(h, &h->producing))
+	if (is_armed(h, &h->consuming))
+		h->member.ops_to_upkeep = 1;
+	if (is_armed(h, &h->producing))
 		h->member.ops_to_upkeep = 1;
 	if (!h->member.counted)
 		(void)sqi_add(&h->ring.head->joins, 1);

@@ -234,13 +234,16 @@ static void check_collected(void)
 void check_end(void)
 {
 	check_collected();
-	for (unsigned i = 0; i < explorer.count; i++) {
-		/* A participant that starved is still in a call, and leaves as the dead do. */
+	/*
+	 * A participant that starved is still in a call, and leaves as the dead do; first, for when
+	 * the others leave that may wake it.
+	 */
+	for (unsigned i = 0; i < explorer.count; i++)
 		if (run.person[i].state == PERSON_STARVED)
 			world_killed(i);
-		else if (world.hand[i].present)
+	for (unsigned i = 0; i < explorer.count; i++)
+		if (world.hand[i].present)
 			world_call(i, &(struct op){.kind = OP_CLOSE});
-	}
 	call(OP_RECOVER, 0);
 	call(OP_SWEEP, 0);
 	check_hands();
