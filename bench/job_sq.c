@@ -9,6 +9,7 @@
 #include "recipe.h"
 #include "say.h"
 #include "sq.h"
+#include "square.h"
 
 /*
  * The job over queues of ours. The worker leases each task, puts its result, and acks then: if it
@@ -137,14 +138,14 @@ static int lease(struct sq *pq, struct sq_lease *ret, int64_t timeout, uint64_t 
 static int work_single(struct job *job, uint64_t n)
 {
 	const struct ends *ends = job->end;
-	char text[RECIPE_TEXT_MAX];
+	char text[SQUARE_MAX];
 	struct sq_lease task;
 
 	for (uint64_t i = 0, v = 0; job->workers > 1 ? v != STOP : i < n; i++) {
 		int r = lease(ends->pq, &task, SQ_FOREVER, &v);
 
 		if (r == 0 && v != STOP)
-			r = sq_put(ends->cq, text, recipe_text(text, v), SQ_FOREVER);
+			r = sq_put(ends->cq, text, square_text(text, v), SQ_FOREVER);
 		if (r == 0)
 			r = sq_ack(ends->pq, &task);
 		if (r < 0)
@@ -157,7 +158,7 @@ static int work_single(struct job *job, uint64_t n)
 static int work_batch(struct job *job, uint64_t n)
 {
 	const struct ends *ends = job->end;
-	char text[BATCH][RECIPE_TEXT_MAX];
+	char text[BATCH][SQUARE_MAX];
 	struct sq_lease tasks[BATCH];
 	struct iovec iov[BATCH];
 
@@ -168,7 +169,7 @@ static int work_batch(struct job *job, uint64_t n)
 			r = lease(ends->pq, &tasks[now], now ? SQ_NOWAIT : SQ_FOREVER, &v);
 			if (r < 0)
 				break;
-			iov[now] = (struct iovec){text[now], recipe_text(text[now], v)};
+			iov[now] = (struct iovec){text[now], square_text(text[now], v)};
 			now++;
 		} while (now < BATCH && i + (uint64_t)now < n);
 		if (r < 0 && r != -EAGAIN)
@@ -189,7 +190,7 @@ static int work_batch(struct job *job, uint64_t n)
 static int collect_single(struct job *job, uint64_t n, uint64_t *ret_sum)
 {
 	const struct ends *ends = job->end;
-	char text[RECIPE_TEXT_MAX];
+	char text[SQUARE_MAX];
 	uint64_t sum = 0, v;
 
 	for (uint64_t i = 0; i < n; i++) {
@@ -197,7 +198,7 @@ static int collect_single(struct job *job, uint64_t n, uint64_t *ret_sum)
 
 		if (len < 0)
 			return wrong("get", (int)len);
-		if (!recipe_check(text, (size_t)len, &v))
+		if (!square_check(&v, text, (size_t)len))
 			return say(EXIT_BROKEN, "job, sq: a wrong result");
 		sum += v;
 	}
@@ -208,7 +209,7 @@ static int collect_single(struct job *job, uint64_t n, uint64_t *ret_sum)
 static int collect_batch(struct job *job, uint64_t n, uint64_t *ret_sum)
 {
 	const struct ends *ends = job->end;
-	char text[BATCH * RECIPE_TEXT_MAX];
+	char text[BATCH * SQUARE_MAX];
 	struct iovec iov[BATCH];
 	uint64_t sum = 0, v;
 
@@ -218,7 +219,7 @@ static int collect_batch(struct job *job, uint64_t n, uint64_t *ret_sum)
 		if (r < 0)
 			return wrong("get_many", r);
 		for (int k = 0; k < r; k++) {
-			if (!recipe_check(iov[k].iov_base, iov[k].iov_len, &v))
+			if (!square_check(&v, iov[k].iov_base, iov[k].iov_len))
 				return say(EXIT_BROKEN, "job, sq: a wrong result");
 			sum += v;
 		}

@@ -10,6 +10,7 @@
 #include "now.h"
 #include "recipe.h"
 #include "say.h"
+#include "square.h"
 
 /* The job over ZeroMQ: PUSH and PULL for either queue. Nothing is acknowledged. */
 
@@ -135,12 +136,12 @@ static int produce(struct job *job, uint64_t n)
 static int work(struct job *job, uint64_t n)
 {
 	const struct ends *ends = job->end;
-	char text[RECIPE_TEXT_MAX];
+	char text[SQUARE_MAX];
 
 	for (uint64_t i = 0, task; i < n; i++) {
 		if (zmq_recv(ends->pq, &task, sizeof(task), 0) != (int)sizeof(task))
 			return wrong("receive");
-		if (zmq_send(ends->cq, text, recipe_text(text, task), 0) < 0)
+		if (zmq_send(ends->cq, text, square_text(text, task), 0) < 0)
 			return wrong("send");
 	}
 	return EXIT_DONE;
@@ -149,7 +150,7 @@ static int work(struct job *job, uint64_t n)
 static int collect(struct job *job, uint64_t n, uint64_t *ret_sum)
 {
 	const struct ends *ends = job->end;
-	char text[RECIPE_TEXT_MAX];
+	char text[SQUARE_MAX];
 	uint64_t sum = 0, v;
 
 	for (uint64_t i = 0; i < n; i++) {
@@ -157,7 +158,7 @@ static int collect(struct job *job, uint64_t n, uint64_t *ret_sum)
 
 		if (len < 0)
 			return wrong("receive");
-		if (len > (int)sizeof(text) || !recipe_check(text, (size_t)len, &v))
+		if (len > (int)sizeof(text) || !square_check(&v, text, (size_t)len))
 			return say(EXIT_BROKEN, "job, ZeroMQ: a wrong result");
 		sum += v;
 	}

@@ -2,22 +2,14 @@
 #ifndef BENCH_RECIPE_H
 #define BENCH_RECIPE_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 /*
  * The recipe's job: integers n from 0 on in one queue, `n * n = n²` in another. A task is the eight
- * bytes of n. Pure.
+ * bytes of n. The results are made and checked as sqctl does: cli/square.h.
  */
 
-#define RECIPE_TEXT_MAX 48
-#define RECIPE_N_MAX    1000000u /* as in manager.py: n and its square */
-
-/* The result for n, without a terminating zero. Returns its length. */
-size_t recipe_text(char *buf, uint64_t n);
-
-/* Reads a result and checks it by arithmetic. 1 and *ret is its n, or 0. */
-int recipe_check(const char *text, size_t len, uint64_t *ret);
+#define RECIPE_N_MAX 1000000u /* as in manager.py: n and its square */
 
 /* The i-th task of a run: as if by chance, and the same in every run. */
 static inline uint64_t recipe_task(uint64_t i)

@@ -6,14 +6,20 @@
 #define CHUNK        10000000000000000000u /* the largest power of ten below 2^64 */
 #define CHUNK_DIGITS 19
 
+/* Two digits at a time: half the divisions. */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+			    "34353637383940414243444546474849505152535455565758596061626364656667"
+			    "6869707172737475767778798081828384858687888990919293949596979899";
+
 size_t natural_text(char ret[static NATURAL_MAX], uint64_t v)
 {
 	char digits[NATURAL_MAX];
 	size_t at = sizeof(digits);
 
-	do
-		digits[--at] = (char)('0' + v % 10);
-	while (v /= 10);
+	for (; v >= 10; v /= 100)
+		memcpy(&digits[at -= 2], &pairs[v % 100 * 2], 2);
+	if (v > 0 || at == sizeof(digits))
+		digits[--at] = (char)('0' + v);
 	memcpy(ret, digits + at, sizeof(digits) - at);
 	return sizeof(digits) - at;
 }
@@ -65,13 +71,22 @@ size_t square_length_max(uint64_t max)
 	return square_text(text, max);
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* The decimal number at *at, which is moved behind it. False: there is none, or it is too large. */
 static bool read_wide(u128 *ret, const char **at, const char *end)
 {
 	const char *begin = *at;
-	u128 v = 0;
+	uint64_t low = 0;
+	u128 v;
 
-	for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
+	/* Most are short, and arithmetic of 64 bits is fast. */
+	for (; *at < end && is_digit(**at) && *at - begin < CHUNK_DIGITS; ++*at)
+		low = low * 10 + (unsigned)(**at - '0');
+	for (v = low; *at < end && is_digit(**at); ++*at) {
 		unsigned digit = (unsigned)(**at - '0');
 
 		if (v > (~(u128)0 - digit) / 10)

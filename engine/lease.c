@@ -27,19 +27,30 @@ static int attempt_lease(struct sq *h, void *arg)
 	return sqi_past_dead_letters(h, try_lease, arg);
 }
 
+/* A first attempt has returned r, which is an error, or SQI_DEAD_LETTER. */
+static __attribute__((noinline)) int lease_on(
+	struct sq *h, struct sq_lease *ret, int64_t timeout, int r)
+{
+	if (r == SQI_DEAD_LETTER)
+		r = sqi_bury_and_go_on(h, try_lease, ret);
+	return sqi_call_on(h, &h->consuming, timeout, r, attempt_lease, ret);
+}
+
 int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 {
-	struct sq_lease lease;
 	int r = sqi_handle_check(h, timeout);
 
 	if (r < 0)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	r = sqi_call(h, &h->consuming, timeout, attempt_lease, &lease);
-	if (r == 0)
-		*ret = lease;
-	return r;
+	h->dead_letter.refused = false;
+	r = sqi_lease_try(h, ret);
+	if (r < 0)
+		return lease_on(h, ret, timeout, r);
+	h->consuming.ops++;
+	sqi_note_operation(h);
+	return 0;
 }
 
 /*

@@ -217,7 +217,7 @@ static __attribute__((noinline)) int lease_any(struct sq *h, struct sq_lease *re
 
 /*
  * One attempt to lease the next message. Returns 0, or an error as sqi_select() or sqi_lease_at();
- * then *ret is of no use.
+ * then *ret is as it was.
  */
 int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 {
@@ -225,19 +225,15 @@ int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 
 	/* The common case: no lease time, and no other participant is faster. */
 	if (!h->ring.g.in.lease_ns && sqi_select_at_once(h, &pos, &w)) {
-		int r = take(h, pos, w, ret, &taken);
+		struct sq_lease lease;
+		int r = take(h, pos, w, &lease, &taken);
 
+		if (r > 0)
+			*ret = lease;
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
 	return lease_any(h, ret);
-}
-
-/* Frees the copy of a lease. Its data must not be read any more. */
-void sqi_lease_forget(struct sq *h, const struct sq_lease *lease)
-{
-	if (lease->copy)
-		sqi_copy_drop(&h->copies, lease->copy);
 }
 
 /*
@@ -281,44 +277,6 @@ int sqi_lease_resume(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *re
 		sqi_copy_name(&h->copies, lease.copy, lease.id, sqi_lease_number(&lease));
 	*ret = lease;
 	return 1;
-}
-
-/*
- * Returns true if this participant still holds the lease; then *ret_word is the cell's word.
- *
- * The load of meta is relaxed. The load of the word acquires the commit (W2) of the message that
- * the word is about, and so its meta. If the word changes afterwards, the caller's CAS from it
- * fails.
- */
-bool sqi_lease_holds(const struct sq *h, const struct sq_lease *lease, uint64_t *ret_word)
-{
-	const struct sqi_cell *c = sqi_cell(&h->ring, lease->id);
-	uint64_t w = sqi_load_seq(&c->word);
-
-	if (sqi_word_state(w) != SQI_TAKEN || sqi_word_owner(w) != h->ring.owner ||
-		sqi_word_number(w) != sqi_lease_number(lease) ||
-		sqi_message_id(sqi_load_relaxed(&c->meta), lease->id, h->ring.mask,
-			h->ring.shift) != lease->id)
-		return false;
-	*ret_word = w;
-	return true;
-}
-
-/*
- * Acknowledges: removes the message and wakes a producer. Returns 0, or -ESTALE if the lease has
- * ended.
- */
-int sqi_lease_ack(struct sq *h, const struct sq_lease *lease)
-{
-	uint64_t w;
-
-	do
-		if (!sqi_lease_holds(h, lease, &w))
-			return -ESTALE;
-	while (!sqi_message_release(&h->ring, lease->id, w));
-	h->member.held--;
-	sqi_message_left(h->ring.head);
-	return 0;
 }
 
 /*

@@ -23,7 +23,8 @@
 #define GEN_SHIFT   16
 #define GEN_ONE     ((uint64_t)1 << GEN_SHIFT)
 #define GEN_MASK    (~(uint64_t)0 << GEN_SHIFT)
-#define SWEEP_EVERY 64 /* allocations; then search from the first block again, which is cached */
+#define SWEEP_EVERY 64    /* allocations; then search from the first block again, which is cached */
+#define SWEEP_FROM  65536 /* bytes: to search for such a block takes less than to write to another */
 
 unsigned sqi_block_owner(uint64_t w)
 {
@@ -79,6 +80,8 @@ static bool get_of_class(struct sqi_ring *ring, uint32_t n, struct sqi_ref *ret)
 {
 	const struct sqi_class *k = &ring->g.class[n];
 
+	if (k->size >= SWEEP_FROM)
+		ring->cursor[n] = 0;
 	for (uint64_t i = 0; i < k->count; i++) {
 		uint64_t at = ring->cursor[n], index = k->first + at;
 		struct sqi_block *b = sqi_block(ring, index);

@@ -10,6 +10,7 @@
 
 #include "payload.h"
 #include "recipe.h"
+#include "square.h"
 
 /* The sum of the messages is what is said beforehand that it will be. */
 static void total_is_the_sum(void **state)
@@ -47,17 +48,17 @@ static void every_word_is_read(void **state)
 static void results_are_right(void **state)
 {
 	static const uint64_t some[] = {0, 1, 9, 10, 999, 1000, 999999, RECIPE_N_MAX};
-	char text[RECIPE_TEXT_MAX], expected[RECIPE_TEXT_MAX + 20];
+	char text[SQUARE_MAX], expected[SQUARE_MAX + 20];
 	uint64_t n;
 
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
-		size_t len = recipe_text(text, some[i]);
+		size_t len = square_text(text, some[i]);
 
 		(void)snprintf(expected, sizeof(expected), "%ju * %ju = %ju", (uintmax_t)some[i],
 			(uintmax_t)some[i], (uintmax_t)(some[i] * some[i]));
 		assert_int_equal(len, strlen(expected));
 		assert_memory_equal(text, expected, len);
-		assert_true(recipe_check(text, len, &n));
+		assert_true(square_check(&n, text, len));
 		assert_int_equal(n, some[i]);
 	}
 }
@@ -68,9 +69,9 @@ static void wrong_results_are_found(void **state)
 		"7 * 8 = 56", "7 * 7 = 49 ", "x7 * 7 = 49", "7 * 7 = 4", " * 7 = 49", "7*7=49"};
 	uint64_t n;
 
-	assert_true(recipe_check("7 * 7 = 49", 10, &n));
+	assert_true(square_check(&n, "7 * 7 = 49", 10));
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		assert_false(recipe_check(wrong[i], strlen(wrong[i]), &n));
+		assert_false(square_check(&n, wrong[i], strlen(wrong[i])));
 }
 
 static void tasks_are_in_range_and_differ(void **state)
