@@ -11,17 +11,28 @@ static const char pairs[] = "000102030405060708091011121314151617181920212223242
 			    "34353637383940414243444546474849505152535455565758596061626364656667"
 			    "6869707172737475767778798081828384858687888990919293949596979899";
 
+/* How many digits v has. The number of its bits, times log10(2), is that or one less. */
+static size_t digits_of(uint64_t v)
+{
+	static const uint64_t power[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+		100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+		100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+		1000000000000000000, CHUNK};
+	unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1), n = bits * 1233 >> 12;
+
+	return n + ((v | 1) >= power[n]);
+}
+
+/* Into its place at once: most of the time of a task was moving short texts. */
 size_t natural_text(char ret[static NATURAL_MAX], uint64_t v)
 {
-	char digits[NATURAL_MAX];
-	size_t at = sizeof(digits);
+	size_t len = digits_of(v), at = len;
 
 	for (; v >= 10; v /= 100)
-		memcpy(&digits[at -= 2], &pairs[v % 100 * 2], 2);
-	if (v > 0 || at == sizeof(digits))
-		digits[--at] = (char)('0' + v);
-	memcpy(ret, digits + at, sizeof(digits) - at);
-	return sizeof(digits) - at;
+		memcpy(&ret[at -= 2], &pairs[v % 100 * 2], 2);
+	if (at > 0)
+		ret[0] = (char)('0' + v);
+	return len;
 }
 
 size_t wide_text(char ret[static WIDE_MAX], u128 v)
@@ -29,13 +40,8 @@ size_t wide_text(char ret[static WIDE_MAX], u128 v)
 	uint64_t low;
 	size_t len;
 
-	if (v <= UINT64_MAX) {
-		char small[NATURAL_MAX];
-
-		len = natural_text(small, (uint64_t)v);
-		memcpy(ret, small, len);
-		return len;
-	}
+	if (v <= UINT64_MAX)
+		return natural_text(ret, (uint64_t)v);
 	/*
 	 * What is above the lowest 19 digits may itself be more than 64 bits: once more, at most.
 	 */
@@ -48,20 +54,14 @@ size_t wide_text(char ret[static WIDE_MAX], u128 v)
 
 size_t square_text(char ret[static SQUARE_MAX], uint64_t n)
 {
-	char wide[WIDE_MAX], digits[NATURAL_MAX];
-	size_t len = natural_text(digits, n), at = 0, more;
+	size_t at = natural_text(ret, n);
 
-	memcpy(ret, digits, len);
-	at += len;
 	memcpy(ret + at, " * ", 3);
 	at += 3;
-	memcpy(ret + at, digits, len);
-	at += len;
+	at += natural_text(ret + at, n);
 	memcpy(ret + at, " = ", 3);
 	at += 3;
-	more = wide_text(wide, (u128)n * n);
-	memcpy(ret + at, wide, more);
-	return at + more;
+	return at + wide_text(ret + at, (u128)n * n);
 }
 
 size_t square_length_max(uint64_t max)

@@ -94,24 +94,33 @@ static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 	}
 }
 
-/* As sqi_take(). Inline: where the word is known to be FULL, half of it is. */
+/* As sqi_take(), and *ret is as it was unless it returns 1. Inline: where the word is known to be FULL, half of it is. */
 static inline __attribute__((always_inline)) int take(
 	struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
 {
 	struct sqi_cell *c = sqi_cell(&h->ring, pos);
+	const void *data;
+	unsigned attempts;
+	uint64_t id;
+	size_t len;
 
 	/* T2, R2. */
 	if (!sqi_cell_take(c, w, h->ring.owner, next_number(&h->ring, w), ret_taken))
 		return 0;
-	ret->attempts = note_taken(h, pos, w, *ret_taken);
-	if (ret->attempts == 0)
+	attempts = note_taken(h, pos, w, *ret_taken);
+	if (attempts == 0)
 		return 0;
 	/* Acquire: pairs with write_message() in put.c, as R2 does already. */
-	ret->id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
-	ret->handle = lease_handle(h, *ret_taken);
-	ret->copy = 0;
-	if (sqi_message_view(&h->ring, pos, &ret->data, &ret->len) < 0)
+	id = sqi_message_id(sqi_load_acquire(&c->meta), pos, h->ring.mask, h->ring.shift);
+	if (sqi_message_view(&h->ring, pos, &data, &len) < 0)
 		return drop_taken(h, pos, *ret_taken);
+	/* Into its place: to copy what was written just now, by wider moves, takes as long as a CAS. */
+	ret->data = data;
+	ret->len = len;
+	ret->id = id;
+	ret->attempts = attempts;
+	ret->copy = 0;
+	ret->handle = lease_handle(h, *ret_taken);
 	return 1;
 }
 
@@ -225,11 +234,8 @@ int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 
 	/* The common case: no lease time, and no other participant is faster. */
 	if (!h->ring.g.in.lease_ns && sqi_select_at_once(h, &pos, &w)) {
-		struct sq_lease lease;
-		int r = take(h, pos, w, &lease, &taken);
+		int r = take(h, pos, w, ret, &taken);
 
-		if (r > 0)
-			*ret = lease;
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
