@@ -39,6 +39,8 @@ struct contest {
 	struct spin spin;
 	bool sleeps;
 	double p99, p999, max; /* sums over the runs */
+	double last_p99;
+	struct row tail; /* the p99 of each run */
 };
 
 static int end_main(struct shared *s, bool asks)
@@ -142,7 +144,8 @@ static int once(struct contest *c, const struct options *o, uint32_t *ns, double
 		return code;
 	stats_sort(ns + warm, trips);
 	*ret = stats_percentile(ns + warm, trips, 0.5);
-	c->p99 += stats_percentile(ns + warm, trips, 0.99);
+	c->last_p99 = stats_percentile(ns + warm, trips, 0.99);
+	c->p99 += c->last_p99;
 	c->p999 += stats_percentile(ns + warm, trips, 0.999);
 	if (stats_percentile(ns + warm, trips, 1) > c->max)
 		c->max = stats_percentile(ns + warm, trips, 1);
@@ -165,8 +168,11 @@ static int sample(struct contest *c, const struct options *o, uint32_t *ns)
 		code = once(c, o, ns, &s.value);
 	if (code == EXIT_DONE)
 		code = probe(o->cpus, &s.after_ns);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE) {
 		stats_add(&c->row.series, s);
+		s.value = c->last_p99;
+		stats_add(&c->tail.series, s);
+	}
 	return code;
 }
 
@@ -183,6 +189,7 @@ static void enter(struct contest *c, const struct options *o, const struct peer 
 	(void)snprintf(c->row.spin, sizeof(c->row.spin), "%s",
 		sleeps ? "its own way, 300 us of rest before each" : "no pauses");
 	(void)snprintf(c->row.where, sizeof(c->row.where), "CPUs %d, %d", o->cpus[0], o->cpus[1]);
+	c->tail = c->row;
 }
 
 /* The sides, and where the three that bars are about stand among them. */
@@ -209,6 +216,8 @@ int cmd_latency(const struct options *o)
 {
 	static const struct bar spinning = {
 		"64 B there and back, spinning / two atomics", 2.2, 1.6, true};
+	static const struct bar tail = {
+		"64 B there and back, spinning / two atomics: p99", 10, 3, true};
 	static const struct bar sleeping = {
 		"64 B there and back, sleeping / pipe", 0.95, 0.8, true};
 	static struct contest contests[32];
@@ -228,6 +237,7 @@ int cmd_latency(const struct options *o)
 		out_row(&contests[i].row);
 	if (code == EXIT_DONE && o->bars) {
 		out_bar(&spinning, &contests[1].row, &contests[0].row);
+		out_bar(&tail, &contests[1].tail, &contests[0].tail);
 		out_bar(&sleeping, &contests[pipe - 1].row, &contests[pipe].row);
 	}
 	(void)munmap(ns, size);

@@ -54,8 +54,10 @@ struct work {
 	unsigned batch;
 	int place, lease;
 	uint64_t first, messages; /* a producer's: values from first on */
-	uint64_t count, sum;      /* a consumer's: what it got */
-	void *buf;                /* room for a batch of messages, of this process alone */
+	int64_t ends_ns;          /* it ends then, with fewer messages; 0: with all of them */
+	unsigned looks;
+	uint64_t count, sum; /* a consumer's: what it got */
+	void *buf;           /* room for a batch of messages, of this process alone */
 };
 
 struct peer {
