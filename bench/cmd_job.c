@@ -136,25 +136,12 @@ static int choose(struct side *s, const struct options *o)
 	return code;
 }
 
-/* Is that one to be measured? The words of --peer begin names. */
-static bool named(const char *name, const char *list)
-{
-	while (list && *list) {
-		size_t len = strcspn(list, ",");
-
-		if (len > 0 && strncmp(name, list, len) == 0)
-			return true;
-		list += len + (list[len] == ',');
-	}
-	return !list;
-}
-
 static void script(struct side *sides, unsigned *n, const struct options *o, const char *name,
 	const char *file, uint64_t tasks)
 {
 	char path[300];
 
-	if (!named(name, o->peer))
+	if (!options_peer(o, name))
 		return;
 	(void)snprintf(path, sizeof(path), "%s/%s", SCRIPTS, file);
 	if (access(path, R_OK) < 0 || system("command -v python3 >/dev/null") != 0) {
@@ -182,7 +169,7 @@ static int line_up(struct side *sides, unsigned *ret_n, const struct options *o)
 	int code = EXIT_DONE;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && code == EXIT_DONE; i++) {
-		if (i > 1 && !named(kinds[i]->name, o->peer))
+		if (i > 1 && !options_peer(o, kinds[i]->name))
 			continue;
 		sides[n].kind = kinds[i];
 		sides[n].workers = 1;

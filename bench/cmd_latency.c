@@ -39,8 +39,7 @@ struct contest {
 	struct spin spin;
 	bool sleeps;
 	double p99, p999, max; /* sums over the runs */
-	double last_p99;
-	struct row tail; /* the p99 of each run */
+	struct row tail;       /* the p99 of each run */
 };
 
 static int end_main(struct shared *s, bool asks)
@@ -130,7 +129,8 @@ static int trips_over(
 	return code;
 }
 
-static int once(struct contest *c, const struct options *o, uint32_t *ns, double *ret)
+static int once(
+	struct contest *c, const struct options *o, uint32_t *ns, double *ret, double *ret_p99)
 {
 	unsigned trips = (unsigned)o->trips / (c->sleeps ? SLEEP_SHARE : 1), warm = trips / 10;
 	char p99[24], p999[24], most[24];
@@ -144,8 +144,8 @@ static int once(struct contest *c, const struct options *o, uint32_t *ns, double
 		return code;
 	stats_sort(ns + warm, trips);
 	*ret = stats_percentile(ns + warm, trips, 0.5);
-	c->last_p99 = stats_percentile(ns + warm, trips, 0.99);
-	c->p99 += c->last_p99;
+	*ret_p99 = stats_percentile(ns + warm, trips, 0.99);
+	c->p99 += *ret_p99;
 	c->p999 += stats_percentile(ns + warm, trips, 0.999);
 	if (stats_percentile(ns + warm, trips, 1) > c->max)
 		c->max = stats_percentile(ns + warm, trips, 1);
@@ -160,17 +160,18 @@ static int once(struct contest *c, const struct options *o, uint32_t *ns, double
 static int sample(struct contest *c, const struct options *o, uint32_t *ns)
 {
 	struct sample s = {0};
+	double p99 = 0;
 	int code = probe(o->cpus, &s.before_ns);
 
 	out_progress("run %u of %u: %s, %s", c->row.series.n + 1, (unsigned)o->runs, c->row.work,
 		c->row.side);
 	if (code == EXIT_DONE)
-		code = once(c, o, ns, &s.value);
+		code = once(c, o, ns, &s.value, &p99);
 	if (code == EXIT_DONE)
 		code = probe(o->cpus, &s.after_ns);
 	if (code == EXIT_DONE) {
 		stats_add(&c->row.series, s);
-		s.value = c->last_p99;
+		s.value = p99;
 		stats_add(&c->tail.series, s);
 	}
 	return code;

@@ -17,19 +17,6 @@
 #define SIDES_MAX     24
 #define IN_PLACE_FROM 4096 /* ours are in blocks then, and so are the others */
 
-/* Whether the name begins with one of the words of the list, or there is none. */
-static bool named(const char *name, const char *list)
-{
-	while (list && *list) {
-		size_t len = strcspn(list, ",");
-
-		if (len > 0 && strncmp(name, list, len) == 0)
-			return true;
-		list += len + (list[len] == ',');
-	}
-	return !list || !*list ? list == NULL : false;
-}
-
 /* Can it do that? What it cannot is left out. */
 static bool able(const struct peer *p, const struct spec *s)
 {
@@ -95,7 +82,7 @@ static int compare(const struct options *o, const struct spec *s)
 	for (unsigned i = 0; peers[i] && code == EXIT_DONE; i++) {
 		bool ours = peers[i] == &peer_sq;
 
-		if ((!ours && !named(peers[i]->name, o->peer)) || !able(peers[i], s))
+		if ((!ours && !options_peer(o, peers[i]->name)) || !able(peers[i], s))
 			continue;
 		code = add(sides, &n, peers[i], s, o);
 		if (code == EXIT_DONE && ours && s->batch == 1) {

@@ -25,7 +25,7 @@ struct job_kind {
 	void (*close)(struct job *job); /* by the parent */
 };
 
-enum { JOB_PRODUCER, JOB_WORKER, JOB_COLLECTOR, JOB_ROLES };
+enum { JOB_PRODUCER, JOB_WORKER, JOB_COLLECTOR };
 
 struct job {
 	const struct job_kind *kind;

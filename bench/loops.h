@@ -276,4 +276,42 @@ LOOPS_INLINE int loops_answer(
 	return 0;
 }
 
+/*
+ * The functions of a `struct peer` that nearly all adapters have, from its put and get, and their
+ * put_many and get_many. An adapter with two of each tells them apart by an ending of their names.
+ */
+#define LOOPS_TRIPS(ending)                                                                        \
+	static int ask##ending(struct work *there, struct work *back, uint32_t *ret_ns,            \
+		unsigned trips, int64_t rest_ns)                                                   \
+	{                                                                                          \
+		return loops_ask(there, back, ret_ns, trips, rest_ns, put##ending, get##ending);   \
+	}                                                                                          \
+	static int answer##ending(struct work *there, struct work *back, unsigned trips)           \
+	{                                                                                          \
+		return loops_answer(there, back, trips, put##ending, get##ending);                 \
+	}
+
+#define LOOPS_SINGLE(ending)                                                                       \
+	static int produce##ending(struct work *w)                                                 \
+	{                                                                                          \
+		return loops_produce(w, put##ending);                                              \
+	}                                                                                          \
+	static int consume##ending(struct work *w)                                                 \
+	{                                                                                          \
+		return loops_consume(w, get##ending);                                              \
+	}                                                                                          \
+	LOOPS_TRIPS(ending)
+
+/* One by one, or so many by one call. */
+LOOPS_INLINE int loops_produce_any(struct work *w, loops_one *put, loops_many *put_many)
+{
+	return w->batch > 1 ? loops_produce_many(w, put, put_many) : loops_produce(w, put);
+}
+
+LOOPS_INLINE int loops_consume_any(
+	struct work *w, loops_one *put, loops_one *get, loops_many *get_many)
+{
+	return w->batch > 1 ? loops_consume_many(w, put, get_many) : loops_consume(w, get);
+}
+
 #endif

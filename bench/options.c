@@ -349,6 +349,20 @@ int options_read(
 	return EXIT_DONE;
 }
 
+bool options_peer(const struct options *o, const char *name)
+{
+	const char *list = o->peer;
+
+	while (list && *list) {
+		size_t len = strcspn(list, ",");
+
+		if (len > 0 && strncmp(name, list, len) == 0)
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return !list;
+}
+
 void options_help(enum options_command self)
 {
 	for (unsigned i = 0; i < rows_n; i++) {

@@ -66,6 +66,9 @@ struct options {
 int options_read(
 	struct options *ret, const char *command, enum options_command self, int argc, char **argv);
 
+/* Is that one to be measured? The words of --peer begin names; without any all are. */
+bool options_peer(const struct options *options, const char *name);
+
 /* Print the rows of a command. */
 void options_help(enum options_command self);
 

@@ -135,12 +135,6 @@ static uint64_t warm_up(const struct side *s)
 {
 	uint64_t n = WARM_BYTES / s->size;
 
-	/*
-	 * Where a process that holds up all others may lose its CPU, each message can take
-	 * milliseconds.
-	 */
-	if (ends_of(s) > CPUS)
-		n = WARM_MIN;
 	n = n < WARM_MIN ? WARM_MIN : n > WARM_MAX ? WARM_MAX : n;
 	return s->messages && s->messages < n ? s->messages : n;
 }

@@ -129,47 +129,8 @@ LOOPS_INLINE int get_spsc(struct peer_queue *q, void *message)
 	}
 }
 
-static int produce_mpmc(struct work *w)
-{
-	return loops_produce(w, put_mpmc);
-}
-
-static int consume_mpmc(struct work *w)
-{
-	return loops_consume(w, get_mpmc);
-}
-
-static int ask_mpmc(
-	struct work *there, struct work *back, uint32_t *ret_ns, unsigned trips, int64_t rest_ns)
-{
-	return loops_ask(there, back, ret_ns, trips, rest_ns, put_mpmc, get_mpmc);
-}
-
-static int answer_mpmc(struct work *there, struct work *back, unsigned trips)
-{
-	return loops_answer(there, back, trips, put_mpmc, get_mpmc);
-}
-
-static int produce_spsc(struct work *w)
-{
-	return loops_produce(w, put_spsc);
-}
-
-static int consume_spsc(struct work *w)
-{
-	return loops_consume(w, get_spsc);
-}
-
-static int ask_spsc(
-	struct work *there, struct work *back, uint32_t *ret_ns, unsigned trips, int64_t rest_ns)
-{
-	return loops_ask(there, back, ret_ns, trips, rest_ns, put_spsc, get_spsc);
-}
-
-static int answer_spsc(struct work *there, struct work *back, unsigned trips)
-{
-	return loops_answer(there, back, trips, put_spsc, get_spsc);
-}
+LOOPS_SINGLE(_mpmc)
+LOOPS_SINGLE(_spsc)
 
 const struct peer peer_ck_mpmc = {
 	.name = "ck_ring mpmc",

@@ -62,26 +62,7 @@ static int get(struct peer_queue *q, void *message)
 	return n == (ssize_t)q->size ? 1 : -wrong("receive");
 }
 
-static int produce(struct work *w)
-{
-	return loops_produce(w, put);
-}
-
-static int consume(struct work *w)
-{
-	return loops_consume(w, get);
-}
-
-static int ask(
-	struct work *there, struct work *back, uint32_t *ret_ns, unsigned trips, int64_t rest_ns)
-{
-	return loops_ask(there, back, ret_ns, trips, rest_ns, put, get);
-}
-
-static int answer(struct work *there, struct work *back, unsigned trips)
-{
-	return loops_answer(there, back, trips, put, get);
-}
+LOOPS_SINGLE()
 
 const struct peer peer_mq = {
 	.name = "posix mq",

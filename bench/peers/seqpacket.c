@@ -95,24 +95,15 @@ static int get_many(struct peer_queue *q, void *messages, unsigned n)
 
 static int produce(struct work *w)
 {
-	return w->batch > 1 ? loops_produce_many(w, put, put_many) : loops_produce(w, put);
+	return loops_produce_any(w, put, put_many);
 }
 
 static int consume(struct work *w)
 {
-	return w->batch > 1 ? loops_consume_many(w, put, get_many) : loops_consume(w, get);
+	return loops_consume_any(w, put, get, get_many);
 }
 
-static int ask(
-	struct work *there, struct work *back, uint32_t *ret_ns, unsigned trips, int64_t rest_ns)
-{
-	return loops_ask(there, back, ret_ns, trips, rest_ns, put, get);
-}
-
-static int answer(struct work *there, struct work *back, unsigned trips)
-{
-	return loops_answer(there, back, trips, put, get);
-}
+LOOPS_TRIPS()
 
 const struct peer peer_seqpacket = {
 	.name = "unix seqpacket",

@@ -223,7 +223,7 @@ static int produce(struct work *w)
 	timeout_set(w);
 	if (w->place)
 		return loops_produce_place(w, reserve, commit);
-	return w->batch > 1 ? loops_produce_many(w, put, put_many) : loops_produce(w, put);
+	return loops_produce_any(w, put, put_many);
 }
 
 static int consume(struct work *w)
@@ -231,7 +231,7 @@ static int consume(struct work *w)
 	timeout_set(w);
 	if (w->lease)
 		return loops_consume_place(w, lease, ack);
-	return w->batch > 1 ? loops_consume_many(w, put, get_many) : loops_consume(w, get);
+	return loops_consume_any(w, put, get, get_many);
 }
 
 static int ask(
