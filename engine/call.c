@@ -18,24 +18,27 @@
 #define LOOK_TIMED_MS       10  /* with a lease time, or in the middle of a lap of recovery */
 
 /*
- * A call after sq_arm() has succeeded: its user may have been woken, which the engine does not see
- * (E3). True if no call on this side has succeeded yet.
+ * After sq_arm() the user may have slept and been woken, which the engine does not see (E3). The first
+ * call on this side that succeeds stands for that; until then every call comes here.
  */
-static bool is_armed(struct sq *h, struct sqi_side *side)
+static void pass_on_if_armed(struct sq *h, struct sqi_side *side)
 {
 	struct sqi_head *head = h->ring.head;
 	bool consuming = side == &h->consuming;
 	struct sqi_event *events[] = {consuming ? &head->message_event : &head->room_event,
 		consuming ? NULL : &head->block_event};
 
-	if (!side->armed || side->ops == side->armed_ops)
-		return side->armed;
+	if (!side->armed)
+		return;
+	if (side->ops == side->armed_ops) {
+		h->member.ops_to_upkeep = 1;
+		return;
+	}
 	side->armed = false;
 	for (int i = 0; i < 2 && events[i]; i++) {
 		sqi_event_arrive(events[i]);
 		sqi_pass_on(h, events[i]);
 	}
-	return false;
 }
 
 /* Does the upkeep if it is time, and counts this participant in at its first operation. */
@@ -45,10 +48,8 @@ void sqi_upkeep_in_passing(struct sq *h)
 	uint64_t now;
 
 	h->member.ops_to_upkeep = timed ? OPS_TO_UPKEEP_TIMED : OPS_TO_UPKEEP;
-	if (is_armed(h, &h->consuming))
-		h->member.ops_to_upkeep = 1;
-	if (is_armed(h, &h->producing))
-		h->member.ops_to_upkeep = 1;
+	pass_on_if_armed(h, &h->consuming);
+	pass_on_if_armed(h, &h->producing);
 	if (!h->member.counted)
 		(void)sqi_add(&h->ring.head->joins, 1);
 	h->member.counted = true;

@@ -36,6 +36,13 @@ static inline void sqi_note_operation(struct sq *h)
 		sqi_upkeep_in_passing(h);
 }
 
+/* Counts a call on this side: every one that has made its attempts. */
+static inline void sqi_note_call(struct sq *h, struct sqi_side *side)
+{
+	side->ops++;
+	sqi_note_operation(h);
+}
+
 /*
  * A first attempt has returned r. Calls attempt() until it returns something else than -EAGAIN or
  * the time is up. Returns that, or -ETIMEDOUT (with SQ_NOWAIT -EAGAIN); -EPIPE becomes -EIDRM if the
@@ -46,8 +53,7 @@ static inline int sqi_call_on(struct sq *h, struct sqi_side *side, int64_t timeo
 {
 	if (r == -EAGAIN)
 		r = sqi_call_again(h, side, timeout, attempt, arg);
-	side->ops++;
-	sqi_note_operation(h);
+	sqi_note_call(h, side);
 	return r == -EPIPE ? sqi_closed_error(h->ring.head) : r;
 }
 

@@ -48,8 +48,7 @@ int sq_lease(struct sq *h, struct sq_lease *ret, int64_t timeout)
 	r = sqi_lease_try(h, ret);
 	if (r < 0)
 		return lease_on(h, ret, timeout, r);
-	h->consuming.ops++;
-	sqi_note_operation(h);
+	sqi_note_call(h, &h->consuming);
 	return 0;
 }
 

@@ -21,7 +21,6 @@ int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 		return r;
 	if (!ret)
 		return -EINVAL;
-	side = news == SQ_NEWS_MESSAGE ? &h->consuming : &h->producing;
 	switch (news) {
 	case SQ_NEWS_MESSAGE:
 		event = &h->ring.head->message_event;
@@ -37,6 +36,7 @@ int sq_arm(struct sq *h, enum sq_news news, struct sq_watch *ret)
 	}
 	ret->value = sqi_event_arm(event); /* E2: the caller looks for the news afterwards */
 	sqi_event_arrive(event);           /* E3: it may be back from a sleep */
+	side = news == SQ_NEWS_MESSAGE ? &h->consuming : &h->producing;
 	side->armed = true;
 	side->armed_ops = side->ops;
 	h->member.ops_to_upkeep = 1;

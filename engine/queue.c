@@ -50,8 +50,7 @@ static inline int put(struct sq *h, const void *data, size_t len, int64_t timeou
 	r = sqi_put_small(h, data, len);
 	if (r < 0)
 		return put_on(h, data, len, timeout, r);
-	h->producing.ops++;
-	sqi_note_operation(h);
+	sqi_note_call(h, &h->producing);
 	return 0;
 }
 
@@ -106,8 +105,7 @@ static inline ssize_t get(struct sq *h, void *buf, size_t cap, int64_t timeout)
 	r = sqi_get_try(h, buf, cap);
 	if (r < 0)
 		return get_on(h, buf, cap, timeout, (int)r);
-	h->consuming.ops++;
-	sqi_note_operation(h);
+	sqi_note_call(h, &h->consuming);
 	return r;
 }
 

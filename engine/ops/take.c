@@ -94,7 +94,10 @@ static int drop_taken(struct sq *h, uint64_t pos, uint64_t taken)
 	}
 }
 
-/* As sqi_take(), and *ret is as it was unless it returns 1. Inline: where the word is known to be FULL, half of it is. */
+/*
+ * As sqi_take(), after what that prepares. Inline: where the word is known to be FULL, half
+ * of it is.
+ */
 static inline __attribute__((always_inline)) int take(
 	struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
 {
@@ -128,11 +131,10 @@ static inline __attribute__((always_inline)) int take(
  * Takes the message of the word w, FULL or BACK. Returns 1, with the new word in *ret_taken and in
  * *ret a lease whose data lies in the queue's memory. In a queue with a lease time the caller has
  * to copy the data, and to check then that it still has the lease. Returns 0 if the word has
- * changed, -EBADMSG if the message was damaged and is dropped; *ret is then of no use.
+ * changed, -EBADMSG if the message was damaged and is dropped; *ret is then as it was.
  */
 int sqi_take(struct sq *h, uint64_t pos, uint64_t w, struct sq_lease *ret, uint64_t *ret_taken)
 {
-	*ret = (struct sq_lease){0};
 	if (!sqi_lease_time_prepare(&h->ring, pos, w))
 		return 0;
 	return take(h, pos, w, ret, ret_taken);

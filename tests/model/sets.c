@@ -20,8 +20,8 @@ struct set {
 	uint32_t queues;
 	struct queue *queue; /* sorted */
 	uint64_t hash;
-	uint32_t
-		queued; /* the values that are in the ring in all of its queues, roots or not: a bit each */
+	/* The values that are in the ring in all of its queues, roots or not: a bit each. */
+	uint32_t queued;
 };
 
 struct transition {
