@@ -49,11 +49,12 @@
 #define AFTER_SLEEP  80
 #define NEAR         8
 #define SPARSE       16
-#define MISSED_SHARE 20 /* one in so many instructions may not be reached again */
-#define LATE_ONE_OF  20 /* sleepers may have had to wait for a processor, */
-#define LATE_ANYWAY  5  /* and these */
-#define AGAIN_MAX    10 /* it seemed to go back: looked at again so many times */
-#define STRAYS_MAX   20 /* another path: tried again so many times */
+#define MISSED_SHARE 20  /* one in so many instructions may not be reached again */
+#define LATE_ONE_OF  20  /* sleepers may have had to wait for a processor, */
+#define LATE_ANYWAY  5   /* and these */
+#define AGAIN_MAX    10  /* it seemed to go back: looked at again so many times */
+#define LOOKS_MAX    200 /* at all such places of an operation */
+#define STRAYS_MAX   20  /* another path: tried again so many times */
 
 static const char *const modes[MODES] = {"kill", "recover", "stop", "stop+kill", "late"};
 
@@ -455,37 +456,56 @@ static void work(unsigned w)
 	}
 }
 
+/* The first k at which less is seen than at one before it, which is *ret_high; past the end: none. */
+static size_t back_at(const struct tally *t, unsigned which, size_t *ret_high)
+{
+	const _Atomic uint8_t *stage = t->stage[which];
+	size_t k, high = 0;
+
+	for (k = t->path.from; k <= t->path.n; k++) {
+		if (stage[k] == 0)
+			continue;
+		if (stage[k] < stage[high])
+			break;
+		high = k;
+	}
+	*ret_high = high;
+	return k;
+}
+
 /*
  * Where a clock is read the path may be another by a turn of a loop, and be at the same address after k
- * instructions all the same: then what is seen at k was seen at some k nearby. Where it seems to go
- * back, both are looked at again: if it does go back, it does so each time.
+ * instructions all the same: then what is seen at k was seen at some k nearby. With breakpoints it may be
+ * far away: at full speed an operation that looks at how long it takes makes other turns, and a place
+ * comes up for the n-th time sooner or later than it did when it was stepped. So where it seems to go
+ * back, both are looked at again, and stepped all the way: if it does go back, it does so each time.
  */
 static void look_again(size_t i, unsigned which)
 {
 	struct tally *t = &tallies[i];
-	_Atomic uint8_t *stage = t->stage[which];
+	size_t high, k, high_before = 0, k_before = 0;
+	unsigned tries = 0;
 	char name[16];
+	bool was = pure;
 
 	(void)snprintf(name, sizeof(name), "w%02u", WORKERS_MAX);
-	for (unsigned tries = 0; tries < AGAIN_MAX; tries++) {
-		size_t high = 0, k;
-
-		for (k = t->path.from; k <= t->path.n; k++) {
-			if (stage[k] == 0)
-				continue;
-			if (stage[k] < stage[high])
-				break;
-			high = k;
-		}
+	pure = true;
+	for (unsigned looks = 0; looks < LOOKS_MAX && tries < AGAIN_MAX; looks++) {
+		k = back_at(t, which, &high);
 		if (k > t->path.n)
-			return;
+			break;
+		tries = k == k_before && high == high_before ? tries + 1 : 0;
+		k_before = k;
+		high_before = high;
 		(void)printf("      %s %u at instruction %zu and %u at %zu: again\n",
-			which ? "outcome" : "visible", stage[high] - 1, high, stage[k] - 1, k);
+			which ? "outcome" : "visible", t->stage[which][high] - 1, high,
+			t->stage[which][k] - 1, k);
 		once(ops[i], KILL, &t->path, high, &wheres[WORKERS_MAX], &reports[WORKERS_MAX],
 			name, t);
 		once(ops[i], KILL, &t->path, k, &wheres[WORKERS_MAX], &reports[WORKERS_MAX], name,
 			t);
 	}
+	pure = was;
 }
 
 /* The instructions at which what is seen from outside changes; never back. */
