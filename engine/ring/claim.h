@@ -21,7 +21,15 @@ static inline bool sqi_claim_next(struct sqi_ring *ring, uint64_t *ret_pos, uint
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
 	sqi_ask_ahead(ring, pos);
-	if (sqi_load_seq(&c->word) != free || !sqi_cell_claim(c, free, ring->owner, ret_word))
+	if (sqi_load_seq(&c->word) != free)
+		return false;
+	/*
+	 * The line was asked for some puts ago, but a consumer's processor may have it again: with a
+	 * line that is read, processors fetch the one beside it. Ask while claiming, not after.
+	 */
+	if (sqi_is_apart(ring))
+		sqi_prefetch_write(sqi_data(ring, pos));
+	if (!sqi_cell_claim(c, free, ring->owner, ret_word))
 		return false;
 	*ret_pos = pos;
 	sqi_note_claimed(ring, pos + 1);

@@ -103,6 +103,12 @@ static inline void sqi_ring_init(struct sqi_ring *ring)
 	ring->ahead = (uint32_t)(lines < SQI_LINES_AHEAD ? SQI_LINES_AHEAD / lines : 1);
 }
 
+/* Do messages lie apart from their cells, in lines of their own? Else in the same lines. */
+static inline bool sqi_is_apart(const struct sqi_ring *ring)
+{
+	return ring->cell_size < ring->data_size;
+}
+
 /*
  * For a producer that puts at this position, and probably goes on: asks for the lines of a cell
  * some way ahead. Otherwise the commit of that put would wait for them, because it waits for all
@@ -114,7 +120,7 @@ static inline void sqi_ask_ahead(const struct sqi_ring *ring, uint64_t position)
 
 	for (uint32_t i = 0; i < ring->lines; i++)
 		sqi_prefetch_write(data + (size_t)i * SQI_LINE);
-	if (ring->cell_size < ring->data_size)
+	if (sqi_is_apart(ring))
 		sqi_prefetch_write(sqi_cell(ring, position + 2 * SQI_LINES_AHEAD));
 }
 
