@@ -17,12 +17,13 @@
 #include "child.h"
 #include "leftovers.h"
 #include "now.h"
+#include "options.h"
 
 #define CHILDREN_MAX 2048
 
 static struct {
 	const char *name;
-	uint64_t seed;
+	char seed_text[24]; /* empty: it takes none */
 	char prefix[SQ_NAME_MAX + 1];
 	pid_t parent;
 	atomic_bool *failed;
@@ -67,7 +68,8 @@ static void hung(int signo)
 void crew_init(const char *name, uint64_t seed, unsigned alarm_s)
 {
 	crew.name = name;
-	crew.seed = seed;
+	if (option_is_taken("--seed"))
+		(void)snprintf(crew.seed_text, sizeof(crew.seed_text), "%" PRIu64, seed);
 	crew.parent = getpid();
 	(void)snprintf(crew.prefix, sizeof(crew.prefix), "test-%s-%ld", name, (long)crew.parent);
 	(void)setenv("SQ_PREFIX", crew.prefix, 1);
@@ -88,8 +90,8 @@ void crew_die(const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	(void)fprintf(stderr, "%s: FAILED: %s (pid %ld; replay with --seed %" PRIu64 ")\n",
-		crew.name, text, (long)getpid(), crew.seed);
+	(void)fprintf(stderr, "%s: FAILED: %s (pid %ld%s%s)\n", crew.name, text, (long)getpid(),
+		crew.seed_text[0] ? "; replay with --seed " : "", crew.seed_text);
 	*crew.failed = true;
 	if (getpid() != crew.parent)
 		_exit(1);
@@ -129,7 +131,7 @@ int crew_finish(const char *format, ...)
 	va_start(args, format);
 	(void)vprintf(format, args);
 	va_end(args);
-	(void)printf("; seed %" PRIu64 "\n", crew.seed);
+	(void)printf("%s%s\n", crew.seed_text[0] ? "; seed " : "", crew.seed_text);
 	return 0;
 }
 

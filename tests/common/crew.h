@@ -23,7 +23,10 @@
 #define CREW_MS     1000000
 #define CREW_SECOND 1000000000
 
-/* crew_init(): the test's name, the seed to replay, and after how many seconds it is hung. */
+/*
+ * crew_init(): the test's name, the seed to replay (of no account where --seed is no option of it), and after
+ * how many seconds it is hung.
+ */
 void crew_init(const char *name, uint64_t seed, unsigned alarm_s);
 
 /*

@@ -3,8 +3,9 @@
 #define TESTS_OPTIONS_H
 
 /*
- * The options of a test program: --seed 5, --seed=5, -v. What is not asked for is passed over, and of
- * two of a name the last counts.
+ * The options of a test program: --seed 5, --seed=5, -v. Of two of a name the last counts. A program asks
+ * for each that it takes, and then says so by options_end(). What is wrong ends it, with exit code 64
+ * and a line that names the options it takes.
  */
 
 #include <stdbool.h>
@@ -16,5 +17,11 @@ uint64_t option_number(int argc, char **argv, const char *option, uint64_t fallb
 
 /* Is this word among them? */
 bool option_flag(int argc, char **argv, const char *option);
+
+/* options_end(): all were asked for, and there must be no others. */
+void options_end(int argc, char **argv);
+
+/* option_is_taken(): was this option asked for, as one that there may be? */
+bool option_is_taken(const char *option);
 
 #endif

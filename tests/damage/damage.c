@@ -245,6 +245,7 @@ int main(int argc, char **argv)
 	int left;
 
 	verbose = option_flag(argc, argv, "-v");
+	options_end(argc, argv);
 	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run == MAP_FAILED)
 		give_up("no memory");

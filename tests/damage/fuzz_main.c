@@ -95,6 +95,7 @@ int main(int argc, char **argv)
 	const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
 	int64_t began = moment_truly();
 
+	options_end(argc, argv);
 	if (corpus)
 		return write_corpus(corpus);
 	(void)signal(SIGABRT, say_seed);

@@ -361,6 +361,7 @@ int main(int argc, char **argv)
 	int64_t from, cycles_ns, recover_ns;
 	uint64_t total;
 
+	options_end(argc, argv);
 	crew_init("crowd", seed, ALARM_S);
 	shared = crew_share(sizeof(*shared));
 	if (crowd == 0 || crowd > CROWD_MAX)

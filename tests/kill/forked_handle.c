@@ -537,6 +537,7 @@ int main(int argc, char **argv)
 
 	for (size_t i = 0; i < CALLS; i++)
 		handles += calls[i].call != NULL;
+	options_end(argc, argv);
 	crew_init("forked_handle", 0, ALARM_S);
 	shared = crew_share(sizeof(*shared));
 	if (map)

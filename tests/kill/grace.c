@@ -299,6 +299,7 @@ int main(int argc, char **argv)
 	const struct sq_config config = {.capacity = 64, .participants = 6, .max_message = LENGTH};
 	pid_t other;
 
+	options_end(argc, argv);
 	crew_init("grace", seed, ALARM_S);
 	chance = rng_mix(seed) | 1;
 	said = crew_share(sizeof(*said));

@@ -422,6 +422,7 @@ int main(int argc, char **argv)
 	uint64_t times = option_number(argc, argv, "--times", 100);
 	size_t n = sizeof(kinds) / sizeof(kinds[0]);
 
+	options_end(argc, argv);
 	crew_init("kill_each_call", seed, ALARM_S);
 	shared = crew_share(sizeof(*shared));
 	for (size_t i = 0; i < n; i++)

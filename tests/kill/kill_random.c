@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 		 random = rng_mix(seed);
 	uint64_t total = 0;
 
+	options_end(argc, argv);
 	crew_init("kill_random", seed, ALARM_S);
 	for (size_t i = 0; i < n; i++)
 		total += round_of(rounds[i].capacity, rounds[i].lease_time, span_ns, &random);

@@ -369,6 +369,7 @@ int main(int argc, char **argv)
 		 random = rng_mix(seed);
 	uint64_t kills = option_number(argc, argv, "--kills", 30), total = 0;
 
+	options_end(argc, argv);
 	crew_init("many_handles", seed, ALARM_S);
 	(void)snprintf(path, sizeof(path), "/dev/shm/sq.%s.many", getenv("SQ_PREFIX"));
 	shared = crew_share(sizeof(*shared));

@@ -371,6 +371,7 @@ int main(int argc, char **argv)
 {
 	uint64_t times = option_number(argc, argv, "--times", 20);
 
+	options_end(argc, argv);
 	crew_init("namespaces", 0, ALARM_S);
 	if (!spaces_permitted(CLONE_NEWPID | CLONE_NEWNS)) {
 		(void)printf("namespaces: nobody may make namespaces here: nothing was shown\n");

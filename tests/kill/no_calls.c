@@ -108,6 +108,7 @@ int main(int argc, char **argv)
 	int status;
 	pid_t pid;
 
+	options_end(argc, argv);
 	crew_init("no_calls", rounds, ALARM_S);
 	crew_queue("calls", &config);
 	pid = crew_fork();

@@ -275,6 +275,7 @@ int main(int argc, char **argv)
 	_Atomic uint64_t *n;
 	pid_t pid;
 
+	options_end(argc, argv);
 	crew_init("no_room", 0, ALARM_S);
 	if (!spaces_permitted(CLONE_NEWNS)) {
 		(void)printf("no_room: nobody may mount here: nothing was shown\n");

@@ -300,6 +300,7 @@ int main(int argc, char **argv)
 	uint64_t tries, value = 0, plays = 0;
 	int64_t median, max, freed, freed_max;
 
+	options_end(argc, argv);
 	crew_init("sleepers", seed, ALARM_S);
 	shared = crew_share(sizeof(*shared));
 	do {

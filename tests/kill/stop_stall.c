@@ -276,6 +276,7 @@ int main(int argc, char **argv)
 	int64_t noise = 0, again, worst, plays = 0;
 	bool judged = time_is_judged();
 
+	options_end(argc, argv);
 	crew_init("stop_stall", seed, ALARM_S);
 	do {
 		if (judged)

@@ -117,6 +117,7 @@ int main(int argc, char **argv)
 	int64_t took;
 	pid_t pid;
 
+	options_end(argc, argv);
 	crew_init("wake_up", seed, ALARM_S);
 	crew_queue("to", &config);
 	crew_queue("fro", &config);

@@ -291,6 +291,7 @@ int main(int argc, char **argv)
 		 random = rng_mix(seed);
 	size_t n, early, late, plays = 0;
 
+	options_end(argc, argv);
 	crew_init("wakers", seed, ALARM_S);
 	shared = crew_share(sizeof(*shared));
 	if (times == 0 || times > TIMES_MAX)

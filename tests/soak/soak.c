@@ -440,6 +440,7 @@ int main(int argc, char **argv)
 
 	crew_init("soak", seed, (unsigned)seconds + ALARM_S);
 	seats = (unsigned)option_number(argc, argv, "--seats", SOAK_SEATS);
+	options_end(argc, argv);
 	if (seats < SEATS_MIN || seats > SOAK_SEATS || span <= 0)
 		crew_die("--seats %d to %d, --period 1 or more", SEATS_MIN, SOAK_SEATS);
 	dice = rng_mix(seed);

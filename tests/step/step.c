@@ -642,7 +642,7 @@ int main(int argc, char **argv)
 	const char *only = option_text(argc, argv, "--op", NULL),
 		   *like = option_text(argc, argv, "--like", NULL),
 		   *mode = option_text(argc, argv, "--mode", NULL);
-	bool all = !option_flag(argc, argv, "--quick");
+	bool all = !option_flag(argc, argv, "--quick"), list;
 	uint64_t instructions = 0, runs[MODES] = {0}, strayed = 0, missed = 0, tries = 0,
 		 places = 0, awaited = 0, late = 0;
 	struct sq *none;
@@ -654,6 +654,8 @@ int main(int argc, char **argv)
 	pure = option_flag(argc, argv, "--every-step");
 	only_c = (int64_t)option_number(argc, argv, "--c", (uint64_t)-1);
 	only_k = (int64_t)option_number(argc, argv, "--k", (uint64_t)-1);
+	list = option_flag(argc, argv, "--list");
+	options_end(argc, argv);
 	for (int m = 0; mode && m < MODES; m++)
 		if (strcmp(mode, modes[m]) == 0)
 			only_mode = m;
@@ -669,7 +671,7 @@ int main(int argc, char **argv)
 	add(ops_file, only, like, all);
 	if (n_ops == 0)
 		crew_die("there is no operation `%s'", only ? only : "");
-	if (option_flag(argc, argv, "--list")) {
+	if (list) {
 		for (size_t i = 0; i < n_ops; i++)
 			(void)printf("%s\n", ops[i]->name);
 		return 0;

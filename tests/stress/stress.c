@@ -348,6 +348,7 @@ int main(int argc, char **argv)
 	stress.capacity = option_number(argc, argv, "--capacity", 1024);
 	stress.mixed = strcmp(option_text(argc, argv, "--mode", "mixed"), "plain") != 0;
 	stress.threads = option_flag(argc, argv, "--threads");
+	options_end(argc, argv);
 	if (stress.producers - 1 >= WORKERS_MAX || stress.consumers - 1 >= WORKERS_MAX)
 		crew_die("1 to %d producers and consumers", WORKERS_MAX);
 	stress.seen = crew_share((stress.messages + 63) / 64 * 8);

@@ -471,6 +471,7 @@ int main(int argc, char **argv)
 	uint64_t deaths_min = option_number(argc, argv, "--deaths", 12);
 
 	t.seed = option_number(argc, argv, "--seed", (uint64_t)now_ns());
+	options_end(argc, argv);
 	crew_init("threads", t.seed, ALARM_S);
 	t.marks = crew_share(PRODUCERS * sizeof(*t.marks));
 	for (uint64_t n = 0; n < rounds; n++) {
