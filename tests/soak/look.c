@@ -83,6 +83,8 @@ static void look_open(struct look *l, const char *name)
 	sqi_ring_init(&l->h.ring);
 	l->h.file.dev = st.st_dev;
 	l->h.file.ino = st.st_ino;
+	l->h.member.ring = &l->h.ring;
+	l->h.member.file = &l->h.file;
 	l->h.member.id = ~(uint64_t)0;
 	l->cell = array(l->h.ring.g.capacity, sizeof(*l->cell));
 	l->block = array(l->h.ring.g.blocks, sizeof(*l->block));

@@ -388,6 +388,7 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	struct soak_result result;
 	uint64_t passes = soak->passes, odd = soak->oddities;
 	pid_t watcher;
+	int status;
 	struct sq_stat st;
 
 	memset(&period, 0, sizeof(period));
@@ -404,8 +405,9 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	end_all();
 	soak_close_books(soak, handle, shut, &result);
 	soak->look_here = false;
-	if (crew_wait(watcher) != 0)
-		crew_die("the watcher failed");
+	status = crew_wait(watcher);
+	if (status != 0)
+		crew_die("the watcher failed: it ended with %d", status);
 	if (sq_stat(handle[SOAK_BRIEF], &st) < 0)
 		crew_die("sq_stat failed");
 	(void)printf("  %6.0f s, period %u: %" PRIu64 " put, %" PRIu64 " left over, %" PRIu64
@@ -437,6 +439,7 @@ int main(int argc, char **argv)
 	int64_t began = now_ns(), until = began + (int64_t)seconds * CREW_SECOND;
 	unsigned periods = 0;
 	pid_t watcher;
+	int status;
 
 	crew_init("soak", seed, (unsigned)seconds + ALARM_S);
 	seats = (unsigned)option_number(argc, argv, "--seats", SOAK_SEATS);
@@ -454,8 +457,9 @@ int main(int argc, char **argv)
 	while (now_ns() < until)
 		one_period(++periods, span, began);
 	soak->look_on = false;
-	if (crew_wait(watcher) != 0)
-		crew_die("the watcher failed");
+	status = crew_wait(watcher);
+	if (status != 0)
+		crew_die("the watcher failed: it ended with %d", status);
 	for (unsigned q = 0; q < SOAK_ALL_QUEUES; q++)
 		sq_close(handle[q]);
 	return crew_finish("%u periods passed, 0 failed: %" PRIu64 " messages, %" PRIu64
