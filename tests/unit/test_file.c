@@ -27,6 +27,37 @@ static const char *path_of(const char *name)
 	return path;
 }
 
+/*
+ * In place of the C library's: the step by which a file of the engine's gets its name. Before that
+ * it has all that it is to have.
+ */
+static mode_t mode_at_link;
+static off_t size_at_link;
+
+int link(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (stat(from, &st) == 0) {
+		mode_at_link = st.st_mode & 07777;
+		size_at_link = st.st_size;
+	}
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+/* Who is killed before that leaves no queue, and who is killed after it a whole one. */
+static void test_named_last(void **state)
+{
+	struct sq_config config = tiny;
+	uint64_t size;
+
+	config.mode = 0640;
+	(void)fx_make("a", &config);
+	assert_int_equal(sq_size(&config, &size), 0);
+	assert_int_equal(mode_at_link, 0640);
+	assert_int_equal(size_at_link, size);
+}
+
 static void test_create(void **state)
 {
 	struct sq *h = fx_make("a", &tiny), *other = h;
@@ -437,6 +468,7 @@ static void test_damaged_head_while_open(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+	TEST(test_named_last),
 	TEST(test_create),
 	TEST(test_holes),
 	TEST(test_another_users_queue),

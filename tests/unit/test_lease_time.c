@@ -327,6 +327,48 @@ static void test_deadline_far_ahead(void **state)
 	}
 }
 
+/* No two leases of a cell, and no two ends of one, have the same moment, whatever the clock says. */
+static void test_deadline_rises(void **state)
+{
+	struct sq *a = fx_make("a", &slow);
+	uint64_t before = (uint64_t)(sqi_now_ns() + 10 * slow.lease_time) << 1;
+
+	sqi_store_seq(sqi_deadline(&a->ring, 0), before);
+	fx_put(a, 7);
+	for (int i = 0; i < 5; i++) {
+		struct sq_lease x = fx_lease(a, 7);
+
+		assert_true(sqi_load_seq(sqi_deadline(&a->ring, 0)) > before);
+		before = sqi_load_seq(sqi_deadline(&a->ring, 0));
+		assert_int_equal(sq_touch(a, &x), 0);
+		assert_true(sqi_load_seq(sqi_deadline(&a->ring, 0)) > before);
+		before = sqi_load_seq(sqi_deadline(&a->ring, 0));
+		assert_int_equal(sq_nack(a, &x), 0);
+	}
+}
+
+/* A holder whose time was up, and a later one whose lease has the same number: the first ends nothing. */
+static void test_another_with_the_same_number(void **state)
+{
+	struct sq *a = fx_make("a", &slow), *b = fx_open("a");
+	struct sq_lease x, y;
+
+	fx_put(a, 7);
+	x = fx_lease(a, 7);
+	while (sqi_lease_number(&x) <= SQI_NUMBER_ONCE) {
+		assert_int_equal(sq_nack(a, &x), 0);
+		x = fx_lease(a, 7);
+	}
+	expire(b, 0);
+	for (y = fx_lease(b, 7); sqi_lease_number(&y) != sqi_lease_number(&x); y = fx_lease(b, 7))
+		assert_int_equal(sq_nack(b, &y), 0);
+	stale(a, &x);
+	assert_int_equal(sq_nack(a, &x), -ESTALE);
+	assert_int_equal(fx_state(a, 0), SQI_TAKEN);
+	assert_int_equal(sq_ack(b, &y), 0);
+	fx_empty(a);
+}
+
 /*
  * Asking for the next message moves to the dead letters one that is still read, by a lease that has
  * ended.
@@ -392,6 +434,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_an_end_is_of_one_lease),
 	TEST(test_sweeper_killed_after_deciding),
 	TEST(test_deadline_far_ahead),
+	TEST(test_deadline_rises),
+	TEST(test_another_with_the_same_number),
 	TEST(test_buried_under_a_reader),
 	TEST(test_settled_twice_and_drained),
 };
