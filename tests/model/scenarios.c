@@ -112,7 +112,8 @@ const struct scenario scenarios[] = {
 		.ops = {{LEASE, TOUCH, ACK}, {EXPIRE, SWEEP, LEASE, ACK}},
 		.bounds = {ALL, 0, 0, 0}},
 	{"overdue, two sweepers", 2, 1000000, .filled = 1, .filled_block = true,
-		.ops = {{LEASE, NACK}, {EXPIRE, SWEEP}, {SWEEP, GET}}, .bounds = {ALL, 1, 0, 0}},
+		.ops = {{LEASE, NACK}, {EXPIRE, SWEEP}, {SWEEP, GET}}, .bounds = {3, 1, 0, 0},
+		.longer = 4},
 	{"overdue, twice", 2, 1000000, .filled = 1, .filled_block = true,
 		.ops = {{LEASE, ACK}, {LEASE, ACK}, {EXPIRE, SWEEP, EXPIRE, SWEEP, PUT_BLOCK(2)}},
 		.bounds = {3, 0, 0, 0}, .longer = ALL},
@@ -243,7 +244,7 @@ const struct scenario scenarios[] = {
 	/* Lease times. */
 	{"overdue, holder killed", 2, 1000000, .filled = 1,
 		.ops = {{LEASE, ACK}, {EXPIRE, SWEEP, GET}, {RECOVER, PUT(2)}},
-		.bounds = {ALL, 1, 0, 0}},
+		.bounds = {3, 1, 0, 0}, .longer = 4},
 	{"overdue, leased by the same again", 2, 1000000, .filled = 1,
 		.ops = {{LEASE, LEASE, ACK, ACK_SECOND}, {EXPIRE, SWEEP, GET, PUT(2)}},
 		.bounds = {ALL, 0, 0, 0}},
