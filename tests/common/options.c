@@ -17,11 +17,18 @@ static struct {
 } asked[OPTIONS_MAX];
 static unsigned n_asked;
 
-static void note(const char *option, bool takes)
+bool option_is_taken(const char *option)
 {
 	for (unsigned i = 0; i < n_asked; i++)
 		if (strcmp(asked[i].name, option) == 0)
-			return;
+			return true;
+	return false;
+}
+
+static void note(const char *option, bool takes)
+{
+	if (option_is_taken(option))
+		return;
 	if (n_asked == OPTIONS_MAX)
 		abort();
 	asked[n_asked].name = option;
@@ -44,18 +51,27 @@ static void refuse(const char *format, ...)
 	exit(EXIT_USAGE);
 }
 
-const char *option_text(int argc, char **argv, const char *option, const char *fallback)
+/* What follows the option's name in this argument: "", or "=" and the value; NULL: it is another. */
+static const char *behind(const char *arg, const char *option)
 {
 	size_t n = strlen(option);
+
+	if (strncmp(arg, option, n) != 0 || (arg[n] && arg[n] != '='))
+		return NULL;
+	return arg + n;
+}
+
+const char *option_text(int argc, char **argv, const char *option, const char *fallback)
+{
 	const char *found = fallback;
 
 	note(option, true);
 	for (int i = 1; i < argc; i++) {
-		if (strncmp(argv[i], option, n) != 0)
-			continue;
-		if (argv[i][n] == '=')
-			found = argv[i] + n + 1;
-		else if (!argv[i][n] && i + 1 < argc)
+		const char *rest = behind(argv[i], option);
+
+		if (rest && *rest)
+			found = rest + 1;
+		else if (rest && i + 1 < argc)
 			found = argv[i + 1];
 	}
 	return found;
@@ -78,18 +94,9 @@ uint64_t option_number(int argc, char **argv, const char *option, uint64_t fallb
 
 bool option_flag(int argc, char **argv, const char *option)
 {
-	bool found = false;
-
 	note(option, false);
 	for (int i = 1; i < argc; i++)
-		found |= strcmp(argv[i], option) == 0;
-	return found;
-}
-
-bool option_is_taken(const char *option)
-{
-	for (unsigned i = 0; i < n_asked; i++)
-		if (strcmp(asked[i].name, option) == 0)
+		if (strcmp(argv[i], option) == 0)
 			return true;
 	return false;
 }
@@ -97,20 +104,17 @@ bool option_is_taken(const char *option)
 void options_end(int argc, char **argv)
 {
 	for (int at = 1; at < argc; at++) {
+		const char *rest = NULL;
 		unsigned i;
-		size_t n = 0;
 
 		for (i = 0; i < n_asked; i++) {
-			n = strlen(asked[i].name);
-			if (strncmp(argv[at], asked[i].name, n) == 0 &&
-				(!argv[at][n] || (asked[i].takes && argv[at][n] == '=')))
+			rest = behind(argv[at], asked[i].name);
+			if (rest && (asked[i].takes || !*rest))
 				break;
 		}
 		if (i == n_asked)
 			refuse("%s: unknown", argv[at]);
-		if (!asked[i].takes || argv[at][n])
-			continue;
-		if (++at == argc)
+		if (asked[i].takes && !*rest && ++at == argc)
 			refuse("%s: no value", asked[i].name);
 	}
 }
