@@ -381,6 +381,15 @@ static pid_t watch(const enum soak_queue *queues, unsigned n, const _Atomic bool
 	return pid;
 }
 
+/* It was told to look no longer. */
+static void end_watch(pid_t watcher)
+{
+	int status = crew_wait(watcher);
+
+	if (status != 0)
+		crew_die("the watcher failed: it ended with %d", status);
+}
+
 static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 {
 	static const enum soak_queue brief[] = {SOAK_BRIEF};
@@ -388,7 +397,6 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	struct soak_result result;
 	uint64_t passes = soak->passes, odd = soak->oddities;
 	pid_t watcher;
-	int status;
 	struct sq_stat st;
 
 	memset(&period, 0, sizeof(period));
@@ -405,9 +413,7 @@ static void one_period(unsigned number, int64_t span_ns, int64_t began_ns)
 	end_all();
 	soak_close_books(soak, handle, shut, &result);
 	soak->look_here = false;
-	status = crew_wait(watcher);
-	if (status != 0)
-		crew_die("the watcher failed: it ended with %d", status);
+	end_watch(watcher);
 	if (sq_stat(handle[SOAK_BRIEF], &st) < 0)
 		crew_die("sq_stat failed");
 	(void)printf("  %6.0f s, period %u: %" PRIu64 " put, %" PRIu64 " left over, %" PRIu64
@@ -439,7 +445,6 @@ int main(int argc, char **argv)
 	int64_t began = now_ns(), until = began + (int64_t)seconds * CREW_SECOND;
 	unsigned periods = 0;
 	pid_t watcher;
-	int status;
 
 	crew_init("soak", seed, (unsigned)seconds + ALARM_S);
 	seats = (unsigned)option_number(argc, argv, "--seats", SOAK_SEATS);
@@ -457,9 +462,7 @@ int main(int argc, char **argv)
 	while (now_ns() < until)
 		one_period(++periods, span, began);
 	soak->look_on = false;
-	status = crew_wait(watcher);
-	if (status != 0)
-		crew_die("the watcher failed: it ended with %d", status);
+	end_watch(watcher);
 	for (unsigned q = 0; q < SOAK_ALL_QUEUES; q++)
 		sq_close(handle[q]);
 	return crew_finish("%u periods passed, 0 failed: %" PRIu64 " messages, %" PRIu64
