@@ -19,6 +19,17 @@
 
 static const struct sq_config tiny = {.capacity = 4, .participants = 4, .max_message = 48};
 
+/* What opening it says. */
+static int opens(const char *name)
+{
+	struct sq *h;
+	int r = sq_open(&h, name);
+
+	if (r == 0)
+		sq_close(h);
+	return r;
+}
+
 static const char *path_of(const char *name)
 {
 	static char path[SQI_PATH_MAX];
@@ -112,7 +123,7 @@ static void test_holes(void **state)
 static void test_another_users_queue(void **state)
 {
 	char *prefix = strdup(getenv("SQ_PREFIX")), name[32], full[64];
-	struct sq *h;
+	int made, own, chowned, given, by_full_name, by_prefix, removed;
 
 	if (geteuid() != 0) {
 		free(prefix);
@@ -121,20 +132,25 @@ static void test_another_users_queue(void **state)
 	assert_non_null(prefix);
 	(void)snprintf(name, sizeof(name), "given%d", (int)getpid());
 	(void)snprintf(full, sizeof(full), "root.%s", name);
+	/* Not under this test's prefix: nothing is judged before it is gone. */
 	assert_int_equal(unsetenv("SQ_PREFIX"), 0);
-	assert_int_equal(sq_create(name, &tiny), 0);
-	assert_int_equal(sq_open(&h, name), 0);
-	sq_close(h);
-	assert_int_equal(chown(path_of(name), 65534, 65534), 0);
-	assert_int_equal(sq_open(&h, name), -EPERM);
-	assert_int_equal(sq_open(&h, full), 0);
-	sq_close(h);
+	made = sq_create(name, &tiny);
+	own = opens(name);
+	chowned = chown(path_of(name), 65534, 65534);
+	given = opens(name);
+	by_full_name = opens(full);
 	assert_int_equal(setenv("SQ_PREFIX", "root", 1), 0);
-	assert_int_equal(sq_open(&h, name), 0);
-	sq_close(h);
-	assert_int_equal(sq_unlink(name), 0);
+	by_prefix = opens(name);
+	removed = sq_unlink(name);
 	assert_int_equal(setenv("SQ_PREFIX", prefix, 1), 0);
 	free(prefix);
+	assert_int_equal(made, 0);
+	assert_int_equal(own, 0);
+	assert_int_equal(chowned, 0);
+	assert_int_equal(given, -EPERM);
+	assert_int_equal(by_full_name, 0);
+	assert_int_equal(by_prefix, 0);
+	assert_int_equal(removed, 0);
 }
 
 static void test_mode_in_spite_of_umask(void **state)
