@@ -43,6 +43,15 @@ static inline void sqi_note_call(struct sq *h, struct sqi_side *side)
 	sqi_note_operation(h);
 }
 
+/* Counts so many calls at once. */
+static inline void sqi_note_calls(struct sq *h, struct sqi_side *side, unsigned n)
+{
+	side->ops += n;
+	h->member.ops_to_upkeep -= n < h->member.ops_to_upkeep ? n - 1
+							       : h->member.ops_to_upkeep - 1;
+	sqi_note_operation(h);
+}
+
 /*
  * A first attempt has returned r. Calls attempt() until it returns something else than -EAGAIN or
  * the time is up. Returns that, or -ETIMEDOUT (with SQ_NOWAIT -EAGAIN); -EPIPE becomes -EIDRM if the

@@ -8,6 +8,7 @@
 #include "call.h"
 #include "member/upkeep.h"
 #include "ring/attempts.h"
+#include "ring/group.h"
 #include "ring/message.h"
 #include "ring/position.h"
 #include "segment/closed.h"
@@ -38,6 +39,10 @@ static bool is_older(const struct sqi_ring *ring, uint64_t index, uint64_t tail)
 
 		switch (sqi_word_state(w)) {
 		case SQI_FULL:
+			/* In a cell of a group: not put yet, or gone. */
+			if (sqi_is_covered(ring, index, w))
+				return false;
+			break;
 		case SQI_TAKEN:
 			break;
 		case SQI_BACK:

@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "ops/take.h"
+#include "ring/group.h"
 #include "ring/message.h"
 
 /*
@@ -26,7 +27,9 @@ static bool find(const struct sqi_ring *ring, uint64_t id, uint64_t *ret_word)
 	for (;;) {
 		uint64_t w = sqi_load_seq(&c->word), meta;
 
-		if (!sqi_word_is_message(w))
+		/* A cell of a group holds no message yet, or none any more. */
+		if (!sqi_word_is_message(w) ||
+			(sqi_word_state(w) == SQI_FULL && sqi_is_covered(ring, id, w)))
 			return false;
 		/* Acquire: pairs with write_message() in put.c. The next look confirms it. */
 		meta = sqi_load_acquire(&c->meta);
@@ -62,6 +65,11 @@ int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 			return -ENOENT;
 		if (sqi_word_state(w) == SQI_TAKEN)
 			return -EBUSY;
+		/* Before the last look: whoever removes a group with this message now sees it. */
+		if (sqi_word_state(w) == SQI_FULL && !sqi_load_seq(&h->ring.head->by_id)) {
+			sqi_store_seq(&h->ring.head->by_id, 1);
+			continue;
+		}
 		r = sqi_lease_at(h, id, w, &lease);
 		if (r > 0) {
 			*ret = lease;

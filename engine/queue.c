@@ -154,6 +154,13 @@ int sq_put_many(struct sq *h, const struct iovec *iov, int n, int64_t timeout)
 	if (timeout > 0)
 		from = sqi_now_ns();
 	for (; done < n; done++) {
+		/* Many at a time, as long as there is room and nobody is in the way. */
+		while ((r = sqi_put_group(h, iov + done, n - done)) > 0) {
+			sqi_note_calls(h, &h->producing, (unsigned)r);
+			done += r;
+		}
+		if (r < 0 || done == n)
+			break;
 		r = put(h, iov[done].iov_base, iov[done].iov_len, SQ_NOWAIT);
 		if (r == -EAGAIN && timeout != SQ_NOWAIT) {
 			int64_t left = time_left(timeout, from);
@@ -180,8 +187,20 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 	if (n > 0 && h->deferred_error)
 		return take_deferred_error(h);
 	for (; done < n; done++) {
-		ssize_t len = get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
+		ssize_t len;
 
+		while ((r = sqi_get_group(h, at, cap, ret + done, n - done)) > 0) {
+			const struct iovec *last = &ret[done + r - 1];
+			unsigned char *end = (unsigned char *)last->iov_base + last->iov_len;
+
+			sqi_note_calls(h, &h->consuming, (unsigned)r);
+			cap -= (size_t)(end - at);
+			at = end;
+			done += r;
+		}
+		if (done == n)
+			break;
+		len = r < 0 ? r : get(h, at, cap, done == 0 ? timeout : SQ_NOWAIT);
 		if (len < 0 && done > 0) {
 			/*
 			 * -EBADMSG is reported once; the next call does it, because this one has

@@ -159,6 +159,7 @@ struct look {
 	struct sqi_geometry g;
 	struct sq_stat st;
 	uint64_t cell; /* index of the next one */
+	unsigned same; /* cells that follow and belong to the group of the last: ring/group.h */
 	/* aligned as the structures that it holds */
 	_Alignas(SQI_LINE) unsigned char piece[PIECE];
 };
@@ -192,6 +193,13 @@ static void each_cell(struct look *l, unsigned k, const void *element)
 	bool left = true;
 
 	(void)k;
+	if (l->same > 0) {
+		l->same--;
+		if (!sqi_word_is_leased(w))
+			return; /* its message is not put yet, or gone */
+	} else {
+		l->same = sqi_word_span(w) - 1;
+	}
 	if (l->g.in.max_attempts && sqi_word_state(w) == SQI_BACK &&
 		sqi_word_number(w) >= l->g.in.max_attempts &&
 		pread(l->fd, &record, sizeof(record), (off_t)at) == (ssize_t)sizeof(record))
@@ -225,6 +233,7 @@ static int look(struct look *l)
 
 	fill_from_geometry(&l->st, g);
 	l->cell = 0;
+	l->same = 0;
 	r = for_each(l, g->cells, g->capacity, g->cell_size, 0, each_cell);
 	if (r == 0)
 		r = for_each(

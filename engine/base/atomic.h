@@ -136,6 +136,12 @@ static inline void sqi_prefetch_write(const void *p)
 #endif
 }
 
+/* The same, to read from it soon. */
+static inline void sqi_prefetch_read(const void *p)
+{
+	__builtin_prefetch(p, 0);
+}
+
 /* Tells the processor that this is a loop that waits for another. */
 static inline void sqi_pause(void)
 {

@@ -31,6 +31,7 @@ static void move_in(struct sqi_member *m, unsigned number)
 	m->ring->slot = slot;
 	m->ring->owner = number + 1;
 	sqi_store_release(&slot->intent_base, ~(uint64_t)0);
+	sqi_store_release(&slot->intent_span, 0);
 	sqi_store_release(&slot->count_entry, 0);
 	sqi_store_release(&slot->ending, 0);
 	sqi_store_release(&slot->decision, m->id << 2);

@@ -3,6 +3,7 @@
 
 #include "member/grace.h"
 #include "ring/ending.h"
+#include "ring/group.h"
 #include "ring/message.h"
 #include "ring/redelivery.h"
 #include "ring/transition.h"
@@ -26,22 +27,28 @@
  * exactly while puts == intent_base. Then the cell tells: unless it is WRITING or VOID by the dead,
  * the commit had come first. The decision is recorded in the slot before any recoverer frees the
  * cell. The record bears the dead id, so a late recoverer cannot make it for the next tenant.
+ *
+ * Of the puts of a group all happened, or none. The position of the last is noted before they are
+ * counted, as the dead would have done (put.c).
  */
 void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d)
 {
 	struct sqi_slot *slot = sqi_slot(ring, d->number);
-	uint64_t decision = sqi_load_seq(&slot->decision), puts, base;
+	uint64_t decision = sqi_load_seq(&slot->decision), puts, base, pos, span, last;
 
 	if (decision >> 2 != d->id)
 		return; /* it died before its first put, or the slot has another tenant */
 	base = sqi_load_seq(&slot->intent_base);
 	puts = sqi_load_seq(&slot->puts);
+	span = sqi_load_seq(&slot->intent_span);
+	pos = sqi_load_seq(sqi_intent(slot, base));
+	last = sqi_load_seq(sqi_intent(slot, base + 1));
 	if (!(decision & SQI_DECIDED)) {
 		uint64_t verdict = SQI_DECIDED, w;
 
 		if (puts != base)
 			return;
-		w = sqi_load_seq(&sqi_cell(ring, sqi_load_seq(sqi_intent(slot, base)))->word);
+		w = sqi_load_seq(&sqi_cell(ring, pos)->word);
 		if (sqi_word_owner(w) != d->number + 1 ||
 			(sqi_word_state(w) != SQI_WRITING && sqi_word_state(w) != SQI_VOID))
 			verdict |= SQI_COMMITTED;
@@ -52,9 +59,12 @@ void sqi_decide(struct sqi_ring *ring, const struct sqi_dead *d)
 		else
 			decision = sqi_load_seq(&slot->decision);
 	}
-	if (sqi_load_seq(&slot->id) == d->id && decision >> 2 == d->id &&
-		(decision & SQI_COMMITTED))
-		(void)sqi_cas(&slot->puts, base, base + 1);
+	if (sqi_load_seq(&slot->id) != d->id || decision >> 2 != d->id ||
+		!(decision & SQI_COMMITTED))
+		return;
+	if (span > 1)
+		(void)sqi_cas(sqi_intent(slot, base + 1), last, pos + span - 1);
+	(void)sqi_cas(&slot->puts, base, base + (span > 1 ? span : 1));
 }
 
 /* True if a cell of this word is given back when its owner is dead. Durable leases are kept. */
@@ -64,6 +74,7 @@ static bool is_reclaimed(uint64_t w, const struct sqi_dead *d)
 	case SQI_WRITING:
 	case SQI_VOID:
 	case SQI_RELEASING:
+	case SQI_REMOVING:
 		return true;
 	case SQI_TAKEN:
 		return d->durable == 0 || sqi_is_condemned(d->id);
@@ -77,6 +88,8 @@ static bool free_or_give_back(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 {
 	struct sqi_cell *c = sqi_cell(ring, pos);
 
+	/* D1. Of a group the other cells come first (K2). */
+	sqi_group_clear(ring, pos, w, sqi_word_turn(w) + (sqi_word_state(w) == SQI_WRITING));
 	switch (sqi_word_state(w)) {
 	case SQI_WRITING:
 		return sqi_cell_abandon(c, w); /* D1 */

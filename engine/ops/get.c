@@ -6,6 +6,7 @@
 
 #include "ops/take.h"
 #include "ops/select.h"
+#include "ring/group.h"
 #include "ring/message.h"
 #include "ring/lease_time.h"
 #include "ring/payload.h"
@@ -105,6 +106,120 @@ static inline ssize_t note_got(struct sq *h, ssize_t len)
 	sqi_count(&h->ring.slot->gots); /* relaxed: own counter, for people */
 	sqi_message_left(h->ring.head);
 	return len;
+}
+
+/*
+ * Copies up to n messages, as they lie in the ring from `pos` on, as long as they are FULL, small,
+ * and fit; their lengths go to ret_len. How many: an even number. Not over the end of the array:
+ * messages there are of another turn.
+ *
+ * R1, of each. K1 confirms that the cells held them until the copies were made: as long as the first
+ * is FULL, no consumer goes past it.
+ */
+static unsigned copy_run(const struct sqi_ring *ring, uint64_t pos, unsigned char *at, size_t cap,
+	uint32_t ret_len[SQI_GROUP_MAX], unsigned n)
+{
+	uint64_t full = sqi_word(SQI_FULL, 0, 0, pos >> ring->shift);
+	unsigned got = 0;
+	size_t len;
+
+	if (cap > SQI_GROUP_BYTES)
+		cap = SQI_GROUP_BYTES; /* if another is faster, all was copied in vain */
+	for (; got < n && got < SQI_GROUP_MAX && got < ring->mask; got++) {
+		if (sqi_load_seq(&sqi_cell(ring, pos + got)->word) != full ||
+			!sqi_message_is_small(ring, pos + got, &len) || len > cap)
+			break;
+		sqi_ask_run_ahead(ring, pos + got);
+		sqi_payload_read(at, sqi_data(ring, pos + got), len);
+		ret_len[got] = (uint32_t)len;
+		at += len;
+		cap -= len;
+	}
+	return got & ~1U;
+}
+
+/* The messages of these lengths lie one behind the other from `at` on. */
+static inline void pack(
+	struct iovec *ret, unsigned char *at, const uint32_t len[SQI_GROUP_MAX], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		ret[i] = (struct iovec){.iov_base = at, .iov_len = len[i]};
+		at += len[i];
+	}
+}
+
+/*
+ * The group at pos is the caller's, and a message may have been leased by its id meanwhile: frees
+ * the cells one by one, and leaves of the copies those of what was in them. How many.
+ */
+static __attribute__((noinline)) unsigned remove_each(
+	struct sq *h, uint64_t pos, unsigned char *at, uint32_t len[SQI_GROUP_MAX], unsigned n)
+{
+	uint64_t full = sqi_word(SQI_FULL, 0, 0, pos >> h->ring.shift);
+	unsigned char *to = at + len[0];
+	unsigned got = 1;
+
+	at = to;
+	for (unsigned i = 1; i < n; at += len[i++]) {
+		struct sqi_cell *c = sqi_cell(&h->ring, pos + i);
+		uint64_t w;
+
+		/* F1. */
+		if (!sqi_cell_remove(c, full)) {
+			w = sqi_load_seq(&c->word);
+			/* Leased; or somebody had to know whose it is (K3). */
+			if (sqi_word_state(w) != SQI_REMOVING || sqi_word_owner(w) != h->ring.owner)
+				continue;
+		}
+		memmove(to, at, len[i]);
+		to += len[i];
+		len[got++] = len[i];
+	}
+	return got;
+}
+
+/*
+ * As sqi_select_at_once(), but others may have taken messages since this one did. False where
+ * messages are to be got one by one.
+ */
+static inline bool select_for_group(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+{
+	if (sqi_select_at_once(h, ret_pos, ret_word))
+		return true;
+	return !sqi_load_seq(&h->ring.head->closed) && sqi_select(h, ret_pos, ret_word) == 0 &&
+	       sqi_word_state(*ret_word) == SQI_FULL && !sqi_redelivery_maybe(&h->ring);
+}
+
+int sqi_get_group(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n)
+{
+	struct sqi_ring *ring = &h->ring;
+	uint32_t len[SQI_GROUP_MAX];
+	uint64_t pos, w, removing;
+	unsigned span, got;
+
+	if (n < 2 || !select_for_group(h, &pos, &w))
+		return 0;
+	span = copy_run(ring, pos, buf, cap, len, (unsigned)n);
+	/* K1. */
+	if (span < 2 ||
+		!sqi_cell_begin_removal(sqi_cell(ring, pos), w, ring->owner, span, &removing))
+		return 0;
+	if (!sqi_load_seq(&ring->head->by_id)) {
+		got = span;
+		if (!sqi_group_free(ring, pos))
+			return -EBADMSG;
+	} else {
+		got = remove_each(h, pos, buf, len, span);
+		if (!sqi_group_end(ring, pos))
+			return -EBADMSG;
+	}
+	pack(ret, buf, len, got);
+	sqi_note_group_consumed(ring, pos + span);
+	h->ring_is_next = false;
+	/* Relaxed: own counter, for people. */
+	sqi_store_relaxed(&ring->slot->gots, sqi_load_relaxed(&ring->slot->gots) + got);
+	sqi_message_left(ring->head);
+	return (int)got;
 }
 
 /* As sqi_get_try(), whatever there is. */

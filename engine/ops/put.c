@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include "ring/message.h"
 #include "ring/claim.h"
+#include "ring/group.h"
 #include "ring/payload.h"
 #include "ring/transition.h"
 #include "segment/closed.h"
@@ -143,6 +144,98 @@ int sqi_put_small(struct sq *h, const void *data, size_t len)
 	}
 	/* Another structure: so the one above needs no memory. */
 	return put_try(h, &(struct sqi_message){.data = data, .len = len});
+}
+
+/*
+ * Notes that a group of puts is in doubt. As begin_doubt(), but for intent_span, which says how many
+ * they are; it counts only while they are in doubt, and comes before that.
+ */
+static inline void begin_group_doubt(struct sq *h, uint64_t pos, unsigned span)
+{
+	sqi_store_release(&h->ring.slot->intent_span, span);
+	begin_doubt(h, pos);
+}
+
+/*
+ * The puts of a group have happened: ends the doubt. The position of the last is noted first, where
+ * the position of the last put is looked for (count.c): the span is even, so that is not the element
+ * that the doubt is about.
+ */
+static inline void end_group_doubt(struct sq *h, uint64_t pos, unsigned span)
+{
+	struct sqi_slot *slot = h->ring.slot;
+
+	h->member.puts += span;
+	sqi_store_release(sqi_intent(slot, h->member.puts - 1), pos + span - 1);
+	sqi_store_release(&slot->puts, h->member.puts);
+	sqi_store_release(&slot->intent_span, 0);
+	h->member.last = sqi_position_id(pos + span - 1, h->ring.shift) + 1;
+}
+
+/* The claim of the group at pos was revoked: frees its cells. As let_go(), but 0 or -EBADMSG. */
+static __attribute__((noinline)) int let_group_go(struct sq *h, uint64_t pos)
+{
+	sqi_store_release(&h->ring.slot->intent_base, ~(uint64_t)0);
+	sqi_store_release(&h->ring.slot->intent_span, 0);
+	/* V2. */
+	if (!sqi_group_free(&h->ring, pos))
+		return -EBADMSG;
+	sqi_message_left(h->ring.head);
+	return 0;
+}
+
+/*
+ * How many of these messages, from the first on, a group can hold. No more than is copied in about
+ * a microsecond: for so long a consumer waits before it revokes a claim.
+ */
+static unsigned fit_group(const struct sq *h, const struct iovec *iov, int n)
+{
+	uint64_t max = h->ring.g.in.max_message < h->ring.small ? h->ring.g.in.max_message
+								: h->ring.small;
+	unsigned fit = 0;
+	size_t bytes = 0;
+
+	for (; fit < (unsigned)n && fit < SQI_GROUP_MAX; fit++) {
+		bytes += iov[fit].iov_len;
+		if (!iov[fit].iov_base || iov[fit].iov_len > max || bytes > SQI_GROUP_BYTES)
+			break;
+	}
+	return fit;
+}
+
+int sqi_put_group(struct sq *h, const struct iovec *iov, int n)
+{
+	struct sqi_ring *ring = &h->ring;
+	uint64_t pos, turn, w;
+	unsigned span;
+
+	if (n < 2 || sqi_load_seq(&ring->head->closed))
+		return 0;
+	span = sqi_group_free_cells(ring, fit_group(h, iov, n), &pos);
+	turn = pos >> ring->shift;
+	/* W1. */
+	if (span < 2 || !sqi_cell_claim(sqi_cell(ring, pos), sqi_word(SQI_FREE, 0, 0, turn),
+				ring->owner, span, &w))
+		return 0;
+	for (unsigned i = 0; i < span; i++) {
+		struct sqi_cell *c = sqi_cell(ring, pos + i);
+
+		sqi_ask_group_ahead(ring, pos + i);
+		write_message(h, c, pos + i,
+			&(struct sqi_message){.data = iov[i].iov_base, .len = iov[i].iov_len});
+		/* The head's word, with which all are committed, comes last. */
+		if (i > 0)
+			sqi_store_release(&c->word, sqi_word(SQI_FULL, 0, 0, turn));
+	}
+	begin_group_doubt(h, pos, span);
+	/* W2. */
+	if (!sqi_cell_commit(sqi_cell(ring, pos), w))
+		return let_group_go(h, pos);
+	end_group_doubt(h, pos, span);
+	sqi_note_group_claimed(ring, pos + span);
+	/* E1. */
+	sqi_event_wake(&ring->head->message_event);
+	return (int)span;
 }
 
 /* An attempt for sqi_call(): the argument is the message. */

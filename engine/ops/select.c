@@ -5,6 +5,7 @@
 
 #include "ring/attempts.h"
 #include "ring/front.h"
+#include "ring/group.h"
 #include "ring/redelivery.h"
 
 /*
@@ -28,6 +29,7 @@ static int end_of_queue(struct sq *h)
 {
 	bool own = false, others = false, stuck = true;
 	int r = sqi_seal(&h->ring);
+	uint64_t w;
 
 	if (r == 0)
 		return 0;
@@ -43,6 +45,12 @@ static int end_of_queue(struct sq *h)
 		case SQI_TAKEN:
 			own |= sqi_word_owner(s.word) == h->ring.owner;
 			others |= sqi_word_owner(s.word) != h->ring.owner;
+			break;
+		case SQI_REMOVING:
+			w = sqi_load_seq(&sqi_cell(&h->ring, s.pos)->word);
+			/* Whose is it? */
+			if (sqi_word_state(w) == SQI_FULL && !sqi_is_covered(&h->ring, s.pos, w))
+				return 0;
 			break;
 		default:
 			break;

@@ -75,6 +75,7 @@ static int find_free(struct sqi_ring *ring, struct sqi_walk *walk)
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
+		case SQI_REMOVING:
 			if (sqi_walk_skip(ring, walk))
 				continue;
 			return -EAGAIN;
@@ -115,7 +116,7 @@ int sqi_claim(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 		if (r == 0) {
 			/* W1. */
 			if (!sqi_cell_claim(
-				    sqi_cell(ring, walk.pos), walk.word, ring->owner, ret_word))
+				    sqi_cell(ring, walk.pos), walk.word, ring->owner, 1, ret_word))
 				continue;
 			*ret_pos = walk.pos;
 			sqi_note_claimed(ring, walk.pos + 1);

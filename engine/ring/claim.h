@@ -29,7 +29,7 @@ static inline bool sqi_claim_next(struct sqi_ring *ring, uint64_t *ret_pos, uint
 	 */
 	if (sqi_is_apart(ring))
 		sqi_prefetch_write(sqi_data(ring, pos));
-	if (!sqi_cell_claim(c, free, ring->owner, ret_word))
+	if (!sqi_cell_claim(c, free, ring->owner, 1, ret_word))
 		return false;
 	*ret_pos = pos;
 	sqi_note_claimed(ring, pos + 1);

@@ -46,6 +46,7 @@ int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
+		case SQI_REMOVING:
 			return -EAGAIN;
 		default:
 			return -EBADMSG;
@@ -80,6 +81,7 @@ int sqi_seal(struct sqi_ring *ring)
 		case SQI_BACK:
 		case SQI_VOID:
 		case SQI_RELEASING:
+		case SQI_REMOVING:
 			if (!sqi_walk_skip(ring, &walk))
 				return -EAGAIN;
 			continue;

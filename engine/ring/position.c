@@ -27,12 +27,14 @@ static bool passed(const struct sqi_ring *ring, uint64_t pos, enum sqi_edge end)
 /*
  * Finds the end from the words of all cells, without any hint. `near` is any position less than
  * 2^39 laps away. Words only go up, so a position that was passed stays passed during the survey.
+ * It begins where no group goes on.
  */
 static uint64_t survey(const struct sqi_ring *ring, uint64_t near, enum sqi_edge end)
 {
 	uint64_t first = near + INT64_MAX;
 
-	for (struct sqi_scan s = sqi_scan_from(near, ring->mask + 1); sqi_scan_next(ring, &s);) {
+	for (struct sqi_scan s = sqi_scan_from(near & ~ring->mask, ring->mask + 1);
+		sqi_scan_next(ring, &s);) {
 		int64_t laps = s.ahead;
 		uint64_t pos;
 
@@ -96,16 +98,19 @@ struct sqi_walk sqi_walk_anew(const struct sqi_ring *ring, struct sqi_walk walk)
 }
 
 /*
- * Moves the walk past one position. After the first step it goes on at the published hint, and once
- * in each lap at the result of a survey.
+ * Moves the walk past one position, or past a group of them. After the first step it goes on at the
+ * published hint, and once in each lap at the result of a survey.
  */
 struct sqi_walk sqi_walk_pass(const struct sqi_ring *ring, struct sqi_walk walk)
 {
-	walk.pos++;
-	walk.passed++;
-	if (walk.passed == 1) {
+	unsigned span = sqi_span(ring, walk.word);
+	uint64_t before = walk.passed;
+
+	walk.pos += span;
+	walk.passed += span;
+	if (before == 0) {
 		walk.pos = catch_up(ring, walk.pos, walk.end);
-	} else if (walk.passed % (ring->mask + 1) == 0) {
+	} else if (walk.passed >> ring->shift != before >> ring->shift) {
 		walk.pos = survey(ring, walk.pos, walk.end);
 		count_looks(&walk, ring->mask + 1);
 	}
@@ -124,19 +129,20 @@ int sqi_tail(const struct sqi_ring *ring, uint64_t *ret_pos)
 }
 
 /*
- * Returns true if a free cell follows the busy ones from pos on; then *ret is its position. A
+ * Returns true if a free cell follows the busy ones before `pos`; then *ret is its position. A
  * skipped cell cannot be claimed in this lap. So no skip is made if that would gain no cell: before
  * the oldest message of a full ring, or in a ring of which all is leased.
  */
-static bool free_cell_follows(const struct sqi_ring *ring, uint64_t pos, uint64_t *ret)
+static bool free_cell_follows(
+	const struct sqi_ring *ring, uint64_t pos, uint64_t left, uint64_t *ret)
 {
-	for (struct sqi_scan s = sqi_scan_from(pos + 1, ring->mask); sqi_scan_next(ring, &s);) {
+	for (struct sqi_scan s = sqi_scan_from(pos, left); sqi_scan_next(ring, &s);) {
 		switch (sqi_word_state(s.word)) {
 		case SQI_FULL:
 		case SQI_WRITING:
 			/*
 			 * Of the lap before: the ring is full. Of this one: another producer has
-			 * passed pos already.
+			 * passed the busy ones already.
 			 */
 			*ret = s.pos;
 			return s.ahead != -1;
@@ -154,16 +160,18 @@ static bool free_cell_follows(const struct sqi_ring *ring, uint64_t pos, uint64_
 }
 
 /*
- * Skips the busy cell (TAKEN, BACK, VOID or RELEASING) at which the walk stands, if a free one
- * follows. Returns true if it was skipped or its word has changed: the caller goes on walking.
- * Returns false if no free cell follows.
+ * Skips the busy cell or group (TAKEN, BACK, VOID, RELEASING or REMOVING) at which the walk stands,
+ * if a free one follows. Returns true if it was skipped or its word has changed: the caller goes on
+ * walking. Returns false if no free cell follows.
  */
 bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk)
 {
 	struct sqi_cell *c = sqi_cell(ring, walk->pos);
+	unsigned span = sqi_span(ring, walk->word);
 
 	if ((int64_t)(walk->follows - walk->pos) <= 0) {
-		bool follows = free_cell_follows(ring, walk->pos, &walk->follows);
+		bool follows = free_cell_follows(
+			ring, walk->pos + span, ring->mask + 1 - span, &walk->follows);
 
 		count_looks(walk, follows ? walk->follows - walk->pos : ring->mask);
 		/*
@@ -175,7 +183,7 @@ bool sqi_walk_skip(struct sqi_ring *ring, struct sqi_walk *walk)
 	}
 	/* S1. */
 	if (sqi_cell_skip(c, walk->word)) {
-		walk->pos++;
+		walk->pos += span;
 		if (walk->end == SQI_TAIL)
 			sqi_note_claimed(ring, walk->pos);
 	}

@@ -101,7 +101,7 @@ static inline int sqi_walk_next(const struct sqi_ring *ring, struct sqi_walk *wa
 	return -EBADMSG;
 }
 
-#define SQI_HINT_EVERY 16 /* positions between two publications of a hint */
+#define SQI_HINT_EVERY 16 /* positions between two publications of a hint, of single ones */
 
 /* Notes that all positions before this one are claimed, and now and then publishes it as a hint. */
 static inline void sqi_note_claimed(struct sqi_ring *ring, uint64_t pos)
@@ -117,6 +117,19 @@ static inline void sqi_note_consumed(struct sqi_ring *ring, uint64_t pos)
 	ring->front = pos;
 	if (pos % SQI_HINT_EVERY == 0)
 		sqi_raise(&ring->head->front, pos);
+}
+
+/* Both, of a group of positions that ends before this one: always published. */
+static inline void sqi_note_group_claimed(struct sqi_ring *ring, uint64_t pos)
+{
+	ring->tail = pos;
+	sqi_raise(&ring->head->tail, pos);
+}
+
+static inline void sqi_note_group_consumed(struct sqi_ring *ring, uint64_t pos)
+{
+	ring->front = pos;
+	sqi_raise(&ring->head->front, pos);
 }
 
 #endif

@@ -17,12 +17,13 @@
 #endif
 
 /*
- * Returns true if a message, or the seal, lies behind the writer at pos. Stops at the first cell
- * that is not claimed, because no message lies behind it.
+ * Returns true if a message, or the seal, lies behind the writer of these positions. Stops at the
+ * first cell that is not claimed, because no message lies behind it.
  */
-static bool message_follows(const struct sqi_ring *ring, uint64_t pos)
+static bool message_follows(const struct sqi_ring *ring, uint64_t pos, unsigned span)
 {
-	for (struct sqi_scan s = sqi_scan_from(pos + 1, ring->mask); sqi_scan_next(ring, &s);) {
+	for (struct sqi_scan s = sqi_scan_from(pos + span, ring->mask + 1 - span);
+		sqi_scan_next(ring, &s);) {
 		if (s.ahead > 0)
 			continue;
 		if (s.ahead < 0)
@@ -72,7 +73,7 @@ bool sqi_revoke_for_message(struct sqi_ring *ring, uint64_t pos, uint64_t w)
 
 	if (is_done_soon(c, w))
 		return true;
-	if (!message_follows(ring, pos) && !sqi_load_seq(&ring->head->closed))
+	if (!message_follows(ring, pos, sqi_span(ring, w)) && !sqi_load_seq(&ring->head->closed))
 		return sqi_load_seq(&c->word) != w;
 	revoke_late(ring, c, w);
 	return true;

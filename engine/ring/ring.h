@@ -124,6 +124,30 @@ static inline void sqi_ask_ahead(const struct sqi_ring *ring, uint64_t position)
 		sqi_prefetch_write(sqi_cell(ring, position + 2 * SQI_LINES_AHEAD));
 }
 
+#define SQI_GROUP_AHEAD 8 /* cells; found by trying: with 4, and with 16, half is gained */
+
+/*
+ * The same for a producer that fills a group: what follows it has no step that waits for each cell,
+ * so it goes faster and has to ask further ahead.
+ */
+static inline void sqi_ask_group_ahead(const struct sqi_ring *ring, uint64_t position)
+{
+	sqi_prefetch_write(sqi_data(ring, position + SQI_GROUP_AHEAD));
+	if (sqi_is_apart(ring))
+		sqi_prefetch_write(sqi_cell(ring, position + SQI_GROUP_AHEAD));
+}
+
+/*
+ * For a consumer that reads the messages of a run: asks for the line of one that follows. Not for
+ * one that takes them one by one: that goes on so near behind a producer that it would take lines
+ * from it that are being written.
+ */
+static inline void sqi_ask_run_ahead(const struct sqi_ring *ring, uint64_t position)
+{
+	if (sqi_is_apart(ring))
+		sqi_prefetch_read(sqi_data(ring, position + SQI_GROUP_AHEAD));
+}
+
 /* What the lease of this cell counts as, in a queue with max_attempts: see attempts.c. */
 static inline sqi_u64 *sqi_attempts_word(const struct sqi_ring *ring, uint64_t position)
 {
@@ -161,24 +185,41 @@ static inline sqi_u64 *sqi_intent(struct sqi_slot *slot, uint64_t puts)
 }
 
 /*
+ * How many cells this word speaks for: those of a group, if it is the head's (ring/group.h), or its
+ * own.
+ */
+static inline unsigned sqi_span(const struct sqi_ring *ring, uint64_t w)
+{
+	unsigned span = sqi_word_span(w);
+
+	return span <= ring->mask ? span : 1; /* else it is damaged: no group is the whole ring */
+}
+
+/*
  * A scan over cells, one after another: `pos` is the position of the present one, `word` its word,
- * and `ahead` how far the word's turn is above the position's.
+ * and `ahead` how far the word's turn is above the position's. For all cells of a group it is the
+ * word of the group's head (ring/group.h). No group goes on over the end of the array of cells, so
+ * a scan has to begin there, or at an end of the ring: not within a group.
  */
 struct sqi_scan {
 	uint64_t pos, word;
 	int64_t ahead;
 	uint64_t next, left;
+	bool messages; /* what it is for: a leased message counts, though in a cell of a group */
+	unsigned same; /* cells that follow and belong to the group ... */
+	uint64_t of_group; /* ... whose head's word this is */
 };
 
+/* For what the cells are to the ring's ends. */
 static inline struct sqi_scan sqi_scan_from(uint64_t pos, uint64_t count)
 {
 	return (struct sqi_scan){.next = pos, .left = count};
 }
 
-/* All cells of the ring, by their indexes. */
+/* All cells of the ring, by their indexes, for the messages in them. */
 static inline struct sqi_scan sqi_scan_all(const struct sqi_ring *ring)
 {
-	return sqi_scan_from(0, ring->mask + 1);
+	return (struct sqi_scan){.left = ring->mask + 1, .messages = true};
 }
 
 /* Moves to the next cell. Returns false if there are no more. */
@@ -189,6 +230,13 @@ static inline bool sqi_scan_next(const struct sqi_ring *ring, struct sqi_scan *s
 	scan->left--;
 	scan->pos = scan->next++;
 	scan->word = sqi_load_seq(&sqi_cell(ring, scan->pos)->word);
+	if (scan->same == 0) {
+		scan->of_group = scan->word;
+		scan->same = sqi_span(ring, scan->word);
+	} else if (!scan->messages || !sqi_word_is_leased(scan->word)) {
+		scan->word = scan->of_group;
+	}
+	scan->same--;
 	scan->ahead = sqi_word_ahead(scan->word, scan->pos >> ring->shift);
 	return true;
 }

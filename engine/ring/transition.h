@@ -26,16 +26,17 @@
 #include "segment/layout.h"
 
 /*
- * W1. FREE -> WRITING, by `owner`. On success *ret_word is the new word. Acquires F1, V2 and D1:
- * the former user of the cell is done with it.
+ * W1. FREE -> WRITING, by `owner`, for a group of `span` cells from this one on, or for this one
+ * (1). On success *ret_word is the new word. Acquires F1, V2 and D1: the former user of the cell is
+ * done with it.
  */
 static inline bool sqi_cell_claim(
-	struct sqi_cell *c, uint64_t w, unsigned owner, uint64_t *ret_word)
+	struct sqi_cell *c, uint64_t w, unsigned owner, unsigned span, uint64_t *ret_word)
 {
 	uint64_t claimed;
 
 	assert(sqi_word_state(w) == SQI_FREE);
-	claimed = sqi_word(SQI_WRITING, owner, 0, sqi_word_turn(w));
+	claimed = sqi_word(SQI_WRITING, owner, span > 1 ? span : 0, sqi_word_turn(w));
 	if (!sqi_cas(&c->word, w, claimed))
 		return false;
 	*ret_word = claimed;
@@ -64,13 +65,14 @@ static inline bool sqi_cell_revoke(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * V2, F1, D1. VOID or RELEASING -> FREE: by the owner (V2 from VOID, F1 from RELEASING), or by any
- * participant if the owner is dead (D1). Releases the late writer's stores, or what was read of the
- * cell; W1 acquires them.
+ * V2, F1, D1. VOID, RELEASING or REMOVING -> FREE: by the owner (V2 from VOID, F1 from the others),
+ * or by any participant if the owner is dead (D1). Releases the late writer's stores, or what was
+ * read of the cell; W1 acquires them. Of a group's head: the others of its cells come first (K2).
  */
 static inline bool sqi_cell_free(struct sqi_cell *c, uint64_t w)
 {
-	assert(sqi_word_state(w) == SQI_VOID || sqi_word_state(w) == SQI_RELEASING);
+	assert(sqi_word_state(w) == SQI_VOID || sqi_word_state(w) == SQI_RELEASING ||
+		sqi_word_state(w) == SQI_REMOVING);
 	return sqi_cas(&c->word, w, sqi_word_free(w, 0));
 }
 
@@ -85,14 +87,15 @@ static inline bool sqi_cell_abandon(struct sqi_cell *c, uint64_t w)
 }
 
 /*
- * S1. TAKEN, BACK, VOID or RELEASING: the turn goes up by one, so the cell cannot be claimed in
- * this lap. By a producer that passes the cell, or by a consumer that looks for a cell to seal.
- * Releases nothing.
+ * S1. TAKEN, BACK, VOID, RELEASING or REMOVING: the turn goes up by one, so the cell, or the group
+ * of which it is the head, cannot be claimed in this lap. By a producer that passes the cell, or by a
+ * consumer that looks for a cell to seal. Releases nothing.
  */
 static inline bool sqi_cell_skip(struct sqi_cell *c, uint64_t w)
 {
 	assert(sqi_word_state(w) == SQI_TAKEN || sqi_word_state(w) == SQI_BACK ||
-		sqi_word_state(w) == SQI_VOID || sqi_word_state(w) == SQI_RELEASING);
+		sqi_word_state(w) == SQI_VOID || sqi_word_state(w) == SQI_RELEASING ||
+		sqi_word_state(w) == SQI_REMOVING);
 	return sqi_cas(&c->word, w, w + SQI_TURN_ONE);
 }
 
@@ -150,6 +153,27 @@ static inline bool sqi_cell_begin_release(struct sqi_cell *c, uint64_t w, unsign
 {
 	assert(sqi_word_state(w) == SQI_TAKEN);
 	return sqi_cas(&c->word, w, sqi_word_to(w, SQI_RELEASING, owner));
+}
+
+/*
+ * K1. FULL -> REMOVING, by `owner`, of a group of `span` messages from this one on, all FULL, small
+ * and copied. On success *ret_word is the new word. Then the owner frees the others' cells (K2),
+ * and after that this one (F1). Releases nothing.
+ *
+ * K3. The same, with a span of 0, of another message of such a group, by any participant, for the
+ * owner of the group: so that nobody can lease it by its id any more.
+ */
+static inline bool sqi_cell_begin_removal(
+	struct sqi_cell *c, uint64_t w, unsigned owner, unsigned span, uint64_t *ret_word)
+{
+	uint64_t removing;
+
+	assert(sqi_word_state(w) == SQI_FULL && span != 1 && span <= SQI_GROUP_MAX);
+	removing = sqi_word(SQI_REMOVING, owner, span, sqi_word_turn(w) + 1);
+	if (!sqi_cas(&c->word, w, removing))
+		return false;
+	*ret_word = removing;
+	return true;
 }
 
 #endif

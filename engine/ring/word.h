@@ -14,8 +14,9 @@
  *	+----------------------------+----------+-------------+-------+
  *
  * owner is a participant's slot number plus one, 0 for none. number is that of the message's last
- * lease: it counts all leases, also those that are no attempts (attempts.c). Position p lies in cell p mod N,
- * its turn is p / N, modulo 2^40.
+ * lease: it counts all leases, also those that are no attempts (attempts.c). In WRITING, VOID and
+ * REMOVING it is the span of a group of which the cell is the head, or 0 (group.h). Position p lies in
+ * cell p mod N, its turn is p / N, modulo 2^40.
  *
  * Each arrow is the function sqi_cell_<name>() in transition.h, with the label it has there and in
  * docs/MEMORY_MODEL.md. t is the turn at which the cell was claimed, x is t + 1 or, after skips,
@@ -34,7 +35,12 @@
  *	                        v                          v   |                           v
  *	                     FREE@x                      BACK@x --remove F1----------> FREE@x
  *
- *	TAKEN, BACK, VOID, RELEASING --skip S1--> the same, the turn one higher
+ *	FULL@t --begin_removal K1--> REMOVING@t+1(o) --free F1, D1--> FREE@x
+ *	TAKEN, BACK, VOID, RELEASING, REMOVING --skip S1--> the same, the turn one higher
+ *
+ * The cells of a group but its head, whose word then speaks for all of them, go from FREE@t to FULL@t
+ * before the head is committed, and from either to FREE@x before the head is freed (K2). Of a group
+ * that is removed a FULL one may become REMOVING@t+1(o) before that (K3).
  *
  * In FULL, WRITING and SEALED the turn is that of the message. In all other states it is the turn
  * at which the cell can next be claimed. If a cell is busy when a producer's position reaches it,
@@ -42,9 +48,9 @@
  *
  * No value of a word occurs twice, so the ABA problem does not arise. A word's turn never goes
  * down: it rises when a message leaves FULL, when WRITING becomes VOID or FREE, and at each skip.
- * Within one turn a cell is VOID, or it is TAKEN and BACK in alternation, the lease's number rising
- * by one each time, and then perhaps RELEASING; then it is FREE; then SEALED, or WRITING and FULL.
- * It never goes backwards. So if a word compares equal, nothing has happened to the cell in between.
+ * Within one turn a cell is VOID, or REMOVING, or it is TAKEN and BACK in alternation, the lease's
+ * number rising by one each time, and then perhaps RELEASING; then it is FREE; then SEALED, or WRITING
+ * and FULL. It never goes backwards. So if a word compares equal, nothing has happened to the cell in between.
  * A redelivery does not raise the turn, because the cell cannot be claimed in a lap below its turn.
  *
  * There is one exception. Numbers of leases above 127 are used again (128 follows 255), and with
@@ -65,6 +71,7 @@ enum sqi_state {
 	SQI_VOID,      /* the owner's claim was revoked; it may still be writing */
 	SQI_RELEASING, /* the owner is freeing the message's block, and then the cell */
 	SQI_SEALED,    /* the end of a queue that was shut down */
+	SQI_REMOVING,  /* the owner has removed the messages of a group, and is freeing its cells */
 };
 
 #define SQI_OWNER_SHIFT  4
@@ -138,6 +145,22 @@ static inline uint64_t sqi_word_back(uint64_t w)
 	return sqi_word_to(w, SQI_BACK, 0);
 }
 
+#define SQI_GROUP_MAX 32 /* cells; an even number, see ring/group.h */
+
+/*
+ * How many cells, from its own on, the word of a group's head speaks for; 1 if it is no such word.
+ * Of a damaged word more than there can be is not believed.
+ */
+static inline unsigned sqi_word_span(uint64_t w)
+{
+	unsigned span = sqi_word_number(w);
+
+	if (sqi_word_state(w) != SQI_WRITING && sqi_word_state(w) != SQI_VOID &&
+		sqi_word_state(w) != SQI_REMOVING)
+		return 1;
+	return span > 1 && span <= SQI_GROUP_MAX ? span : 1;
+}
+
 #define SQI_NUMBER_ONCE 127 /* numbers up to this one are used once for a message */
 #define SQI_NUMBER_LAST 255
 
@@ -156,11 +179,16 @@ static inline bool sqi_same_lease(uint64_t a, uint64_t b)
 	return ((a ^ b) & ~SQI_TURN_MASK) == 0;
 }
 
+/* Returns true if the word says that the cell holds a message that was leased once. */
+static inline bool sqi_word_is_leased(uint64_t w)
+{
+	return sqi_word_state(w) == SQI_TAKEN || sqi_word_state(w) == SQI_BACK;
+}
+
 /* Returns true if the word says that the cell holds a committed message. */
 static inline bool sqi_word_is_message(uint64_t w)
 {
-	return sqi_word_state(w) == SQI_FULL || sqi_word_state(w) == SQI_TAKEN ||
-	       sqi_word_state(w) == SQI_BACK;
+	return sqi_word_state(w) == SQI_FULL || sqi_word_is_leased(w);
 }
 
 #endif

@@ -29,7 +29,7 @@
 #include "sq.h"
 
 #define SQI_MAGIC          "sq-ring\n"
-#define SQI_LAYOUT_VERSION 8
+#define SQI_LAYOUT_VERSION 9
 #define SQI_LINE           64
 #define SQI_PAGE           4096
 #define SQI_BITS           32 /* cells to a word of the bitmap; the other half is a count */
@@ -93,6 +93,7 @@ struct sqi_head {
 	_Alignas(SQI_LINE) sqi_u64 closed; /* SQI_CLOSED_... */
 	sqi_u64 back_seq;                  /* raised after a cell became BACK */
 	sqi_u64 redeliveries;              /* the number for the next message that comes back */
+	sqi_u64 by_id; /* 1 since a message was first leased by its id: ring/group.c */
 
 	/* Hints: lower bounds of the ring's tail and front, raised now and then. */
 	_Alignas(SQI_LINE) sqi_u64 tail;
@@ -143,6 +144,10 @@ struct sqi_head {
  * The put in hand: intent_pos[puts & 1] is its position, and intent_base the value of `puts` before
  * it. It is in doubt whether the put happened exactly while puts == intent_base. The other element
  * of intent_pos is the position of the put before.
+ *
+ * If intent_span is not 0, the puts in hand are so many, an even number, of a group of which
+ * intent_pos[puts & 1] is the head's position. All happen, or none does. The next put after an even
+ * number of them uses the same element, and the other has the position of the last of them.
  */
 struct sqi_slot {
 	/* Written by puts. Recovery reads these after a death. */
@@ -175,7 +180,8 @@ struct sqi_slot {
 	sqi_u64 died; /* when a tenant was seen dead, CLOCK_MONOTONIC; the value only ever rises */
 	sqi_u64 run;  /* the id of the first tenant */
 
-	sqi_u64 returned; /* written by leases, as nacks */
+	sqi_u64 returned;    /* written by leases, as nacks */
+	sqi_u64 intent_span; /* how many puts are in hand, if more than one; else 0 */
 };
 
 #define SQI_DECIDED   2 /* recovery has decided whether the put in hand happened ... */

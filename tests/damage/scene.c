@@ -109,7 +109,7 @@ static void half_a_put(struct player *p, struct chance *c)
 	w = sqi_load_seq(&cell->word);
 	if (sqi_word_state(w) != SQI_FREE || sqi_word_ahead(w, pos >> h->ring.shift) != 0)
 		return;
-	if (!sqi_cell_claim(cell, w, h->ring.owner, &w) ||
+	if (!sqi_cell_claim(cell, w, h->ring.owner, 1, &w) ||
 		(!chance_in(c, 2) && !sqi_cell_revoke(cell, w)))
 		return;
 	sqi_store_relaxed(

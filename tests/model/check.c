@@ -48,6 +48,7 @@ static void check_hands(void)
 		case SQI_WRITING:
 		case SQI_VOID:
 		case SQI_RELEASING:
+		case SQI_REMOVING:
 			explore_fail("the dead still have a cell in their hands");
 			break;
 		default:

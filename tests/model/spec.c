@@ -70,20 +70,27 @@ static bool is_stale(const struct queue *q, unsigned who, unsigned which)
 }
 
 /*
- * Cells that are in somebody's hands beside those of messages: of a put under way, of a block
- * being freed by the getter or acker; and what the dead have left.
+ * Cells that this one has in its hands beside those of messages: of a put under way, or of a whole
+ * group of them; of a block being freed by the getter or acker, or of a group got.
  */
+static unsigned hands_of(const struct pending *p)
+{
+	bool groups = rules.capacity > MANY_MAX; /* else none is made */
+	unsigned more = is_putting(p) ? p->count - p->done : p->done;
+
+	if (is_putting(p) || ((p->call == CALL_GET || p->call == CALL_ACK) && p->done > 0))
+		return groups ? more : 1;
+	return 0;
+}
+
+/* The same of all others, and what the dead have left. */
 static unsigned other_hands(const struct queue *q, unsigned except)
 {
 	unsigned n = q->left;
 
 	for (unsigned i = 0; i < ACTORS; i++) {
-		const struct pending *p = &q->pending[i];
-
-		if (i == except)
-			continue;
-		n += is_putting(p);
-		n += (p->call == CALL_GET || p->call == CALL_ACK) && p->done > 0;
+		if (i != except)
+			n += hands_of(&q->pending[i]);
 	}
 	return n;
 }
@@ -623,13 +630,15 @@ bool spec_apply_end(struct queue *q, const struct event *e)
 void spec_apply_kill(struct queue *q, const struct event *e)
 {
 	const struct pending *p = &q->pending[e->who];
+	unsigned hands = hands_of(p);
 
 	/* Given back, and not yet announced. */
 	for (unsigned v = 1; v < VALUES_MAX; v++)
 		if (gives_back(p->call) && (p->must >> v & 1) && q->place[v] == PLACE_LIMBO_BACK)
 			spec_move(q, v, PLACE_LIMBO_DEAD);
 	q->pending[e->who] = (struct pending){0};
-	q->left++; /* until it is recovered: the cell of its call */
+	/* Until it is recovered: the cells of its call. */
+	q->left = (uint8_t)(q->left + (hands > 1 ? hands : 1));
 	spec_leave(q, e->who, PLACE_LIMBO_DEAD);
 }
 

@@ -45,6 +45,7 @@ static const struct {
 	{offsetof(struct sqi_head, announce_ms), "announce_ms"},
 	{offsetof(struct sqi_head, wanted), "wanted"},
 	{offsetof(struct sqi_head, removal), "removal"},
+	{offsetof(struct sqi_head, by_id), "by_id"},
 	{offsetof(struct sqi_head, overdue), "overdue"},
 	{offsetof(struct sqi_head, reclaimed), "reclaimed"},
 	{offsetof(struct sqi_head, revoked), "revoked"},
@@ -53,10 +54,10 @@ static const struct {
 static const char *const slot_field[] = {"id", "puts", "intent_pos[0]", "intent_pos[1]",
 	"intent_base", "decision", "count_entry", "count_before", "gots", "acks", "nacks",
 	"redelivered", "pid", "puts_before", "ending", "durable", "grace", "died", "run",
-	"returned"};
+	"returned", "intent_span"};
 static const char *const entry_field[] = {"key", "holder", "count", "last"};
 static const char *const state_name[] = {
-	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED"};
+	"FREE", "WRITING", "FULL", "TAKEN", "BACK", "VOID", "RELEASING", "SEALED", "REMOVING"};
 static const char *const call_name[] = {"", "put", "put of a block", "get", "lease", "ack", "nack",
 	"touch", "return", "recover", "sweep", "close", "shutdown", "shutdown at once", "bind",
 	"wait till empty", "call", "open", "retire", "held", "find", "lease by id", "mark",
@@ -184,8 +185,7 @@ void trace_after(unsigned who)
 			printf(" -> ");
 			print_value(after, word);
 			if (word)
-				printf("  (%s)",
-					arrow_of(before, after) ? arrow_of(before, after) : "?");
+				printf("  (%s)", arrow_told() ? arrow_told() : "?");
 		}
 	}
 	printf("%s\n", run.person[who].state == PERSON_ASLEEP ? "  (asleep)" : "");

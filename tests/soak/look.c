@@ -11,6 +11,7 @@
 
 #include "now.h"
 #include "ops/handle.h"
+#include "ring/group.h"
 #include "ring/message.h"
 #include "rng.h"
 #include "soak.h"
@@ -116,7 +117,13 @@ static void cell_is_wrong(
 static bool has_owner(enum sqi_state state)
 {
 	return state == SQI_WRITING || state == SQI_VOID || state == SQI_TAKEN ||
-	       state == SQI_RELEASING;
+	       state == SQI_RELEASING || state == SQI_REMOVING;
+}
+
+/* The number of these is the span of a group: none of a cell alone. */
+static bool is_span(unsigned number)
+{
+	return number == 0 || (number <= SQI_GROUP_MAX && number % 2 == 0);
 }
 
 /* A word that could never be written. */
@@ -125,16 +132,17 @@ static const char *wrong_alone(const struct look *l, uint64_t w)
 	enum sqi_state state = sqi_word_state(w);
 	unsigned owner = sqi_word_owner(w), attempts = sqi_word_number(w);
 
-	if (state > SQI_SEALED)
+	if (state > SQI_REMOVING)
 		return "has no state";
 	if (has_owner(state) ? owner == 0 || owner > l->h.ring.g.in.participants : owner != 0)
 		return "has an owner it should not have, or none";
 	if ((state == SQI_TAKEN || state == SQI_BACK) && attempts == 0)
 		return "is leased, and was never";
-	if ((state == SQI_FREE || state == SQI_WRITING || state == SQI_FULL || state == SQI_VOID ||
-		    state == SQI_SEALED) &&
-		attempts != 0)
+	if ((state == SQI_FREE || state == SQI_FULL || state == SQI_SEALED) && attempts != 0)
 		return "counts attempts without a lease";
+	if ((state == SQI_WRITING || state == SQI_VOID || state == SQI_REMOVING) &&
+		!is_span(attempts))
+		return "is the head of a group that cannot be";
 	return NULL;
 }
 
@@ -149,6 +157,7 @@ static unsigned rank(uint64_t w)
 	case SQI_BACK:
 		return 2 * sqi_word_number(w) + 1;
 	case SQI_RELEASING:
+	case SQI_REMOVING:
 		return 601;
 	case SQI_FREE:
 		return 602;
@@ -246,6 +255,13 @@ static void look_at_cells(struct look *l, int64_t now)
 	l->words += l->h.ring.mask + 1;
 }
 
+/* Is this what the cell at this position still says, and for itself? */
+static bool holds(const struct look *l, uint64_t pos, uint64_t w)
+{
+	return sqi_group_head(&l->h.ring, pos) == 0 &&
+	       sqi_load_seq(&sqi_cell(&l->h.ring, pos)->word) == w;
+}
+
 /* Everything below a hint has been passed. */
 static void look_at_hints(struct look *l)
 {
@@ -263,12 +279,13 @@ static void look_at_hints(struct look *l)
 		int64_t ahead = sqi_word_ahead(w, (tail - i) >> l->h.ring.shift);
 		enum sqi_state state = sqi_word_state(w);
 
-		if (ahead < 0 || (ahead == 0 && state != SQI_FULL && state != SQI_WRITING))
+		if ((ahead < 0 || (ahead == 0 && state != SQI_FULL && state != SQI_WRITING)) &&
+			holds(l, tail - i, w))
 			crew_die("%s: the tail is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not claimed: turn %" PRIu64 ", state %d",
 				l->name, tail, tail - i, sqi_word_turn(w), (int)state);
 		w = sqi_load_seq(&sqi_cell(&l->h.ring, head - i)->word);
-		if (sqi_word_ahead(w, (head - i) >> l->h.ring.shift) <= 0)
+		if (sqi_word_ahead(w, (head - i) >> l->h.ring.shift) <= 0 && holds(l, head - i, w))
 			crew_die("%s: the head is said to be at %" PRIu64 ", and %" PRIu64
 				 " was not consumed: turn %" PRIu64 ", state %d",
 				l->name, head, head - i, sqi_word_turn(w), (int)sqi_word_state(w));

@@ -334,7 +334,7 @@ static void test_unknown_states(void **state)
 	struct sq *h = fx_make("a", &ring_of_4);
 	uint64_t v;
 
-	for (unsigned s = SQI_SEALED + 1; s < 16; s++) {
+	for (unsigned s = SQI_REMOVING + 1; s < 16; s++) {
 		uint64_t p = h->ring.tail, w = fx_word(h, p);
 
 		fx_set(h, p, sqi_word_to(w, (enum sqi_state)s, 3));

@@ -15,7 +15,25 @@ static unsigned me = 9;
 static bool claim(struct sqi_cell *c, uint64_t w)
 {
 	uint64_t to = 0;
-	bool done = sqi_cell_claim(c, w, me, &to);
+	bool done = sqi_cell_claim(c, w, me, 1, &to);
+
+	assert_int_equal(to, done ? c->word : 0);
+	return done;
+}
+
+static bool claim_group(struct sqi_cell *c, uint64_t w)
+{
+	uint64_t to = 0;
+	bool done = sqi_cell_claim(c, w, me, SQI_GROUP_MAX, &to);
+
+	assert_int_equal(to, done ? c->word : 0);
+	return done;
+}
+
+static bool begin_removal(struct sqi_cell *c, uint64_t w)
+{
+	uint64_t to = 0;
+	bool done = sqi_cell_begin_removal(c, w, me, 2, &to);
 
 	assert_int_equal(to, done ? c->word : 0);
 	return done;
@@ -49,31 +67,37 @@ static const struct arrow {
 	uint64_t turns;
 } arrows[] = {
 	{"claim", claim, SQI_FREE, SQI_WRITING, MINE, 0, 0},
+	{"claim a group", claim_group, SQI_FREE, SQI_WRITING, MINE, SQI_GROUP_MAX, 0},
 	{"seal", sqi_cell_seal, SQI_FREE, SQI_SEALED, NOONE, 0, 0},
 	{"commit", sqi_cell_commit, SQI_WRITING, SQI_FULL, NOONE, 0, 0},
 	{"revoke", sqi_cell_revoke, SQI_WRITING, SQI_VOID, SAME, 0, 1},
 	{"abandon", sqi_cell_abandon, SQI_WRITING, SQI_FREE, NOONE, 0, 1},
 	{"free", sqi_cell_free, SQI_VOID, SQI_FREE, NOONE, 0, 0},
 	{"free", sqi_cell_free, SQI_RELEASING, SQI_FREE, NOONE, 0, 0},
+	{"free", sqi_cell_free, SQI_REMOVING, SQI_FREE, NOONE, 0, 0},
 	{"take", take, SQI_FULL, SQI_TAKEN, MINE, 1, 1},
 	{"take", take, SQI_BACK, SQI_TAKEN, MINE, NUMBER + 1, 0},
 	{"give_back", sqi_cell_give_back, SQI_TAKEN, SQI_BACK, NOONE, NUMBER, 0},
 	{"remove", sqi_cell_remove, SQI_FULL, SQI_FREE, NOONE, 0, 1},
 	{"remove", sqi_cell_remove, SQI_TAKEN, SQI_FREE, NOONE, 0, 0},
 	{"remove", sqi_cell_remove, SQI_BACK, SQI_FREE, NOONE, 0, 0},
+	{"begin_removal", begin_removal, SQI_FULL, SQI_REMOVING, MINE, 2, 1},
 	{"begin_release", begin_release, SQI_TAKEN, SQI_RELEASING, MINE, NUMBER, 0},
 	{"skip", sqi_cell_skip, SQI_TAKEN, SQI_TAKEN, SAME, NUMBER, 1},
 	{"skip", sqi_cell_skip, SQI_BACK, SQI_BACK, SAME, NUMBER, 1},
 	{"skip", sqi_cell_skip, SQI_VOID, SQI_VOID, SAME, 0, 1},
 	{"skip", sqi_cell_skip, SQI_RELEASING, SQI_RELEASING, SAME, NUMBER, 1},
+	{"skip", sqi_cell_skip, SQI_REMOVING, SQI_REMOVING, SAME, NUMBER, 1},
 };
 
 /* A word as it is when this state is reached by arrows only. */
 static uint64_t word_of(enum sqi_state state, uint64_t turn)
 {
 	bool owned = state == SQI_WRITING || state == SQI_TAKEN || state == SQI_VOID ||
-		     state == SQI_RELEASING;
-	bool leased = state == SQI_TAKEN || state == SQI_BACK || state == SQI_RELEASING;
+		     state == SQI_RELEASING || state == SQI_REMOVING;
+	/* Of REMOVING it is the group's span. */
+	bool leased = state == SQI_TAKEN || state == SQI_BACK || state == SQI_RELEASING ||
+		      state == SQI_REMOVING;
 
 	return sqi_word(state, owned ? OTHER : 0, leased ? NUMBER : 0, turn);
 }

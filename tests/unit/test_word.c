@@ -37,6 +37,7 @@ static void test_numbers(void **state)
 	assert_int_equal(SQI_VOID, 5);
 	assert_int_equal(SQI_RELEASING, 6);
 	assert_int_equal(SQI_SEALED, 7);
+	assert_int_equal(SQI_REMOVING, 8);
 	assert_int_equal(sqi_word(SQI_TAKEN, 0xabc, 0xde, 0x123456789a), 0x123456789adeabc3);
 }
 
