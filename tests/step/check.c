@@ -54,10 +54,11 @@ static void take_one(struct scene *s, bool lease)
 	}
 }
 
-/* Until it is full. At most the one cell in the stopped one's hand may be missing. */
+/* Until it is full. At most the cell, or the group, in the stopped one's hand may be missing. */
 static void fill(struct scene *s)
 {
-	unsigned room = CAPACITY - 1 - s->op->holds, n = 0;
+	unsigned hand = s->op->group ? s->op->group : 1;
+	unsigned room = CAPACITY - hand - s->op->holds, n = 0;
 	unsigned char buf[256];
 
 	while (n <= CAPACITY && sq_put(s->o, buf, crew_write(buf, s->next, n % 2 ? BLOCK : SMALL),

@@ -30,9 +30,10 @@ void child_live(const struct op *op, struct report *report, const char *name, pi
 	me.len = op->size;
 	(void)snprintf(me.other, sizeof(me.other), "%s-made", name);
 	for (unsigned i = 0; i < 4; i++) {
-		/* sq_put_many(): small ones and large ones. */
+		/* sq_put_many(): small ones and large ones, unless it is for a group. */
 		me.iov[i].iov_base = me.buf[i];
-		me.iov[i].iov_len = crew_write(me.buf[i], CHILD + i, i == 1 ? BLOCK : op->size);
+		me.iov[i].iov_len = crew_write(
+			me.buf[i], CHILD + i, i == 1 && !op->group ? BLOCK : op->size);
 	}
 	if (!(op->flags & BARE)) {
 		me.h = crew_open(name);

@@ -201,6 +201,7 @@ const struct op ops_take[] = {
 		.size = SMALL,
 		.first = CAPACITY,
 		.takes = MANY,
+		.group = 2,
 		.run = run_get_many,
 		.finish = finish_get_many,
 		.nresults = 3,

@@ -141,6 +141,7 @@ struct op {
 	bool shuts;      /* when it has returned the queue is shut down */
 	unsigned sleeps; /* its path is followed until it has slept that often */
 	unsigned holds;  /* cells that others hold meanwhile */
+	unsigned group;  /* cells that it may itself hold, if more than one */
 	int64_t timeout;
 	int64_t results[3]; /* what it may say when it was not killed */
 	unsigned nresults;
