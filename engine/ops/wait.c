@@ -2,6 +2,7 @@
 #include "ops/wait.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/event.h"
@@ -10,8 +11,8 @@
 #include "ring/claim.h"
 
 /*
- * Waits until an attempt succeeds: tries again for some microseconds, then naps, then sleeps on an
- * eventcount. Called by call.c, by any number of participants at once.
+ * Waits until an attempt succeeds: tries again for some microseconds, then yields or naps, then sleeps
+ * on an eventcount. Called by call.c, by any number of participants at once.
  *
  * Invariant: no participant sleeps longer than a long tick, because a waker may be killed or
  * stopped before its wake-up (E1), and a stopped sleeper may swallow one.
@@ -28,8 +29,9 @@
 #ifndef SPIN_PAUSES_MAX
 #define SPIN_PAUSES_MAX 64 /* doubling from 1: 127 pauses, 2 to 4 us, with 7 attempts */
 #endif
-#define GATHER_MAX   32 /* cells; at most a quarter of the ring */
-#define GATHER_LOOKS 4  /* and so many pauses between two looks: 3 us */
+#define GATHER_MAX   128 /* cells; at most a quarter of the ring */
+#define GATHER_BYTES (32 * 1024)
+#define GATHER_LOOKS 8 /* and so many pauses between two looks: 6 us */
 #define GATHER_PAUSE 64
 #define BUSY_NS      500 /* from operation to operation: one that comes less often is not awaited */
 #define TICK_MIN_NS  10000000 /* short ticks: 10 ms, then 20, 40, and 50 ms */
@@ -37,7 +39,9 @@
 #define TICK_LONG_NS 1000000000 /* long ticks, without the watch; four times that ... */
 #define MANY         8          /* ... in slots behind the first eight */
 #define NAP_NS       50000
-#define NAP_CAPACITY 256 /* a smaller ring would run empty, or full, during a nap */
+#define NAP_ROOM     4    /* for so many naps the ring must last; else yielding comes first */
+#define YIELD_NS     5000 /* one that takes longer let another run */
+#define NAP_CAPACITY 256  /* a smaller ring would run empty, or full, during a nap */
 #define FLOW_OPS     4
 #define FLOW_NS      200000 /* from message to message: if they come less often, no nap */
 #define HURRY_NS     15000  /* from wait to wait */
@@ -46,6 +50,7 @@
 /* What to do before this wait falls asleep. */
 struct pace {
 	uint64_t gather; /* let so many messages, or free cells, gather first; 0: none */
+	bool yield;      /* first let others run for a while: a nap would be too long */
 	bool nap;        /* a short sleep pays, without asking to be woken */
 };
 
@@ -53,7 +58,9 @@ struct pace {
  * How to wait, by the pace of the operations since the last wait.
  *
  * A nap pays when messages come faster than processes can be woken. Asking would make each of them
- * cost a system call on the other side and a context switch on this one.
+ * cost a system call on the other side and a context switch on this one. But if they come so fast
+ * that the ring would run empty or full meanwhile, the other side would soon have to wait, too, and
+ * both would nap by turns from then on: one disturbance was enough. So such a pair yields first.
  *
  * To let some gather pays when they come so fast that this side has only caught up with the other:
  * it would go on to take each cache line from the other as soon as that has written to it, and both
@@ -62,7 +69,8 @@ struct pace {
 static struct pace pace_of(const struct sq *h, struct sqi_side *side, int64_t now)
 {
 	int64_t span = now - side->began_ns;
-	uint64_t ops = side->ops, most = (h->ring.mask + 1) / 4;
+	uint64_t ops = side->ops, most = (h->ring.mask + 1) / 4,
+		 fit = GATHER_BYTES / h->ring.data_size;
 	struct pace pace = {0};
 
 	side->ops = 0;
@@ -70,12 +78,18 @@ static struct pace pace_of(const struct sq *h, struct sqi_side *side, int64_t no
 	side->hurried = span < HURRY_NS ? side->hurried + 1 : 0;
 	if (ops >= FLOW_OPS && span / (int64_t)ops < BUSY_NS) {
 		pace.gather = ops / 2 < GATHER_MAX ? ops / 2 : GATHER_MAX;
+		if (most > fit)
+			most = fit;
 		if (pace.gather > most)
 			pace.gather = most;
 	}
-	if (h->ring.mask + 1 >= NAP_CAPACITY)
-		pace.nap = (ops >= FLOW_OPS && span / (int64_t)ops < FLOW_NS) ||
-			   side->hurried >= HURRIES;
+	if (h->ring.mask + 1 >= NAP_CAPACITY) {
+		bool flows = ops >= FLOW_OPS;
+		int64_t each = flows ? span / (int64_t)ops : 0; /* nanoseconds */
+
+		pace.yield = flows && (uint64_t)each < NAP_ROOM * NAP_NS / (h->ring.mask + 1);
+		pace.nap = (flows && each < FLOW_NS) || side->hurried >= HURRIES;
+	}
 	return pace;
 }
 
@@ -167,6 +181,25 @@ static int spin(struct sq *h, int (*attempt)(struct sq *h, void *arg), void *arg
 }
 
 /*
+ * Tries again until `end`, as long as nobody else wants this CPU. Yields in between; if that takes
+ * long, another has run, and it is time to nap or sleep.
+ */
+static int yield(
+	struct sq *h, int64_t now, int64_t end, int (*attempt)(struct sq *h, void *arg), void *arg)
+{
+	int64_t before;
+	int r;
+
+	do {
+		before = now;
+		(void)sched_yield();
+		r = attempt(h, arg);
+		now = sqi_now_ns();
+	} while (r == -EAGAIN && now < end && now - before < YIELD_NS);
+	return r;
+}
+
+/*
  * A sleep ended by its tick: do the upkeep, always if this participant keeps watch, otherwise only
  * if nobody has done it for too long.
  */
@@ -222,6 +255,15 @@ static int wait_loop(
 		if (r != -EAGAIN)
 			return r;
 		now = sqi_now_ns();
+		if (pace.yield) {
+			pace.yield = false;
+			r = yield(h, now,
+				wait->deadline - now > NAP_NS ? now + NAP_NS : wait->deadline,
+				attempt, arg);
+			if (r != -EAGAIN)
+				return r;
+			now = sqi_now_ns();
+		}
 		if (pace.nap && wait->deadline - now > NAP_NS) {
 			pace.nap = false;
 			sqi_nap(NAP_NS);
