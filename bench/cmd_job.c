@@ -112,10 +112,10 @@ static void describe(struct side *s, const struct options *o, const char *name)
 			"producer and collector CPU %d, worker %d", o->cpus[0], o->cpus[1]);
 }
 
-/* Pinned or not: the better of some short runs of either. */
+/* Pinned or not: the better by some short runs of either. */
 static int choose(struct side *s, const struct options *o)
 {
-	double best[2] = {0};
+	double tried[2][TRIALS] = {0};
 	int code = EXIT_DONE;
 
 	if (!s->kind || o->free_cpus) {
@@ -123,16 +123,13 @@ static int choose(struct side *s, const struct options *o)
 		return EXIT_DONE;
 	}
 	for (int i = 0; i < 2 * TRIALS && code == EXIT_DONE; i++) {
-		double value;
 		uint64_t n;
 
 		out_progress("where to run: %s", s->kind->name);
 		code = job_run(s->kind, 1, i % 2 ? anywhere : o->cpus, o->messages, o->span_ns / 2,
-			&value, &n);
-		if (code == EXIT_DONE && value > best[i % 2])
-			best[i % 2] = value;
+			&tried[i % 2][i / 2], &n);
 	}
-	s->free_cpus = best[1] > best[0];
+	s->free_cpus = stats_median(tried[1], TRIALS) > stats_median(tried[0], TRIALS);
 	return code;
 }
 

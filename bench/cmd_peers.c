@@ -177,6 +177,8 @@ int cmd_peers(const struct options *o)
 {
 	int code = EXIT_DONE;
 
+	if (!o->peer)
+		peers_note_missing();
 	if (o->bars)
 		return bars(o);
 	for (unsigned e = 0; e < o->ends_n; e++)

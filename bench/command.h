@@ -22,5 +22,6 @@ int cmd_job(const struct options *options);
 int cmd_latency(const struct options *options);
 int cmd_peers(const struct options *options);
 int cmd_ring(const struct options *options);
+int cmd_tour(const struct options *options);
 
 #endif

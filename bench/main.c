@@ -19,6 +19,9 @@ static const struct command commands[] = {
 	{"job", FOR_JOB, "the recipe from end to end, beside ZeroMQ and Python", cmd_job},
 	{"bridge", FOR_BRIDGE, "hub and leaf on this machine, beside ZeroMQ, iperf3 and bare TCP",
 		cmd_bridge},
+	{"tour", FOR_TOUR,
+		"a bit of all but the bridge, in a minute: what sqbench without a command does",
+		cmd_tour},
 	{"bars", FOR_BARS, "all that is asked of sq, and whether it is reached: some minutes",
 		cmd_bars},
 	{0},
@@ -103,7 +106,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	if (argc < 2)
-		return say(EXIT_USAGE, "a command is missing; `sqbench help` lists them");
+		return run(find("tour"), argc, argv);
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("sqbench %s\n", sq_version());
 		return EXIT_DONE;
@@ -111,6 +114,8 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
 		strcmp(argv[1], "-h") == 0)
 		return argc > 3 ? say(EXIT_USAGE, "one command at a time") : help(argv[2]);
+	if (argv[1][0] == '-')
+		return run(find("tour"), argc, argv);
 	c = find(argv[1]);
 	if (!c)
 		return say(EXIT_USAGE, "no such command: %s; `sqbench help` lists them", argv[1]);

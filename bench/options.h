@@ -17,7 +17,8 @@ enum options_command {
 	FOR_JOB = 8,
 	FOR_BRIDGE = 16,
 	FOR_BARS = 32,
-	FOR_ALL = 63,
+	FOR_TOUR = 64,
+	FOR_ALL = 127,
 };
 
 #define OPTIONS_LIST_MAX 16

@@ -80,6 +80,9 @@ struct peer {
 /* All that are built, ours first, ended by NULL. */
 extern const struct peer *const peers[];
 
+/* Says which are not, and how they are to be had; once. */
+void peers_note_missing(void);
+
 extern const struct peer peer_sq, peer_rte_mp, peer_rte_sp, peer_ck_mpmc, peer_ck_spsc, peer_boost,
 	peer_memcpy, peer_mq, peer_pipe, peer_seqpacket, peer_zmq_ipc, peer_zmq_tcp;
 

@@ -20,6 +20,7 @@
 #define MESSAGES_MIN 1000
 #define MESSAGES_MAX 500000000
 #define CPUS         2
+#define TRIALS       3  /* of each way to wait */
 #define LATE         10 /* times the span: a run ends then */
 
 struct member {
@@ -290,7 +291,8 @@ int run_choose_spin(struct side *s, const struct options *o)
 {
 	static const int pauses[] = {SPIN_OWN, 0, 1, 16, 64};
 	bool crowded = ends_of(s) > CPUS || o->cpus[0] == o->cpus[1];
-	double best[sizeof(pauses) / sizeof(pauses[0])] = {0};
+	double tried[sizeof(pauses) / sizeof(pauses[0])][TRIALS] = {0};
+	double median[sizeof(pauses) / sizeof(pauses[0])] = {0};
 	struct side trial = *s;
 	unsigned first = s->peer->can & PEER_OWN ? 0 : 1, chosen = first;
 
@@ -306,7 +308,7 @@ int run_choose_spin(struct side *s, const struct options *o)
 		return EXIT_DONE;
 	}
 	trial.span_ns = s->span_ns / 2;
-	for (unsigned round = 0; round < 3; round++)
+	for (unsigned round = 0; round < TRIALS; round++)
 		for (unsigned i = first; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
 			struct sample sample;
 			int code;
@@ -317,11 +319,13 @@ int run_choose_spin(struct side *s, const struct options *o)
 			code = run_once(&trial, o->cpus, &sample, 0);
 			if (code != EXIT_DONE)
 				return code;
-			if (sample.value > best[i])
-				best[i] = sample.value;
-			if (best[i] > best[chosen])
-				chosen = i;
+			tried[i][round] = sample.value;
 		}
+	for (unsigned i = first; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+		median[i] = stats_median(tried[i], TRIALS);
+		if (median[i] > median[chosen])
+			chosen = i;
+	}
 	s->spin = (struct spin){pauses[chosen], pauses[chosen] >= 0 && crowded};
 	return EXIT_DONE;
 }

@@ -23,7 +23,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double median_of(double *v, unsigned n)
+double stats_median(double *v, unsigned n)
 {
 	qsort(v, n, sizeof(*v), by_value);
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
@@ -45,11 +45,11 @@ struct summary stats_summary(const struct series *series, bool near)
 	}
 	if (ret.n == 0)
 		return ret;
-	ret.median = median_of(value, ret.n);
+	ret.median = stats_median(value, ret.n);
 	ret.min = value[0];
 	ret.max = value[ret.n - 1];
-	ret.before_ns = median_of(before, ret.n);
-	ret.after_ns = median_of(after, ret.n);
+	ret.before_ns = stats_median(before, ret.n);
+	ret.after_ns = stats_median(after, ret.n);
 	return ret;
 }
 

@@ -33,6 +33,9 @@ struct summary {
 	double before_ns, after_ns; /* medians of the probes */
 };
 
+/* Of n values, 1 at least, which it sorts. */
+double stats_median(double *v, unsigned n);
+
 bool stats_near(const struct sample *sample);
 void stats_add(struct series *series, struct sample sample);
 

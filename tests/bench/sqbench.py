@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """sqbench as a shell sees it: its objects of JSON, its counts, its errors, what it leaves behind.
 
-    sqbench.py SQBENCH ring|peers|latency|job|bars|bridge|usage|stop
+    sqbench.py SQBENCH ring|peers|latency|job|tour|bars|bridge|usage|stop
 
 Nothing here depends on how fast anything is, or on which peers are installed.
 """
@@ -104,6 +104,18 @@ def test_peers(sqbench):
         fail(f'--peer: {sorted(one)}')
 
 
+def test_tour(sqbench):
+    """What it does without a command, in a moment."""
+    found = rows(objects(sqbench, '--runs', '1', '--time', '1ms', '--trips', '20'))
+    for work, side in (('64 B 1x1', 'sq'), ('64 B 1x1 batch 32', 'sq'), ('64 B 1x1', 'pipe'),
+                       ('64 B there and back, spinning', 'sq'), ('n -> n * n = n^2, one process each', 'sq, one by one')):
+        if found.get((work, side), (0, 0))[0] != 1:
+            fail(f'{work}, {side}: {sorted(found)}')
+    code, out, _ = run(sqbench, 'tour', '--runs', '1', '--time', '1ms', '--trips', '20')
+    if code != 0 or "A minute's look" not in out or 'sqbench help' not in out:
+        fail(f'code {code}, {out}')
+
+
 def test_latency(sqbench):
     found = rows(objects(sqbench, 'latency', '--runs', '2', '--trips', '40'))
     expect(found, ('64 B there and back, spinning', 'sq'), 2, 80)
@@ -151,7 +163,8 @@ def test_bridge(sqbench):
 
 
 WRONG = [
-    ([], 'a command is missing'),
+    (['--fast'], 'no such option: --fast'),
+    (['tour', '--size', '64'], 'no such option: --size'),
     (['spin'], 'no such command: spin'),
     (['help', 'spin'], 'no such command: spin'),
     (['help', 'ring', 'peers'], 'one command at a time'),
