@@ -156,7 +156,8 @@ static bool wanted(const struct options *o, const struct want *w)
 	for (unsigned i = 0; i < o->ends_n; i++)
 		if (o->ends[i].producers == w->theirs.ends.producers &&
 			o->ends[i].consumers == w->theirs.ends.consumers)
-			return listed(&o->size, w->ours.size) && listed(&o->batch, w->ours.batch);
+			return (!o->sizes_given || listed(&o->size, w->ours.size)) &&
+			       listed(&o->batch, w->ours.batch);
 	return false;
 }
 

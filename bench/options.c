@@ -348,6 +348,7 @@ int options_read(
 		wrong = set(&o, row, copy(value ? value : ""));
 		if (wrong)
 			return say_usage(command, "--%s '%s' %s", row->name, value, wrong);
+		o.sizes_given |= row->kind == SIZES;
 	}
 	if (o.delay_ns > 0)
 		o.parts |= PART_DELAY;

@@ -47,6 +47,7 @@ struct options {
 	const char *plot;
 	/* of some */
 	struct list size, batch;
+	bool sizes_given; /* else those of all bars are meant */
 	struct ends ends[OPTIONS_LIST_MAX];
 	unsigned ends_n;
 	unsigned modes;

@@ -137,7 +137,7 @@ def test_bars(sqbench):
     found += objects(sqbench, 'latency', '--bars', '--runs', '1', '--trips', '20', codes=(0, 1))
     found += objects(sqbench, 'job', '--bars', '--runs', '1', '--messages', '500', codes=(0, 1))
     bars = [o for o in found if 'bar' in o]
-    if len(bars) != 15 or len({o['bar'] for o in bars}) != 15:
+    if len(bars) != 24 or len({o['bar'] for o in bars}) != 24:
         fail(f'{len(bars)} bars')
     for o in bars:
         ratio = o.get('ratio', 0)
