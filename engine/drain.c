@@ -15,7 +15,8 @@
 
 /*
  * Whether the messages that were in the queue at some moment have left it: sq_join(), sq_mark(),
- * sq_passed(). See sq.h. They only read, but for the upkeep; any number of participants may be in
+ * sq_passed(). See sq.h. They take nothing, but see to it that what they say is
+ * gone stays so (ring/group.c); any number of participants may be in
  * them at once.
  *
  * Invariant: a message stays in its cell until it is removed, redelivered or not. So it is enough

@@ -56,6 +56,7 @@ int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 {
 	struct sq_lease lease;
 	int r = sqi_handle_check(h, SQ_NOWAIT);
+	bool by_id = false; /* it was set before the last find() */
 	uint64_t w;
 
 	if (r == 0 && !ret)
@@ -65,9 +66,14 @@ int sq_lease_id(struct sq *h, uint64_t id, struct sq_lease *ret)
 			return -ENOENT;
 		if (sqi_word_state(w) == SQI_TAKEN)
 			return -EBUSY;
-		/* Before the last look: whoever removes a group with this message now sees it. */
-		if (sqi_word_state(w) == SQI_FULL && !sqi_load_seq(&h->ring.head->by_id)) {
-			sqi_store_seq(&h->ring.head->by_id, 1);
+		/*
+		 * Before the last look for a head, whoever sets it: whoever removes a group with this
+		 * message after that look sees it.
+		 */
+		if (sqi_word_state(w) == SQI_FULL && !by_id) {
+			if (!sqi_load_seq(&h->ring.head->by_id))
+				sqi_store_seq(&h->ring.head->by_id, 1);
+			by_id = true;
 			continue;
 		}
 		r = sqi_lease_at(h, id, w, &lease);

@@ -186,6 +186,7 @@ int sq_get_many(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n, i
 		return -EINVAL;
 	if (n > 0 && h->deferred_error)
 		return take_deferred_error(h);
+	h->dead_letter.refused = false; /* of an earlier call: there may be room by now */
 	for (; done < n; done++) {
 		ssize_t len;
 

@@ -141,7 +141,8 @@
  * put, get, lease, ack, nack, return, touch, reserve, commit and abort are non-blocking
  * algorithms: a participant stopped or killed anywhere never keeps the others from going on. What
  * a stopped participant holds (one cell, one block, its leases) stays with it until it goes on or
- * dies. While nobody has to sleep they make no system call, except to look for dead participants:
+ * dies. In sq_put_many() and sq_get_many() that is up to 32 cells instead of one, but no more than an
+ * eighth of the queue's capacity, or two. While nobody has to sleep they make no system call, except to look for dead participants:
  * a handle does so at most twice a second, and in a queue with a lease time, where it also looks
  * for leases whose time is up, at most a hundred times. The handles of a queue share this work:
  * together they do it at most forty times a second. (And a handle that finds the first dead
@@ -955,7 +956,7 @@ int sq_durable_run(struct sq *, uint64_t *ret);
  *
  *	id  as of a lease, or of sq_last_put()
  *
- * Never blocks, and looks at one cell only. The answer is that of a moment ago.
+ * Never blocks, and looks at a few cells only. The answer is that of a moment ago.
  *
  * Returns SQ_GONE (got, acked, a dead letter that was moved, or never here), SQ_WAITING (also a
  * dead letter that stays here) or SQ_LEASED.

@@ -123,9 +123,11 @@ static unsigned copy_run(const struct sqi_ring *ring, uint64_t pos, unsigned cha
 	unsigned got = 0;
 	size_t len;
 
+	if (n > sqi_group_limit(ring))
+		n = sqi_group_limit(ring);
 	if (cap > SQI_GROUP_BYTES)
 		cap = SQI_GROUP_BYTES; /* if another is faster, all was copied in vain */
-	for (; got < n && got < SQI_GROUP_MAX && got < ring->mask; got++) {
+	for (; got < n; got++) {
 		if (sqi_load_seq(&sqi_cell(ring, pos + got)->word) != full ||
 			!sqi_message_is_small(ring, pos + got, &len) || len > cap)
 			break;
@@ -196,8 +198,9 @@ int sqi_get_group(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n)
 	uint32_t len[SQI_GROUP_MAX];
 	uint64_t pos, w, removing;
 	unsigned span, got;
+	bool freed;
 
-	if (n < 2 || !select_for_group(h, &pos, &w))
+	if (n < 2 || !buf || !select_for_group(h, &pos, &w))
 		return 0;
 	span = copy_run(ring, pos, buf, cap, len, (unsigned)n);
 	/* K1. */
@@ -206,13 +209,13 @@ int sqi_get_group(struct sq *h, void *buf, size_t cap, struct iovec *ret, int n)
 		return 0;
 	if (!sqi_load_seq(&ring->head->by_id)) {
 		got = span;
-		if (!sqi_group_free(ring, pos))
-			return -EBADMSG;
+		freed = sqi_group_free(ring, pos);
 	} else {
 		got = remove_each(h, pos, buf, len, span);
-		if (!sqi_group_end(ring, pos))
-			return -EBADMSG;
+		freed = sqi_group_end(ring, pos);
 	}
+	if (!freed)
+		h->deferred_error = -EBADMSG; /* the caller has the messages all the same */
 	pack(ret, buf, len, got);
 	sqi_note_group_consumed(ring, pos + span);
 	h->ring_is_next = false;

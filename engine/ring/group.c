@@ -41,7 +41,9 @@ static inline unsigned count_free(const struct sqi_ring *ring, uint64_t pos, uns
 	uint64_t free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
 	unsigned n;
 
-	for (n = 0; n < most && n < ring->mask; n++)
+	if (most > sqi_group_limit(ring))
+		most = sqi_group_limit(ring);
+	for (n = 0; n < most; n++)
 		if (sqi_load_seq(&sqi_cell(ring, pos + n)->word) != free)
 			break;
 	return n & ~1U;

@@ -10,6 +10,17 @@
 #include "ring/ring.h"
 
 #define SQI_GROUP_BYTES 8192 /* of its messages */
+#define SQI_GROUP_PART  8    /* and no more than such a part of the ring, or two cells */
+
+/* The most cells that a group may have in this ring. */
+static inline unsigned sqi_group_limit(const struct sqi_ring *ring)
+{
+	uint64_t part = (ring->mask + 1) / SQI_GROUP_PART, most = part > 2 ? part : 2;
+
+	if (most > ring->mask)
+		most = ring->mask; /* never all of it */
+	return most < SQI_GROUP_MAX ? (unsigned)most : SQI_GROUP_MAX;
+}
 
 /*
  * The longest run of free cells from the ring's tail on that the caller may claim as a group: an even

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "ring/group.h"
+#include "ring/redelivery.h"
 
 /* Groups of cells: claimed, committed and removed by one step, seen by those who come in between. */
 
@@ -40,9 +41,11 @@ static int get_many(struct sq *h, uint64_t v, int n)
 /* As a producer that is stopped between claim and commit of a group, all filled but its head. */
 static uint64_t claim(struct sq *h, unsigned span, uint64_t *ret_word)
 {
-	uint64_t pos;
+	uint64_t pos = h->ring.tail;
 
-	assert_int_equal(sqi_group_free_cells(&h->ring, span, &pos), span);
+	for (unsigned i = 0; i < span; i++)
+		assert_int_equal(
+			fx_word(h, pos + i), sqi_word(SQI_FREE, 0, 0, pos >> h->ring.shift));
 	assert_true(sqi_cell_claim(
 		sqi_cell(&h->ring, pos), fx_word(h, pos), h->ring.owner, span, ret_word));
 	for (unsigned i = 1; i < span; i++)
@@ -173,6 +176,34 @@ static void test_longest_allowed(void **state)
 	assert_int_equal(sq_put_many(h, iov, 4, SQ_NOWAIT), 2);
 	assert_int_equal(sq_put_many(h, iov + 2, 2, SQ_NOWAIT), -EMSGSIZE);
 	assert_int_equal(fx_stat(h).depth, 2);
+}
+
+/* A few who are stopped do not cost the whole ring. */
+static void test_part_of_the_ring(void **state)
+{
+	static const unsigned limits[] = {1, 2, 2, 2, 4, 8, 16, 32, 32};
+
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		const struct sq_config config = {
+			.capacity = (uint64_t)2 << i, .max_message = 8, .participants = 4};
+		struct sq *h = fx_make("a", &config);
+		uint64_t pos;
+
+		assert_int_equal(sqi_group_limit(&h->ring), limits[i]);
+		assert_int_equal(sqi_group_free_cells(&h->ring, 32, &pos), limits[i] & ~1U);
+		fx_end(NULL);
+	}
+}
+
+static void test_empty_messages_to_nowhere(void **state)
+{
+	struct sq *h = fx_make("a", &ring_of_64);
+	struct iovec iov[4] = {0};
+
+	assert_int_equal(sq_put_many(h, iov, 4, SQ_NOWAIT), 4);
+	assert_int_equal(sq_get_many(h, NULL, 0, iov, 4, SQ_NOWAIT), 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(iov[i].iov_len, 0);
 }
 
 /* A group is passed as a whole: by producers at once, by consumers if a message is behind it. */
@@ -383,6 +414,67 @@ static void test_leased_by_id(void **state)
 	assert_turns(b, 3);
 }
 
+/* Given back, and not announced, in a cell of a group that is being removed: a sweep announces it. */
+static void test_swept(void **state)
+{
+	struct sq *a = fx_make("a", &ring_of_8), *b = fx_open("a"), *c = fx_open("a");
+	struct sq_lease lease;
+	uint64_t pos, w;
+
+	assert_int_equal(put_many(a, 1, 6), 6);
+	assert_int_equal(sqi_front(&a->ring, &pos, &w), 0);
+	assert_int_equal(sq_lease_id(b, 2, &lease), 0);
+	assert_true(sqi_cell_begin_removal(sqi_cell(&a->ring, pos), w, a->ring.owner, 4, &w));
+	assert_true(sqi_redelivery_give_back(&b->ring, 2, fx_word(b, 2)));
+	fx_get(c, 5);
+	fx_get(c, 6);
+	fx_empty(c);
+	sqi_redelivery_announce_all(&c->ring, 0, 8);
+	fx_get(c, 3);
+	assert_true(sqi_group_end(&a->ring, pos));
+	assert_turns(c, 2);
+}
+
+/* Dead letters that had no room go when there is some, also if all is got in groups. */
+static void test_dead_letters(void **state)
+{
+	const struct sq_config letters = {.capacity = 2, .max_message = 8, .participants = 4};
+	const struct sq_config config = {.capacity = 64,
+		.max_message = 8,
+		.participants = 4,
+		.max_attempts = 1,
+		.dead_letter = "letters"};
+	struct sq *dead = fx_make("letters", &letters), *h = fx_make("a", &config);
+	struct sq_lease lease[2];
+
+	fx_put(dead, 1);
+	fx_put(dead, 2);
+	fx_put(h, 100);
+	fx_put(h, 101);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(sq_lease(h, &lease[i], SQ_NOWAIT), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(sq_nack(h, &lease[i]), 0);
+	fx_put(h, 4);
+	fx_get(h, 4);
+	fx_put(h, 5);
+	sqi_redelivery_announce_all(&h->ring, 0, 64); /* as a sweep does */
+	fx_get(h, 5);
+	assert_int_equal(fx_stat(h).undelivered, 2);
+	assert_true(h->dead_letter.refused);
+	fx_get(dead, 1);
+	fx_get(dead, 2);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(put_many(h, 50, 4), 4);
+		sqi_redelivery_announce_all(&h->ring, 0, 64);
+		assert_int_equal(get_many(h, 50, 2), 2);
+		assert_int_equal(get_many(h, 52, 2), 2);
+	}
+	assert_int_equal(fx_stat(h).undelivered, 0);
+	fx_get(dead, 100);
+	fx_get(dead, 101);
+}
+
 /* No word makes a walk or a scan go on for ever, or beyond the cells. */
 static void test_spans_that_cannot_be(void **state)
 {
@@ -410,12 +502,16 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_as_many_as_there_is_room),
 	TEST(test_sizes),
 	TEST(test_longest_allowed),
+	TEST(test_part_of_the_ring),
+	TEST(test_empty_messages_to_nowhere),
 	TEST(test_claimed_is_passed),
 	TEST(test_removed_is_passed),
 	TEST(test_recovered),
 	TEST(test_recovered_late),
 	TEST(test_counted),
 	TEST(test_leased_by_id),
+	TEST(test_swept),
+	TEST(test_dead_letters),
 	TEST(test_spans_that_cannot_be),
 };
 

@@ -22,7 +22,7 @@ static uint64_t wanted; /* the id */
 
 #define N 6
 
-/* Messages, of which the third is the one that is asked for by its id. */
+/* Messages, of which the fourth, the second of a group of two, is asked for by its id. */
 static void begin(void)
 {
 	struct iovec iov[N];
@@ -36,7 +36,7 @@ static void begin(void)
 		iov[i] = (struct iovec){.iov_base = &value[i], .iov_len = sizeof(value[i])};
 	}
 	assert_int_equal(sq_put_many(c, iov, N, SQ_NOWAIT), N);
-	wanted = 2;
+	wanted = 3;
 	got_n = leased = found = -1;
 }
 
@@ -240,12 +240,54 @@ static void test_leased_out_of_a_group(void **state)
 	assert_true(there > 0);
 }
 
+static bool takes_all;
+
+/*
+ * As a consumer that is stopped where it has seen that no message is leased by its id; and then
+ * another message is.
+ */
+static void a_begins_and_c_leases_another(void)
+{
+	struct sq_lease other;
+	uint64_t pos, w;
+
+	removed_at = UINT64_MAX;
+	if (sqi_load_seq(&sqi_cell(&a->ring, wanted)->word) != sqi_word(SQI_FULL, 0, 0, 0))
+		return;
+	assert_int_equal(sqi_front(&a->ring, &pos, &w), 0);
+	assert_true(sqi_cell_begin_removal(sqi_cell(&a->ring, pos), w, a->ring.owner, 4, &w));
+	removed_at = pos;
+	takes_all = !sqi_load_seq(&a->ring.head->by_id);
+	assert_int_equal(sq_lease_id(c, N - 1, &other), 0);
+}
+
+/* Cause: who leased by an id had looked for a head, and after that another set by_id for it. */
+static void test_leased_while_another_is(void **state)
+{
+	unsigned all = 0;
+	bool more = true;
+
+	for (long k = 1; more; k++) {
+		begin();
+		removed_at = UINT64_MAX;
+		more = at_step(k, a_begins_and_c_leases_another, b_leases);
+		if (more && removed_at != UINT64_MAX && takes_all) {
+			all++;
+			assert_int_equal(leased, -ENOENT);
+			assert_true(sqi_group_free(&a->ring, removed_at));
+		}
+		fx_end(NULL);
+	}
+	assert_true(all > 0);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_got_and_leased),
 	TEST(test_leased_and_got),
 	TEST(test_got_and_found),
 	TEST(test_leased_though_gone),
 	TEST(test_leased_out_of_a_group),
+	TEST(test_leased_while_another_is),
 };
 
 FX_MAIN(tests)
