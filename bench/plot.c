@@ -10,6 +10,8 @@
 #include "say.h"
 
 #define BARS_MAX 200
+#define OURS     0xb03020 /* red, green, blue */
+#define THEIRS   0x506070
 
 static const char *path;
 static unsigned n;
@@ -38,7 +40,9 @@ void plot_add(const struct row *row, const struct summary *s, bool near)
 
 static void draw(FILE *f)
 {
-	fprintf(f, "set terminal svg size 1000,%u font 'sans-serif,12'\n", 120 + 22 * n);
+	fprintf(f,
+		"set terminal svg noenhanced size 1000,%u background 'white' font 'sans-serif,12'\n",
+		120 + 22 * n);
 	fprintf(f, "set output ");
 	fputc('\'', f);
 	for (const char *c = path; *c; c++) {
@@ -51,9 +55,10 @@ static void draw(FILE *f)
 	fprintf(f, "set yrange [%u:-1] noreverse\nset style fill solid 0.6\n", n);
 	fprintf(f, "set lmargin 50\n$rows << END\n");
 	for (unsigned i = 0; i < n; i++)
-		fprintf(f, "%u %g %g %g \"%s\"\n", i, bars[i].median, bars[i].min, bars[i].max,
-			bars[i].label);
-	fputs("END\nplot $rows using 2:1:3:4:ytic(5) with xerrorbars pointtype 5 pointsize 1.2\n",
+		fprintf(f, "%u %g %g %g %d \"%s\"\n", i, bars[i].median, bars[i].min, bars[i].max,
+			strncmp(bars[i].label, "sq", 2) == 0 ? OURS : THEIRS, bars[i].label);
+	fputs("END\nplot $rows using 2:1:3:4:5:ytic(6) with xerrorbars pointtype 5 pointsize 1.2 "
+	      "linecolor rgb variable\n",
 		f);
 }
 
