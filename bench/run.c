@@ -294,6 +294,7 @@ int run_choose_spin(struct side *s, const struct options *o)
 	double tried[sizeof(pauses) / sizeof(pauses[0])][TRIALS] = {0};
 	double median[sizeof(pauses) / sizeof(pauses[0])] = {0};
 	struct side trial = *s;
+	char how[64];
 	unsigned first = s->peer->can & PEER_OWN ? 0 : 1, chosen = first;
 
 	if (!(s->peer->can & PEER_SPINS)) {
@@ -314,8 +315,8 @@ int run_choose_spin(struct side *s, const struct options *o)
 			int code;
 
 			trial.spin = (struct spin){pauses[i], pauses[i] >= 0 && crowded};
-			out_progress("how to wait: %s, %s, %d pauses", s->row.work, s->row.side,
-				pauses[i]);
+			run_spin_text(how, sizeof(how), s->peer, &trial.spin);
+			out_progress("how to wait: %s, %s, %s", s->row.work, s->row.side, how);
 			code = run_once(&trial, o->cpus, &sample, 0);
 			if (code != EXIT_DONE)
 				return code;
