@@ -76,16 +76,22 @@ static bool has(uint64_t value)
 	return false;
 }
 
+/* The ring turns. */
+static void turn(void)
+{
+	for (uint64_t i = 0; i < 40; i++) {
+		fx_put(c, i);
+		fx_get(c, i);
+	}
+}
+
 /* All are gone, each to one of them, and all cells are free. */
 static void end(bool b_has_it)
 {
 	for (uint64_t i = 0; i < N; i++)
 		assert_int_equal(has(i), i != wanted || !b_has_it);
 	fx_empty(c);
-	for (uint64_t i = 0; i < 40; i++) {
-		fx_put(c, i);
-		fx_get(c, i);
-	}
+	turn();
 	for (uint64_t i = 0; i < 8; i++)
 		assert_int_equal(fx_state(c, i), SQI_FREE);
 	fx_end(NULL);
@@ -148,8 +154,8 @@ static void test_got_and_found(void **state)
 
 static uint64_t removed_at;
 
-/* As a consumer that is stopped after it has begun to remove all; if it can. */
-static void a_begins(void)
+/* As a consumer that is stopped after it has begun to remove so many; if it can. */
+static void a_begins_with(unsigned span)
 {
 	uint64_t pos, w;
 
@@ -157,8 +163,13 @@ static void a_begins(void)
 	if (sqi_load_seq(&sqi_cell(&a->ring, wanted)->word) != sqi_word(SQI_FULL, 0, 0, 0))
 		return;
 	assert_int_equal(sqi_front(&a->ring, &pos, &w), 0);
-	assert_true(sqi_cell_begin_removal(sqi_cell(&a->ring, pos), w, a->ring.owner, N, &w));
+	assert_true(sqi_cell_begin_removal(sqi_cell(&a->ring, pos), w, a->ring.owner, span, &w));
 	removed_at = pos;
+}
+
+static void a_begins(void)
+{
+	a_begins_with(N);
 }
 
 static void a_begins_and_c_finds(void)
@@ -194,7 +205,6 @@ static void test_leased_though_gone(void **state)
 
 		for (long k = 1; more; k++) {
 			begin();
-			removed_at = UINT64_MAX;
 			more = at_step(k, events[e], b_leases);
 			if (more && removed_at != UINT64_MAX) {
 				assert_true(leased == 0 || leased == -ENOENT);
@@ -220,20 +230,16 @@ static void test_leased_out_of_a_group(void **state)
 
 	for (long k = 1; more; k++) {
 		begin();
-		removed_at = UINT64_MAX;
 		more = at_step(k, a_begins, b_leases);
 		if (more && removed_at != UINT64_MAX) {
 			there += leased == 0;
 			assert_true(sqi_group_end(&a->ring, removed_at));
 			assert_int_equal(sq_find(c, wanted), leased == 0 ? SQ_LEASED : SQ_GONE);
-			if (leased == 0)
+			if (leased == 0) {
 				assert_int_equal(sq_nack(b, &lease), 0);
-			if (leased == 0)
 				fx_get(c, wanted);
-			for (uint64_t i = 0; i < 40; i++) {
-				fx_put(c, i);
-				fx_get(c, i);
 			}
+			turn();
 		}
 		fx_end(NULL);
 	}
@@ -249,14 +255,10 @@ static bool takes_all;
 static void a_begins_and_c_leases_another(void)
 {
 	struct sq_lease other;
-	uint64_t pos, w;
 
-	removed_at = UINT64_MAX;
-	if (sqi_load_seq(&sqi_cell(&a->ring, wanted)->word) != sqi_word(SQI_FULL, 0, 0, 0))
+	a_begins_with(4);
+	if (removed_at == UINT64_MAX)
 		return;
-	assert_int_equal(sqi_front(&a->ring, &pos, &w), 0);
-	assert_true(sqi_cell_begin_removal(sqi_cell(&a->ring, pos), w, a->ring.owner, 4, &w));
-	removed_at = pos;
 	takes_all = !sqi_load_seq(&a->ring.head->by_id);
 	assert_int_equal(sq_lease_id(c, N - 1, &other), 0);
 }
@@ -269,7 +271,6 @@ static void test_leased_while_another_is(void **state)
 
 	for (long k = 1; more; k++) {
 		begin();
-		removed_at = UINT64_MAX;
 		more = at_step(k, a_begins_and_c_leases_another, b_leases);
 		if (more && removed_at != UINT64_MAX && takes_all) {
 			all++;
