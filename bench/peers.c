@@ -50,6 +50,9 @@ void peers_note_missing(void)
 	char names[64] = "", packages[96] = "";
 	static bool told;
 
+	if (told)
+		return;
+	told = true;
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
 		if (is_built(optional[i].begin))
 			continue;
@@ -58,9 +61,8 @@ void peers_note_missing(void)
 		(void)snprintf(packages + strlen(packages), sizeof(packages) - strlen(packages),
 			" %s", optional[i].packages);
 	}
-	if (*names && !told)
+	if (*names)
 		out_note("Not built in, so not compared: %s. Debian has them in%s; then\n"
 			 "  `meson setup --reconfigure build && ninja -C build`.",
 			names, packages);
-	told = true;
 }

@@ -141,12 +141,12 @@
  * put, get, lease, ack, nack, return, touch, reserve, commit and abort are non-blocking
  * algorithms: a participant stopped or killed anywhere never keeps the others from going on. What
  * a stopped participant holds (one cell, one block, its leases) stays with it until it goes on or
- * dies. In sq_put_many() and sq_get_many() that is up to 32 cells instead of one, but no more than an
- * eighth of the queue's capacity, or two. While nobody has to sleep they make no system call, except to look for dead participants:
- * a handle does so at most twice a second, and in a queue with a lease time, where it also looks
- * for leases whose time is up, at most a hundred times. The handles of a queue share this work:
- * together they do it at most forty times a second. (And a handle that finds the first dead
- * letter opens their queue.)
+ * dies. In sq_put_many() and sq_get_many() that is up to 32 cells instead of one, but no more than
+ * an eighth of the queue's capacity, or two. While nobody has to sleep they make no system call,
+ * except to look for dead participants: a handle does so at most twice a second, and in a queue
+ * with a lease time, where it also looks for leases whose time is up, at most a hundred times. The
+ * handles of a queue share this work: together they do it at most forty times a second. (And a
+ * handle that finds the first dead letter opens their queue.)
  *
  * The order of messages is that in which their places in the ring were taken: one participant's
  * messages stay in the order of its puts, and a put that returned before another began comes

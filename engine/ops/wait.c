@@ -71,12 +71,14 @@ static struct pace pace_of(const struct sq *h, struct sqi_side *side, int64_t no
 	int64_t span = now - side->began_ns;
 	uint64_t ops = side->ops, most = (h->ring.mask + 1) / 4,
 		 fit = GATHER_BYTES / h->ring.data_size;
+	bool flows = ops >= FLOW_OPS;
+	int64_t each = flows ? span / (int64_t)ops : 0; /* nanoseconds */
 	struct pace pace = {0};
 
 	side->ops = 0;
 	side->began_ns = now;
 	side->hurried = span < HURRY_NS ? side->hurried + 1 : 0;
-	if (ops >= FLOW_OPS && span / (int64_t)ops < BUSY_NS) {
+	if (flows && each < BUSY_NS) {
 		pace.gather = ops / 2 < GATHER_MAX ? ops / 2 : GATHER_MAX;
 		if (most > fit)
 			most = fit;
@@ -84,9 +86,6 @@ static struct pace pace_of(const struct sq *h, struct sqi_side *side, int64_t no
 			pace.gather = most;
 	}
 	if (h->ring.mask + 1 >= NAP_CAPACITY) {
-		bool flows = ops >= FLOW_OPS;
-		int64_t each = flows ? span / (int64_t)ops : 0; /* nanoseconds */
-
 		pace.yield = flows && (uint64_t)each < NAP_ROOM * NAP_NS / (h->ring.mask + 1);
 		pace.nap = (flows && each < FLOW_NS) || side->hurried >= HURRIES;
 	}

@@ -188,11 +188,8 @@ void sqi_redelivery_unmark(struct sqi_ring *ring, uint64_t pos)
 /* Announces the messages of these cells that are BACK, for those whose bit was never set. */
 void sqi_redelivery_announce_all(struct sqi_ring *ring, uint64_t from, uint64_t count)
 {
-	struct sqi_scan s = sqi_scan_from(from, count);
-
-	/* Also one that was leased out of a group. It may begin within one: of those it tells itself. */
-	s.messages = true;
-	while (sqi_scan_next(ring, &s))
+	/* Also one that was leased out of a group. */
+	for (struct sqi_scan s = sqi_scan_messages(from, count); sqi_scan_next(ring, &s);)
 		if (sqi_word_state(s.word) == SQI_BACK)
 			sqi_redelivery_announce(ring, s.pos);
 }

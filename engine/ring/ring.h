@@ -216,10 +216,16 @@ static inline struct sqi_scan sqi_scan_from(uint64_t pos, uint64_t count)
 	return (struct sqi_scan){.next = pos, .left = count};
 }
 
-/* All cells of the ring, by their indexes, for the messages in them. */
+/* For the messages in them. It may begin within a group: of leased ones the cell itself tells. */
+static inline struct sqi_scan sqi_scan_messages(uint64_t pos, uint64_t count)
+{
+	return (struct sqi_scan){.next = pos, .left = count, .messages = true};
+}
+
+/* The same of all cells of the ring, by their indexes. */
 static inline struct sqi_scan sqi_scan_all(const struct sqi_ring *ring)
 {
-	return (struct sqi_scan){.left = ring->mask + 1, .messages = true};
+	return sqi_scan_messages(0, ring->mask + 1);
 }
 
 /* Moves to the next cell. Returns false if there are no more. */

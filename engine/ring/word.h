@@ -49,9 +49,10 @@
  * No value of a word occurs twice, so the ABA problem does not arise. A word's turn never goes
  * down: it rises when a message leaves FULL, when WRITING becomes VOID or FREE, and at each skip.
  * Within one turn a cell is VOID, or REMOVING, or it is TAKEN and BACK in alternation, the lease's
- * number rising by one each time, and then perhaps RELEASING; then it is FREE; then SEALED, or WRITING
- * and FULL. It never goes backwards. So if a word compares equal, nothing has happened to the cell in between.
- * A redelivery does not raise the turn, because the cell cannot be claimed in a lap below its turn.
+ * number rising by one each time, and then perhaps RELEASING; then it is FREE; then SEALED, or
+ * WRITING and FULL. It never goes backwards. So if a word compares equal, nothing has happened to
+ * the cell in between. A redelivery does not raise the turn, because the cell cannot be claimed in a
+ * lap below its turn.
  *
  * There is one exception. Numbers of leases above 127 are used again (128 follows 255), and with
  * them the words TAKEN and BACK. A BACK that is used again means the same message, waiting: a
