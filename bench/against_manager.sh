@@ -6,6 +6,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+for n in "$@"; do
+    case $n in
+    '' | *[!0-9]* | 0*)
+        echo "usage: $0 [RUNS [TASKS-FOR-SQCTL [TASKS-FOR-PYTHON]]], numbers above 0" >&2
+        exit 64
+        ;;
+    esac
+done
 runs=${1:-3} tasks=${2:-5000000} python_tasks=${3:-20000}
 sqctl=${SQCTL:-build/cli/sqctl}
 out=$(mktemp -d)

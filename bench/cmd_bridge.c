@@ -10,8 +10,8 @@
 #include "iperf.h"
 #include "out.h"
 #include "pin.h"
-#include "probe.h"
 #include "run.h"
+#include "sample.h"
 #include "say.h"
 #include "tcp.h"
 
@@ -70,26 +70,21 @@ static int open_hosts(struct bench *b, size_t size, int64_t delay_ns)
 	return hosts_open(&b->hosts, &setup);
 }
 
-/* One run of f between two probes, added to the row. */
-static int sample(struct bench *b, struct row *row, int (*f)(struct bench *b, double *ret))
+/* One run of f, added to the row. */
+static int sample(struct bench *b, struct row *row, sample_run *f)
 {
-	struct sample s = {0};
-	int code = probe(b->o->cpus, &s.before_ns);
+	struct sample s;
+	int code = sample_take(&s, b->o, row, f, b);
 
-	out_progress("run %u of %u: %s, %s", row->series.n + 1, (unsigned)b->o->runs, row->work,
-		row->side);
-	if (code == EXIT_DONE)
-		code = f(b, &s.value);
-	if (code == EXIT_DONE)
-		code = probe(b->o->cpus, &s.after_ns);
 	if (code == EXIT_DONE)
 		stats_add(&row->series, s);
 	return code;
 }
 
 /* Messages a second, or bytes: the row's unit says which. */
-static int carry(struct bench *b, double *ret)
+static int carry(void *arg, double *ret)
 {
+	struct bench *b = arg;
 	struct carry_result result;
 	int code = carry_tasks(&b->hosts, &b->load, &result);
 
@@ -134,14 +129,9 @@ static int tasks(struct bench *b)
 	(void)snprintf(zmq.row.work, sizeof(zmq.row.work), "64 B PUSH/PULL");
 
 	for (unsigned i = 0; i < b->o->runs && code == EXIT_DONE; i++) {
-		struct sample s;
-
 		code = sample(b, &b->ours, carry);
-		out_progress("run %u: %s", i + 1, zmq.row.side);
 		if (code == EXIT_DONE)
-			code = run_once(&zmq, b->o->cpus, &s, 1);
-		if (code == EXIT_DONE)
-			stats_add(&zmq.row.series, s);
+			code = run_add(&zmq, b->o);
 	}
 	if (code != EXIT_DONE)
 		return code;
@@ -161,9 +151,10 @@ static int tasks(struct bench *b)
 	return code;
 }
 
-static int iperf(struct bench *b, double *ret)
+static int iperf(void *arg, double *ret)
 {
 	static const int anywhere[2] = {PIN_FREE, PIN_FREE};
+	const struct bench *b = arg;
 
 	return iperf_run(b->o->free_cpus ? anywhere : b->o->cpus, b->load.size, ret);
 }
@@ -206,17 +197,19 @@ static double middle(struct bench *b, struct row *row)
 	return stats_percentile(b->ns, n, 0.5);
 }
 
-static int trips_bridge(struct bench *b, double *ret)
+static int trips_bridge(void *arg, double *ret)
 {
+	struct bench *b = arg;
 	int code = carry_trips(&b->hosts, &b->load, b->ns, (unsigned)b->o->idle);
 
 	*ret = middle(b, &b->ours);
 	return code;
 }
 
-static int trips_tcp(struct bench *b, double *ret)
+static int trips_tcp(void *arg, double *ret)
 {
 	static const int anywhere[2] = {PIN_FREE, PIN_FREE};
+	struct bench *b = arg;
 	int code = tcp_trips(
 		b->o->free_cpus ? anywhere : b->o->cpus, b->load.size, b->ns, (unsigned)b->o->idle);
 
@@ -245,6 +238,17 @@ static int idle(struct bench *b)
 	return code;
 }
 
+/* The share of their time for which the workers are at work. */
+static int busy(void *arg, double *ret)
+{
+	struct bench *b = arg;
+	uint64_t n = 0;
+	int code = carry_busy(&b->hosts, &b->load, (unsigned)b->o->workers, b->o->task_ns, ret, &n);
+
+	b->ours.messages += n;
+	return code;
+}
+
 /* A run here takes seconds: fewer of them. */
 static int delay(struct bench *b)
 {
@@ -263,21 +267,8 @@ static int delay(struct bench *b)
 	describe(b, &b->ours, work, "sqbridge", "of 1");
 	(void)snprintf(b->ours.setup, sizeof(b->ours.setup), "window %u; a task takes %g ms",
 		(unsigned)b->o->window, (double)b->o->task_ns / 1e6);
-	for (unsigned i = 0; i < runs && code == EXIT_DONE; i++) {
-		struct sample s = {0};
-		uint64_t n = 0;
-
-		out_progress("run %u of %u: %s", i + 1, runs, work);
-		code = probe(b->o->cpus, &s.before_ns);
-		if (code == EXIT_DONE)
-			code = carry_busy(
-				&b->hosts, &b->load, workers, b->o->task_ns, &s.value, &n);
-		if (code == EXIT_DONE)
-			code = probe(b->o->cpus, &s.after_ns);
-		if (code == EXIT_DONE)
-			stats_add(&b->ours.series, s);
-		b->ours.messages += n;
-	}
+	for (unsigned i = 0; i < runs && code == EXIT_DONE; i++)
+		code = sample(b, &b->ours, busy);
 	if (code != EXIT_DONE)
 		return code;
 	out_row(&b->ours);

@@ -10,8 +10,9 @@
 #include "crew.h"
 #include "job.h"
 #include "out.h"
+#include "peer.h"
 #include "pin.h"
-#include "probe.h"
+#include "sample.h"
 #include "say.h"
 
 /*
@@ -73,21 +74,25 @@ static int run_script(struct side *s, double *ret)
 	return EXIT_DONE;
 }
 
-static int once(struct side *s, const struct options *o, double *ret)
+struct order {
+	struct side *side;
+	const struct options *options;
+};
+
+static int once(void *arg, double *ret)
 {
-	return s->kind ? run_job(s, o, ret) : run_script(s, ret);
+	const struct order *order = arg;
+
+	return order->side->kind ? run_job(order->side, order->options, ret)
+				 : run_script(order->side, ret);
 }
 
 static int sample(struct side *s, const struct options *o)
 {
-	struct sample sample = {0};
-	int code = probe(o->cpus, &sample.before_ns);
+	struct order order = {s, o};
+	struct sample sample;
+	int code = sample_take(&sample, o, &s->row, once, &order);
 
-	out_progress("run %u of %u: %s", s->row.series.n + 1, (unsigned)o->runs, s->row.side);
-	if (code == EXIT_DONE)
-		code = once(s, o, &sample.value);
-	if (code == EXIT_DONE)
-		code = probe(o->cpus, &sample.after_ns);
 	if (code == EXIT_DONE)
 		stats_add(&s->row.series, sample);
 	return code;
@@ -200,13 +205,17 @@ static void bar_crowd(const struct bar *bar, const struct side *sides, unsigned 
 		out_bar(bar, &many->row, &few->row);
 }
 
-static void bar_over(const struct bar *bar, const struct side *sides, unsigned n, const char *begin)
+/* Not if it was not asked for. */
+static void bar_over(const struct bar *bar, const struct side *sides, unsigned n, const char *begin,
+	const struct options *o)
 {
 	const struct row *ours = &sides[0].row;
 
 	/* The faster one of ours is what is asked about. */
 	if (stats_ratio(&sides[1].row.series, &sides[0].row.series).median > 1)
 		ours = &sides[1].row;
+	if (!options_peer(o, begin))
+		return;
 	for (unsigned i = 2; i < n; i++)
 		if (strncmp(sides[i].row.side, begin, strlen(begin)) == 0) {
 			out_bar(bar, ours, &sides[i].row);
@@ -221,9 +230,18 @@ int cmd_job(const struct options *o)
 	static const struct bar zmq = {"job, leases on / ZeroMQ tcp, no acks", 4, 8, false};
 	static const struct bar eight = {"job, 8 workers / 2 workers", 0.8, 0.95, false};
 	static const struct bar many = {"job, 64 workers / 2 workers", 0.5, 0.8, false};
-	struct side *sides = calloc(SIDES_MAX, sizeof(*sides));
+	static const char *const names[] = {
+#ifdef HAVE_ZMQ
+		"zmq tcp, no acks", "zmq ipc, no acks",
+#endif
+		"BaseManager", "mp.Queue", NULL};
+	struct side *sides;
 	unsigned n = 0;
-	int code;
+	int code = peers_check_named(o, "job", names);
+
+	if (code != EXIT_DONE)
+		return code;
+	sides = calloc(SIDES_MAX, sizeof(*sides));
 
 	if (!sides)
 		return say(EXIT_UNAVAILABLE, "no memory");
@@ -233,9 +251,12 @@ int cmd_job(const struct options *o)
 			code = sample(&sides[i], o);
 	for (unsigned i = 0; i < n && code == EXIT_DONE; i++)
 		out_row(&sides[i].row);
+	for (unsigned i = 2; i < n && code == EXIT_DONE && !o->bars; i++)
+		if (sides[i].workers <= 1)
+			out_ratio(&sides[0].row, &sides[i].row);
 	if (code == EXIT_DONE && o->bars) {
-		bar_over(&manager, sides, n, "BaseManager");
-		bar_over(&zmq, sides, n, "zmq tcp");
+		bar_over(&manager, sides, n, "BaseManager", o);
+		bar_over(&zmq, sides, n, "zmq tcp", o);
 		bar_crowd(&eight, sides, n, 8);
 		bar_crowd(&many, sides, n, 64);
 	}

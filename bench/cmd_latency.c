@@ -11,6 +11,7 @@
 #include "out.h"
 #include "probe.h"
 #include "run.h"
+#include "sample.h"
 #include "say.h"
 
 /*
@@ -129,51 +130,63 @@ static int trips_over(
 	return code;
 }
 
-static int once(
-	struct contest *c, const struct options *o, uint32_t *ns, double *ret, double *ret_p99)
+/* A contest that is being run: its trips, sorted. */
+struct order {
+	struct contest *contest;
+	const struct options *options;
+	uint32_t *ns; /* room for all trips, shared */
+	const uint32_t *sorted;
+	unsigned trips;
+};
+
+static int once(void *arg, double *ret)
 {
+	struct order *order = arg;
+	struct contest *c = order->contest;
+	const struct options *o = order->options;
 	unsigned trips = (unsigned)o->trips / (c->sleeps ? SLEEP_SHARE : 1), warm = trips / 10;
-	char p99[24], p999[24], most[24];
 	int code;
 
 	if (c->peer)
-		code = trips_over(c, o->cpus, ns, warm, trips);
+		code = trips_over(c, o->cpus, order->ns, warm, trips);
 	else
-		code = probe_trips(o->cpus, ns + warm, trips);
+		code = probe_trips(o->cpus, order->ns + warm, trips);
 	if (code != EXIT_DONE)
 		return code;
-	stats_sort(ns + warm, trips);
-	*ret = stats_percentile(ns + warm, trips, 0.5);
-	*ret_p99 = stats_percentile(ns + warm, trips, 0.99);
-	c->p99 += *ret_p99;
-	c->p999 += stats_percentile(ns + warm, trips, 0.999);
-	if (stats_percentile(ns + warm, trips, 1) > c->max)
-		c->max = stats_percentile(ns + warm, trips, 1);
+	stats_sort(order->ns + warm, trips);
+	order->sorted = order->ns + warm;
+	order->trips = trips;
+	*ret = stats_percentile(order->sorted, trips, 0.5);
+	return EXIT_DONE;
+}
+
+/* The run counts. */
+static void add(struct contest *c, struct sample s, const uint32_t *sorted, unsigned trips)
+{
+	char p99[24], p999[24], most[24];
+
+	stats_add(&c->row.series, s);
+	s.value = stats_percentile(sorted, trips, 0.99);
+	stats_add(&c->tail.series, s);
+	c->p99 += s.value;
+	c->p999 += stats_percentile(sorted, trips, 0.999);
+	if (stats_percentile(sorted, trips, 1) > c->max)
+		c->max = stats_percentile(sorted, trips, 1);
 	c->row.messages += trips;
 	(void)snprintf(c->row.setup, sizeof(c->row.setup), "p50 of %u; p99 %s, p99.9 %s, max %s",
-		trips, out_number(p99, sizeof(p99), c->p99 / (c->row.series.n + 1), "ns"),
-		out_number(p999, sizeof(p999), c->p999 / (c->row.series.n + 1), "ns"),
+		trips, out_number(p99, sizeof(p99), c->p99 / c->row.series.n, "ns"),
+		out_number(p999, sizeof(p999), c->p999 / c->row.series.n, "ns"),
 		out_number(most, sizeof(most), c->max, "ns"));
-	return EXIT_DONE;
 }
 
 static int sample(struct contest *c, const struct options *o, uint32_t *ns)
 {
-	struct sample s = {0};
-	double p99 = 0;
-	int code = probe(o->cpus, &s.before_ns);
+	struct order order = {.contest = c, .options = o, .ns = ns};
+	struct sample s;
+	int code = sample_take(&s, o, &c->row, once, &order);
 
-	out_progress("run %u of %u: %s, %s", c->row.series.n + 1, (unsigned)o->runs, c->row.work,
-		c->row.side);
 	if (code == EXIT_DONE)
-		code = once(c, o, ns, &s.value, &p99);
-	if (code == EXIT_DONE)
-		code = probe(o->cpus, &s.after_ns);
-	if (code == EXIT_DONE) {
-		stats_add(&c->row.series, s);
-		s.value = p99;
-		stats_add(&c->tail.series, s);
-	}
+		add(c, s, order.sorted, order.trips);
 	return code;
 }
 
@@ -236,6 +249,10 @@ int cmd_latency(const struct options *o)
 			code = sample(&contests[i], o, ns);
 	for (unsigned i = 0; i < n && code == EXIT_DONE; i++)
 		out_row(&contests[i].row);
+	for (unsigned i = 0; i < n && code == EXIT_DONE && !o->bars; i++)
+		if (contests[i].peer != &peer_sq)
+			out_ratio(
+				&contests[contests[i].sleeps ? pipe - 1 : 1].row, &contests[i].row);
 	if (code == EXIT_DONE && o->bars) {
 		out_bar(&spinning, &contests[1].row, &contests[0].row);
 		out_bar(&tail, &contests[1].tail, &contests[0].tail);

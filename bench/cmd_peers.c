@@ -150,14 +150,14 @@ static bool listed(const struct list *list, uint64_t v)
 	return false;
 }
 
-/* Was this want asked for, by size, batch and ends? A crowd goes by what it is compared with. */
+/* Was this want asked for, by size, batch, ends and peer? A crowd goes by what it is compared with. */
 static bool wanted(const struct options *o, const struct want *w)
 {
 	for (unsigned i = 0; i < o->ends_n; i++)
 		if (o->ends[i].producers == w->theirs.ends.producers &&
 			o->ends[i].consumers == w->theirs.ends.consumers)
 			return (!o->sizes_given || listed(&o->size, w->ours.size)) &&
-			       listed(&o->batch, w->ours.batch);
+			       listed(&o->batch, w->ours.batch) && options_peer(o, w->over);
 	return false;
 }
 
@@ -167,16 +167,36 @@ static int bars(const struct options *o)
 	unsigned n;
 
 	for (unsigned i = 0; i < wants_n && code == EXIT_DONE; i += n) {
-		n = alike(i);
-		if (wanted(o, &wants[i]))
+		/* Those alike that were asked for are one comparison. */
+		for (n = 0; i + n < wants_n && alike(i) > n && wanted(o, &wants[i + n]);)
+			n++;
+		if (n > 0)
 			code = settle(o, &wants[i], n);
+		else
+			n = 1;
 	}
 	return code;
 }
 
+static int check_peer(const struct options *o)
+{
+	const char *names[SIDES_MAX + 1];
+	unsigned n = 0;
+
+	while (n < SIDES_MAX && peers[n]) {
+		names[n] = peers[n]->name;
+		n++;
+	}
+	names[n] = NULL;
+	return peers_check_named(o, "peers", names);
+}
+
 int cmd_peers(const struct options *o)
 {
-	int code = EXIT_DONE;
+	int code = check_peer(o);
+
+	if (code != EXIT_DONE)
+		return code;
 
 	if (!o->peer)
 		peers_note_missing();

@@ -25,6 +25,10 @@ int cmd_tour(const struct options *given)
 		"Messages of 64 B a second, one by one and 32 at a time; a message there and back; the");
 	out_note(
 		"recipe's job, a task's way through two queues. Beside each, what else people use.");
+	out_note(
+		"CPUs are near while a line goes there and back in up to 200 ns, else far; 1x1: one producer and");
+	out_note(
+		"one consumer. Each waits in the way that is best for it: its own, or pauses and another look.");
 	code = cmd_peers(&o);
 	if (code == EXIT_DONE)
 		code = cmd_latency(&o);

@@ -22,7 +22,8 @@ static const struct command commands[] = {
 	{"tour", FOR_TOUR,
 		"a bit of all but the bridge, in a minute: what sqbench without a command does",
 		cmd_tour},
-	{"bars", FOR_BARS, "all that is asked of sq, and whether it is reached: some minutes",
+	{"bars", FOR_BARS,
+		"all that is asked of sq, the bridge included, and whether it is reached: some minutes",
 		cmd_bars},
 	{0},
 };
@@ -31,15 +32,16 @@ static const char rest[] =
 	"\n"
 	"Every figure is the median of runs that alternate with those of what stands beside it. How far\n"
 	"the two CPUs are from each other is probed before and after each run: a line there and back in\n"
-	"up to 200 ns is near, and near runs are told apart from far ones. In every run all messages are\n"
-	"written and read in full, counted, and compared by a checksum.\n"
+	"up to 200 ns is near, and near runs are told apart from far ones; --near waits for near ones. In every\n"
+	"run all messages are written and read in full, counted, and compared by a checksum. 1x1 is one\n"
+	"producer and one consumer. Who waits does so in its own way, or pauses so often and looks again.\n"
 	"\n"
 	"`sqbench help COMMAND` has the options. All take --runs; all but latency take --time, how long a run\n"
 	"should be (100ms); latency takes --trips.\n"
 	"\n"
 	"exit codes\n"
 	"   0  done\n"
-	"   1  done, and a bar was missed (--bars)\n"
+	"   1  done, and a bar was missed, by near runs or, where there were none, far ones (--bars)\n"
 	"  64  usage: wrong command, option or value\n"
 	"  69  not there: a peer, sqbridge, a CPU, memory\n"
 	"  70  a message was lost, doubled or changed\n"
@@ -53,10 +55,22 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-static void help_command(const struct command *c)
+static int unknown(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (*name && (strncmp(c->name, name, strlen(name)) == 0 ||
+				     strncmp(name, c->name, strlen(c->name)) == 0))
+			return say(EXIT_USAGE,
+				"no such command: %s; did you mean `sqbench %s`? `sqbench help` lists them",
+				name, c->name);
+	return say(EXIT_USAGE, "no such command: %s; `sqbench help` lists them", name);
+}
+
+static int help_command(const struct command *c)
 {
 	printf("usage: sqbench %s [OPTION...]\n\n%s\n\n", c->name, c->summary);
 	options_help(c->self);
+	return out_flush();
 }
 
 static int help(const char *name)
@@ -64,18 +78,16 @@ static int help(const char *name)
 	const struct command *c = name ? find(name) : NULL;
 
 	if (name && !c)
-		return say(EXIT_USAGE, "no such command: %s; `sqbench help` lists them", name);
-	if (c) {
-		help_command(c);
-		return EXIT_DONE;
-	}
+		return unknown(name);
+	if (c)
+		return help_command(c);
 	printf("sqbench: what the queues reach, and what stands beside them\n\n"
 	       "usage: sqbench COMMAND [OPTION...]\n"
 	       "       sqbench help COMMAND\n\n");
 	for (c = commands; c->name; c++)
 		printf("  %-8s %s\n", c->name, c->summary);
 	fputs(rest, stdout);
-	return EXIT_DONE;
+	return out_flush();
 }
 
 static int run(const struct command *c, int argc, char **argv)
@@ -84,15 +96,15 @@ static int run(const struct command *c, int argc, char **argv)
 	int code, end;
 
 	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			help_command(c);
-			return EXIT_DONE;
-		}
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return help_command(c);
 	code = options_read(&options, c->name, c->self, argc, argv);
 	if (code != EXIT_DONE)
 		return code;
 	stop_catch();
-	out_begin(&options);
+	code = out_begin(&options);
+	if (code != EXIT_DONE)
+		return code;
 	code = c->run(&options);
 	end = out_end();
 	stop_die();
@@ -109,7 +121,7 @@ int main(int argc, char **argv)
 		return run(find("tour"), argc, argv);
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		printf("sqbench %s\n", sq_version());
-		return EXIT_DONE;
+		return out_flush();
 	}
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
 		strcmp(argv[1], "-h") == 0)
@@ -118,6 +130,6 @@ int main(int argc, char **argv)
 		return run(find("tour"), argc, argv);
 	c = find(argv[1]);
 	if (!c)
-		return say(EXIT_USAGE, "no such command: %s; `sqbench help` lists them", argv[1]);
+		return unknown(argv[1]);
 	return run(c, argc - 1, argv + 1);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crew.h"
+#include "out.h"
 #include "pin.h"
 #include "say.h"
 #include "stats.h"
@@ -19,9 +20,9 @@
 #define AT(member) offsetof(struct options, member)
 #define RINGS      (FOR_RING | FOR_PEERS)
 
-enum kind { COUNT, SIZES, BATCHES, ENDS, SPAN, SPIN, CPUS, FLAG, WORD, PUT, TAKE, PARTS };
+enum kind { COUNT, SIZES, BATCHES, ENDS, SPAN, SPIN, CPUS, FLAG, WORD, PICTURE, PUT, TAKE, PARTS };
 
-struct row {
+struct option {
 	const char *name, *value;
 	enum kind kind;
 	unsigned commands;
@@ -32,7 +33,7 @@ struct row {
 };
 
 /* clang-format off */
-static const struct row rows[] = {
+static const struct option rows[] = {
 	{"runs", "N", COUNT, FOR_ALL & ~FOR_TOUR, AT(runs), 1, STATS_RUNS_MAX, "7",
 		"measure each so often, all sides turn about"},
 	{"runs", "N", COUNT, FOR_TOUR, AT(runs), 1, STATS_RUNS_MAX, "5",
@@ -41,6 +42,8 @@ static const struct row rows[] = {
 		"a run; 0: as many as take the time"},
 	{"time", "SPAN", SPAN, FOR_ALL & ~FOR_LATENCY, AT(span_ns), 1000000, 60 * S, "100ms",
 		"how long a run should be"},
+	{"near", "SPAN", SPAN, FOR_ALL, AT(near_ns), 0, 7200 * S, "0",
+		"count only runs while the CPUs are near: wait so long for that, in all"},
 	{"cpus", "A,B", CPUS, FOR_ALL, AT(cpus), 0, 0, NULL,
 		"where it runs; the first two that are allowed"},
 	{"size", "LIST", SIZES, RINGS, AT(size), 8, 1 << 20, "8,48,64,256,1k,16k",
@@ -60,7 +63,7 @@ static const struct row rows[] = {
 	{"spin", "N", SPIN, RINGS, AT(spin), 0, 10000, "best",
 		"pauses after a try that failed; own: the queue's way to wait; best: try which is"},
 	{"peer", "LIST", WORD, FOR_PEERS | FOR_JOB, AT(peer), 0, 0, NULL,
-		"of the others only those whose names begin so: rte,ck_ring mpmc"},
+		"of the others only those whose names begin so, such as zmq: see the column `side`"},
 	{"trips", "N", COUNT, FOR_LATENCY, AT(trips), 20, 10000000, "20000",
 		"round trips a run, when nobody sleeps; a twentieth of them when they do"},
 	{"trips", "N", COUNT, FOR_TOUR, AT(trips), 20, 10000000, "5000",
@@ -82,7 +85,7 @@ static const struct row rows[] = {
 	{"bars", NULL, FLAG, FOR_ALL & ~FOR_RING & ~FOR_BARS & ~FOR_TOUR, AT(bars), 0, 0, NULL,
 		"what is asked of sq here, and whether it was reached; 1 if not"},
 	{"json", NULL, FLAG, FOR_ALL, AT(json), 0, 0, NULL, "an object a line instead of the table"},
-	{"plot", "FILE.svg", WORD, FOR_ALL, AT(plot), 0, 0, NULL, "draw the rows, by gnuplot"},
+	{"plot", "FILE.svg", PICTURE, FOR_ALL, AT(plot), 0, 0, NULL, "draw the rows, by gnuplot"},
 	{"quiet", NULL, FLAG, FOR_ALL, AT(quiet), 0, 0, NULL, "no line of progress on a terminal"},
 };
 /* clang-format on */
@@ -122,13 +125,25 @@ static const char *read_size(uint64_t *ret, const char *text, uint64_t min, uint
 	return NULL;
 }
 
+static const char *limits(uint64_t min_ns, uint64_t max_ns)
+{
+	static char text[80];
+	char least[24], most[24];
+
+	(void)snprintf(text, sizeof(text), "is too short or too long: from %s to %s",
+		out_number(least, sizeof(least), (double)min_ns, "ns"),
+		out_number(most, sizeof(most), (double)max_ns, "ns"));
+	return text;
+}
+
 static const char *read_span(int64_t *ret, const char *text, uint64_t min, uint64_t max)
 {
-	static const char allowed[] = "must be a span of time such as 500us, 50ms or 1.5s";
+	static const char allowed[] =
+		"must be a span of time such as 500us, 50ms or 1.5s: a number and ns, us, ms, s or m";
 	static const struct {
 		const char *name;
 		double ns;
-	} units[] = {{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
+	} units[] = {{"m", 60e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
 	size_t digits = strspn(text, "0123456789.");
 	char *end;
 	double v = strtod(text, &end);
@@ -143,7 +158,7 @@ static const char *read_span(int64_t *ret, const char *text, uint64_t min, uint6
 		if (strcmp(end, units[i].name) == 0) {
 			v *= units[i].ns;
 			if (v < (double)min || v > (double)max)
-				return "is too short or too long";
+				return limits(min, max);
 			*ret = (int64_t)v;
 			return NULL;
 		}
@@ -156,7 +171,7 @@ static char *next_word(char **at)
 	return *at ? strsep(at, ",") : NULL;
 }
 
-static const char *read_list(struct list *ret, char *text, const struct row *row)
+static const char *read_list(struct list *ret, char *text, const struct option *row)
 {
 	const char *wrong = NULL;
 	char *word;
@@ -197,7 +212,8 @@ static const char *read_cpus(struct options *o, char *text)
 	uint64_t a, b;
 
 	if (!second || read_count(&a, first, 0, 1023) || read_count(&b, second, 0, 1023) ||
-		!pin_allowed((int)a) || !pin_allowed((int)b))
+		!pin_allowed((int)a) || !pin_allowed((int)b) ||
+		(a == b && o->cpus[0] != o->cpus[1]))
 		return "must be two CPUs that this process may run on, such as 0,1";
 	o->cpus[0] = (int)a;
 	o->cpus[1] = (int)b;
@@ -235,7 +251,7 @@ static const char *read_words(unsigned *ret, char *text, const struct word *word
 }
 
 /* The text is ours to cut into pieces. */
-static const char *set(struct options *o, const struct row *row, char *text)
+static const char *set(struct options *o, const struct option *row, char *text)
 {
 	static const struct word puts[] = {{"copy", MODE_COPY}, {"place", MODE_PLACE}, {0}};
 	static const struct word takes[] = {{"get", MODE_GET}, {"lease", MODE_LEASE}, {0}};
@@ -268,6 +284,11 @@ static const char *set(struct options *o, const struct row *row, char *text)
 	case FLAG:
 		*(bool *)at = true;
 		return NULL;
+	case PICTURE:
+		if (strlen(text) < 5 || strcmp(text + strlen(text) - 4, ".svg") != 0)
+			return "must be a file's name that ends in .svg";
+		*(const char **)at = text;
+		return NULL;
 	case WORD:
 		if (!*text)
 			return "must not be empty";
@@ -286,7 +307,7 @@ static const char *set(struct options *o, const struct row *row, char *text)
 	return "is unknown";
 }
 
-static const struct row *find(const char *name, size_t len, enum options_command self)
+static const struct option *find(const char *name, size_t len, enum options_command self)
 {
 	for (unsigned i = 0; i < rows_n; i++)
 		if ((rows[i].commands & self) && strlen(rows[i].name) == len &&
@@ -327,7 +348,7 @@ int options_read(
 		return say(EXIT_UNAVAILABLE, "which CPUs there are: %s", strerror(-r));
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i], *value, *wrong;
-		const struct row *row;
+		const struct option *row;
 		size_t len;
 
 		if (strncmp(word, "--", 2) != 0 || !word[2])

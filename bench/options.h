@@ -41,6 +41,7 @@ enum { PART_TASKS = 1, PART_BULK = 2, PART_IDLE = 4, PART_DELAY = 8 };
 struct options {
 	/* of all commands */
 	uint64_t runs, messages;
+	int64_t near_ns; /* how long to wait until the CPUs are near, in all */
 	int64_t span_ns; /* how long a run should be, where messages is 0 */
 	int cpus[2];
 	bool json, bars, quiet;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "out.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,18 +9,41 @@
 
 #include "plot.h"
 #include "say.h"
+#include "stop.h"
 
 static const struct options *options;
-static char heading[64]; /* the bench and unit of the lines above */
-static unsigned missed;
+static char heading[64];     /* the bench and unit of the lines above */
+static unsigned missed, far; /* bars; far: of the missed ones */
 static bool in_progress;
+static int write_error;
 
-void out_begin(const struct options *o)
+int out_begin(const struct options *o)
 {
 	options = o;
 	heading[0] = '\0';
-	missed = 0;
-	plot_begin(o->plot);
+	missed = far = 0;
+	return plot_begin(o->plot);
+}
+
+/* Writes what was printed. The first error is remembered; what is under way ends if nobody reads. */
+static void flush(void)
+{
+	if (fflush(stdout) != EOF || write_error)
+		return;
+	write_error = errno;
+	if (write_error == EPIPE)
+		stop_reader_gone();
+}
+
+int out_flush(void)
+{
+	flush();
+	if (!write_error && !ferror(stdout))
+		return EXIT_DONE;
+	if (write_error == EPIPE)
+		return EXIT_IO; /* whoever reads no more knows why */
+	return say(EXIT_IO, "cannot write to standard output%s%s", write_error ? ": " : "",
+		write_error ? strerror(write_error) : "");
 }
 
 void out_progress(const char *format, ...)
@@ -115,7 +139,7 @@ void out_row(const struct row *row)
 			line(row, &s, near);
 		plot_add(row, &s, near);
 	}
-	(void)fflush(stdout);
+	flush();
 }
 
 void out_note(const char *format, ...)
@@ -130,6 +154,7 @@ void out_note(const char *format, ...)
 	vprintf(format, args);
 	printf("\n");
 	va_end(args);
+	flush();
 }
 
 void out_ratio(const struct row *ours, const struct row *theirs)
@@ -141,8 +166,11 @@ void out_ratio(const struct row *ours, const struct row *theirs)
 		out_note("%s and %s: never equally near", ours->side, theirs->side);
 		return;
 	}
-	out_note("%s is %.3g (%.3g to %.3g) times %s, %s: %s", ours->side, r.median, r.min, r.max,
-		theirs->side, theirs->work, r.near ? "near" : "far");
+	/* The same side at something else: say what. */
+	out_note("%s is %.3g (%.3g to %.3g) times %s%s%s, %s: %s", ours->side, r.median, r.min,
+		r.max, theirs->side, strcmp(ours->work, theirs->work) == 0 ? "" : " at ",
+		strcmp(ours->work, theirs->work) == 0 ? "" : theirs->work, ours->work,
+		r.near ? "near" : "far");
 	if (options->json)
 		printf("{\"compare\":\"%s\",\"work\":\"%s\",\"over\":\"%s\",\"ratio\":%.4g,"
 		       "\"ratio_min\":%.4g,\"ratio_max\":%.4g,\"n\":%u,\"near\":%s}\n",
@@ -171,9 +199,9 @@ static void bar_line(const struct bar *bar, const char *verdict, const char *tex
 	if (bar->goal > 0)
 		(void)snprintf(goal, sizeof(goal), ", goal %g", bar->goal);
 	if (!options->json)
-		printf("%-4s  %-58s at %s %g%-10s %s\n", verdict, bar->name,
-			bar->at_most ? "most " : "least", bar->bar, goal, text);
-	(void)fflush(stdout);
+		printf("%-4s  %-58s at %-5s %g%-10s %s\n", verdict, bar->name,
+			bar->at_most ? "most" : "least", bar->bar, goal, text);
+	flush();
 }
 
 static void bar_object(const struct bar *bar, const char *verdict, const char *more)
@@ -196,8 +224,10 @@ void out_bar(const struct bar *bar, const struct row *ours, const struct row *th
 	}
 	clear_progress();
 	verdict = said(bar, r.median, true);
-	(void)snprintf(text, sizeof(text), "%.3g (%.3g to %.3g), %u runs, %s; %s over %s", r.median,
-		r.min, r.max, r.n, r.near ? "near" : "far", ours->side, theirs->side);
+	far += *verdict == 'M' && !r.near;
+	(void)snprintf(text, sizeof(text), "%.3g (%.3g to %.3g), %u run%s, %s; %s over %s",
+		r.median, r.min, r.max, r.n, r.n == 1 ? "" : "s", r.near ? "near" : "far",
+		ours->side, theirs->side);
 	(void)snprintf(more, sizeof(more),
 		",\"ratio\":%.4g,\"ratio_min\":%.4g,\"ratio_max\":%.4g,\"n\":%u,\"near\":%s,"
 		"\"over\":\"%s\"",
@@ -232,11 +262,15 @@ void out_bar_unknown(const struct bar *bar, const char *why)
 
 int out_end(void)
 {
-	int code;
+	int code, written;
 
 	clear_progress();
+	if (far > 0)
+		out_note(
+			"MISS of far runs settles nothing: a bar is meant for near ones. --near waits for them.");
 	code = plot_end();
-	if (fflush(stdout) == EOF || ferror(stdout))
-		return say(EXIT_IO, "cannot write to standard output");
+	written = out_flush();
+	if (written != EXIT_DONE)
+		return written;
 	return code != EXIT_DONE ? code : missed ? EXIT_MISSED : EXIT_DONE;
 }

@@ -28,7 +28,11 @@ struct row {
 	struct series series;
 };
 
-void out_begin(const struct options *options);
+/* An exit code: there is no gnuplot for --plot, or its file cannot be written. */
+int out_begin(const struct options *options);
+
+/* Write what was printed. EXIT_DONE, or EXIT_IO with the reason said. */
+int out_flush(void);
 
 /* On a terminal, and gone with the next line. */
 void out_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

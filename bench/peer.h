@@ -83,6 +83,10 @@ extern const struct peer *const peers[];
 /* Says which are not, and how they are to be had; once. */
 void peers_note_missing(void);
 
+/* Does each word of --peer begin one of these names, NULL at their end? An exit code, said. */
+struct options;
+int peers_check_named(const struct options *options, const char *command, const char *const *names);
+
 extern const struct peer peer_sq, peer_rte_mp, peer_rte_sp, peer_ck_mpmc, peer_ck_spsc, peer_boost,
 	peer_memcpy, peer_mq, peer_pipe, peer_seqpacket, peer_zmq_ipc, peer_zmq_tcp;
 

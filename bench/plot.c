@@ -2,9 +2,11 @@
 #include "plot.h"
 
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "out.h"
 #include "say.h"
@@ -20,10 +22,23 @@ static struct {
 	double median, min, max;
 } bars[BARS_MAX];
 
-void plot_begin(const char *file)
+int plot_begin(const char *file)
 {
+	int fd;
+
 	path = file;
 	n = 0;
+	if (!path)
+		return EXIT_DONE;
+	/* Now, and not after minutes. */
+	if (system("command -v gnuplot >/dev/null") != 0)
+		return say(EXIT_UNAVAILABLE,
+			"--plot: there is no gnuplot; Debian has it in gnuplot-nox");
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return say(EXIT_IO, "--plot %s: %s", path, strerror(errno));
+	(void)close(fd);
+	return EXIT_DONE;
 }
 
 void plot_add(const struct row *row, const struct summary *s, bool near)
@@ -71,15 +86,12 @@ int plot_end(void)
 		return EXIT_DONE;
 	if (n == 0)
 		return say(EXIT_UNAVAILABLE, "nothing to draw");
-	(void)signal(SIGPIPE, SIG_IGN);
-	f = popen("command -v gnuplot >/dev/null && exec gnuplot", "we");
+	f = popen("exec gnuplot", "we");
 	if (!f)
 		return say(EXIT_UNAVAILABLE, "gnuplot: %s", strerror(errno));
 	draw(f);
 	r = pclose(f);
 	if (r != 0)
-		return say(EXIT_UNAVAILABLE,
-			"%s was not drawn: is there a gnuplot (package gnuplot-nox), and may it write there?",
-			path);
+		return say(EXIT_UNAVAILABLE, "%s was not drawn: gnuplot failed", path);
 	return EXIT_DONE;
 }

@@ -10,7 +10,7 @@ struct summary;
 /* The rows as bars of a picture, by gnuplot if it is there. */
 
 /* NULL: no picture is wanted. */
-void plot_begin(const char *file);
+int plot_begin(const char *file);
 void plot_add(const struct row *row, const struct summary *summary, bool near);
 
 /* An exit code. */

@@ -11,7 +11,7 @@
 #include "now.h"
 #include "payload.h"
 #include "pin.h"
-#include "probe.h"
+#include "sample.h"
 #include "say.h"
 
 #define WARM_BYTES   (4 << 20)
@@ -219,17 +219,27 @@ static int run(struct side *s, const int cpus[2], double *ret)
 	return code;
 }
 
-int run_once(struct side *s, const int cpus[2], struct sample *ret, int with_probes)
+/* A side to be run, and where. */
+struct order {
+	struct side *side;
+	const int *cpus;
+};
+
+static int run_order(void *arg, double *ret)
 {
-	struct sample sample = {0};
-	int code = with_probes ? probe(cpus, &sample.before_ns) : EXIT_DONE;
+	const struct order *order = arg;
+
+	return run(order->side, order->cpus, ret);
+}
+
+int run_add(struct side *s, const struct options *o)
+{
+	struct order order = {s, o->cpus};
+	struct sample sample;
+	int code = sample_take(&sample, o, &s->row, run_order, &order);
 
 	if (code == EXIT_DONE)
-		code = run(s, cpus, &sample.value);
-	if (code == EXIT_DONE && with_probes)
-		code = probe(cpus, &sample.after_ns);
-	if (code == EXIT_DONE)
-		*ret = sample;
+		stats_add(&s->row.series, sample);
 	return code;
 }
 
@@ -237,15 +247,10 @@ int run_all(struct side *const *sides, unsigned n, const struct options *o)
 {
 	for (unsigned run = 0; run < o->runs; run++)
 		for (unsigned i = 0; i < n; i++) {
-			struct sample sample;
-			int code;
+			int code = run_add(sides[i], o);
 
-			out_progress("run %u of %u: %s, %s", run + 1, (unsigned)o->runs,
-				sides[i]->row.work, sides[i]->row.side);
-			code = run_once(sides[i], o->cpus, &sample, 1);
 			if (code != EXIT_DONE)
 				return code;
-			stats_add(&sides[i]->row.series, sample);
 		}
 	return EXIT_DONE;
 }
@@ -255,8 +260,8 @@ void run_spin_text(char *buf, size_t cap, const struct peer *peer, const struct 
 	if (spin->pauses < 0 || !(peer->can & PEER_SPINS))
 		(void)snprintf(buf, cap, "its own way");
 	else
-		(void)snprintf(
-			buf, cap, "%d pauses%s", spin->pauses, spin->yields ? ", yields" : "");
+		(void)snprintf(buf, cap, "%d pause%s%s", spin->pauses, spin->pauses == 1 ? "" : "s",
+			spin->yields ? ", yields" : "");
 }
 
 void run_describe(struct side *s, const char *bench, const struct options *o)
@@ -311,13 +316,18 @@ int run_choose_spin(struct side *s, const struct options *o)
 	trial.span_ns = s->span_ns / 2;
 	for (unsigned round = 0; round < TRIALS; round++)
 		for (unsigned i = first; i < sizeof(pauses) / sizeof(pauses[0]); i++) {
+			struct order order = {&trial, o->cpus};
 			struct sample sample;
 			int code;
 
 			trial.spin = (struct spin){pauses[i], pauses[i] >= 0 && crowded};
 			run_spin_text(how, sizeof(how), s->peer, &trial.spin);
 			out_progress("how to wait: %s, %s, %s", s->row.work, s->row.side, how);
-			code = run_once(&trial, o->cpus, &sample, 0);
+			/* What is the best when they are far need not be so when they are near. */
+			if (o->near_ns > 0)
+				code = sample_take(&sample, o, &trial.row, run_order, &order);
+			else
+				code = run_order(&order, &sample.value);
 			if (code != EXIT_DONE)
 				return code;
 			tried[i][round] = sample.value;

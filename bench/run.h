@@ -33,8 +33,8 @@ struct side {
 /* Fill side->row with what is known before: its text, its numbers. */
 void run_describe(struct side *side, const char *bench, const struct options *options);
 
-/* One run more. Without a probe its sample is neither near nor far. An exit code. */
-int run_once(struct side *side, const int cpus[2], struct sample *ret, int with_probes);
+/* One run more, added to the side's row. An exit code. */
+int run_add(struct side *side, const struct options *options);
 
 /* Runs of all the sides, turn about. An exit code. */
 int run_all(struct side *const *sides, unsigned n, const struct options *options);

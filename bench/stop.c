@@ -39,6 +39,11 @@ void stop_catch(void)
 	}
 }
 
+void stop_reader_gone(void)
+{
+	came = SIGPIPE;
+}
+
 int stop_came(void)
 {
 	return came;
@@ -46,6 +51,9 @@ int stop_came(void)
 
 int stop_report(void)
 {
+	/* Who reads no more needs no word about it. */
+	if (came == SIGPIPE)
+		return EXIT_BROKEN;
 	return came ? say(EXIT_BROKEN, "stopped by signal %d", (int)came) : EXIT_DONE;
 }
 

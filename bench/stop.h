@@ -9,6 +9,9 @@ void stop_catch(void);
 /* In a child: it has nothing to clean up, and ends. */
 void stop_release(void);
 
+/* Nobody reads our output any more: the same as a signal that says so. */
+void stop_reader_gone(void);
+
 /* The signal that came, or 0. */
 int stop_came(void);
 

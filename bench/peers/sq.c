@@ -89,6 +89,22 @@ static void queue_close(struct peer_queue *q)
 	q->memory = NULL;
 }
 
+/* As it was made, which may be more than was asked for. */
+static void describe(struct peer_queue *q, const char *name, bool blocks)
+{
+	struct sq_stat stat;
+	struct sq *queue;
+
+	if (sq_open(&queue, name) < 0)
+		return;
+	if (sq_stat(queue, &stat) == 0)
+		(void)snprintf(q->setup, sizeof(q->setup),
+			"capacity %llu, small_message %llu, in %s",
+			(unsigned long long)stat.capacity, (unsigned long long)stat.small_message,
+			blocks ? "blocks" : "cells");
+	sq_close(queue);
+}
+
 static int queue_open(struct peer_queue *q)
 {
 	bool blocks = q->size > SQ_SMALL_MAX || (q->place && q->size > BLOCKS_FROM);
@@ -112,9 +128,7 @@ static int queue_open(struct peer_queue *q)
 		return say(EXIT_UNAVAILABLE, "cannot make a queue: %s", sq_strerror(r));
 	}
 	q->memory = place;
-	(void)snprintf(q->setup, sizeof(q->setup), "capacity %llu, small_message %u%s",
-		(unsigned long long)q->capacity, config.small_message,
-		blocks ? ", in blocks" : ", in cells");
+	describe(q, place->name, blocks);
 	r = q->idle ? start_idle(place, q->idle) : EXIT_DONE;
 	if (r != EXIT_DONE)
 		queue_close(q);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """sqbench as a shell sees it: its objects of JSON, its counts, its errors, what it leaves behind.
 
-    sqbench.py SQBENCH ring|peers|latency|job|tour|bars|bridge|usage|stop
+    sqbench.py SQBENCH ring|peers|latency|job|tour|bars|bridge|usage|reader|stop
 
 Nothing here depends on how fast anything is, or on which peers are installed.
 """
@@ -83,6 +83,11 @@ def test_ring(sqbench):
     for ends in '3x2', '1x4':
         for way in '', ' lease+ack', ' batch 7':
             expect(found, (f'64 B {ends}{way}', 'sq'), 1, 5001)
+    # Whether they are near or not, there are so many runs in the end.
+    found = rows(objects(sqbench, 'ring', '--runs', '2', '--messages', '500', '--size', '8', '--batch', '1', '--near',
+                         '300ms'))
+    if [n for n, _ in found.values()] != [2]:
+        fail(f'--near: {found}')
     code, out, _ = run(sqbench, 'ring', '--runs', '1', '--messages', '1000', '--size', '64', '--batch', '1',
                        '--spin', 'best')
     if code != 0 or 'median' not in out or '64 B 1x1' not in out:
@@ -146,6 +151,13 @@ def test_bars(sqbench):
         close = 'ratio' in o and abs(ratio / o.get('at_most', o.get('at_least')) - 1) < 0.001
         if (o['verdict'] != 'MISS') != reached and not close:
             fail(f'a wrong verdict: {o}')
+    found = objects(sqbench, 'peers', '--bars', '--runs', '1', '--messages', '500', '--spin', '16', '--peer', 'memcpy',
+                    codes=(0, 1))
+    if [o['bar'][:6] for o in found if 'bar' in o] != ['16 KiB', '1 MiB ']:
+        fail(f'--bars --peer: {found}')
+    found = objects(sqbench, 'job', '--bars', '--runs', '1', '--messages', '500', '--peer', 'mp', codes=(0, 1))
+    if len([o for o in found if 'bar' in o]) != 2:
+        fail(f'--bars --peer of a job: {found}')
 
 
 def test_bridge(sqbench):
@@ -180,7 +192,7 @@ WRONG = [
     (['ring', '--runs', ''], 'from 1 to 1000'),
     (['ring', '--messages', '-1'], 'from 0 to 1000000000'),
     (['ring', '--time', '100'], 'span of time'),
-    (['ring', '--time', '1us'], 'too short or too long'),
+    (['ring', '--time', '1us'], 'too short or too long: from 1.00 ms to 60.0 s'),
     (['ring', '--time', '2h'], 'span of time'),
     (['ring', '--cpus', '0'], 'two CPUs'),
     (['ring', '--cpus', '0,1023'], 'two CPUs'),
@@ -196,7 +208,17 @@ WRONG = [
     (['ring', '--take', 'steal'], 'get, lease'),
     (['ring', '--spin', 'fast'], 'own, best'),
     (['ring', '--capacity', '1'], 'from 2 to 1048576'),
-    (['ring', '--plot', ''], 'must not be empty'),
+    (['ring', '--plot', ''], 'ends in .svg'),
+    (['ring', '--plot', 'x.png'], 'ends in .svg'),
+    (['peers', '--peer', ''], 'must not be empty'),
+    (['peers', '--peer', 'pipe,'], "'' begins none of: sq;"),
+    (['peers', '--peer', 'pipe,tubes'], "'tubes' begins none of"),
+    (['peers', '--bars', '--peer', 'tubes'], "'tubes' begins none of"),
+    (['job', '--peer', 'pipe'], "'pipe' begins none of"),
+    (['peer'], 'did you mean `sqbench peers`?'),
+    (['rings'], 'did you mean `sqbench ring`?'),
+    (['ring', '--near', '3h'], 'span of time'),
+    (['ring', '--near', '121m'], 'too short or too long: from 0.00 ns to'),
     (['peers', '--put', 'copy'], 'no such option: --put'),
     (['latency', '--messages', '5'], 'no such option: --messages'),
     (['latency', '--trips', '19'], 'from 20'),
@@ -218,14 +240,31 @@ def test_usage(sqbench):
         if code != 0 or not out or err:
             fail(f'{words}: code {code}, {err}')
     short = 'ring', '--runs', '1', '--messages', '100', '--size', '8', '--batch', '1', '--spin', 'own'
-    code, _, err = run(sqbench, *short, '--plot', '/nonexistent/x.svg')
-    if code != 69 or '/nonexistent/x.svg' not in err:
+    code, out, err = run(sqbench, *short, '--plot', '/nonexistent/x.svg')
+    # Before anything is measured; without gnuplot that is what is wrong.
+    if code not in (69, 74) or out or ('/nonexistent/x.svg: No such' not in err and 'gnuplot' not in err):
         fail(f'a picture that cannot be drawn: code {code}, {err}')
-    with open('/dev/full', 'wb') as full:
-        done = subprocess.run([sqbench, *short], stdout=full,
-                              stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False)
-    if done.returncode != 74 or 'cannot write' not in done.stderr:
-        fail(f'a full disk: code {done.returncode}, {done.stderr}')
+    for words in short, ['help'], ['help', 'ring'], ['ring', '--help'], ['--version']:
+        with open('/dev/full', 'wb') as full:
+            done = subprocess.run([sqbench, *words], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=LIMIT_S, check=False)
+        if done.returncode != 74 or 'cannot write to standard output: No space' not in done.stderr:
+            fail(f'{words}, a full disk: code {done.returncode}, {done.stderr}')
+
+
+def test_reader(sqbench):
+    """A reader that goes ends a run that would take for ever, without a word."""
+    words = [sqbench, 'ring', '--runs', '1', '--time', '10ms', '--size', ','.join(['8'] * 16), '--batch', '1', '--spin',
+             'own', '--ends', ','.join(['1x1'] * 16)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.readline()
+        running.stdout.close()
+        # Not one by one all of the 256 rows, each of which fails.
+        if running.wait(timeout=LIMIT_S) != -signal.SIGPIPE:
+            fail(f'code {running.returncode}')
+        err = running.stderr.read()
+        if err or left(running.pid):
+            fail(f'{err}, it left {left(running.pid)}')
 
 
 def test_stop(sqbench):
