@@ -7,6 +7,7 @@
 #include "member/count.h"
 #include "member/join.h"
 #include "member/recovery.h"
+#include "ring/message.h"
 
 /*
  * The public calls for durable counts of puts. See sq.h. Any number of participants may be in them
@@ -53,7 +54,7 @@ int sq_last_put(struct sq *h, uint64_t *ret)
 		return r;
 	if (!h->member.last)
 		return -ENOENT;
-	*ret = h->member.last - 1;
+	*ret = sqi_position_id(h->member.last - 1, h->ring.shift);
 	return 0;
 }
 

@@ -44,7 +44,7 @@ struct sqi_member {
 	struct sqi_attachment *file;
 	uint64_t id;
 	uint64_t puts;          /* a copy of the slot's, which only its living tenant raises */
-	uint64_t last;          /* the message id of the last put, plus one; 0: not known */
+	uint64_t last;          /* the position or id of the last put, plus one; 0: not known */
 	uint64_t held;          /* at least the number of cells TAKEN by this participant */
 	uint64_t looked_ms;     /* when upkeep was last done without waiting */
 	unsigned ops_to_upkeep; /* operations until the next look at the clock */

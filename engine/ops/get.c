@@ -66,20 +66,18 @@ static ssize_t get_block(struct sq *h, uint64_t pos, uint64_t w, void *buf, size
  * that the cell held it until the copy was made.
  */
 static inline __attribute__((always_inline)) ssize_t get_small(
-	struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t len)
+	struct sq *h, const struct sqi_place *p, uint64_t w, void *buf, size_t len)
 {
-	struct sqi_cell *c = sqi_cell(&h->ring, pos);
-
-	sqi_payload_read(buf, sqi_data(&h->ring, pos), len);
+	sqi_payload_read(buf, p->data, len);
 	/* F1. */
-	if (!sqi_cell_remove(c, w))
+	if (!sqi_cell_remove(p->cell, w))
 		return 0;
 	h->ring_is_next = sqi_word_state(w) == SQI_BACK;
 	if (h->ring_is_next) {
-		sqi_redelivery_unmark(&h->ring, pos);
+		sqi_redelivery_unmark(&h->ring, p->pos);
 		sqi_count(&h->ring.slot->redelivered); /* relaxed: own counter, for people */
 	} else {
-		sqi_note_consumed(&h->ring, pos + 1);
+		sqi_note_consumed(&h->ring, p->pos + 1);
 	}
 	return (ssize_t)len + 1;
 }
@@ -87,16 +85,16 @@ static inline __attribute__((always_inline)) ssize_t get_small(
 /* Removes the message of this word, FULL or BACK. Returns its length plus one, or 0: look again. */
 static ssize_t get_at(struct sq *h, uint64_t pos, uint64_t w, void *buf, size_t cap)
 {
-	const struct sqi_cell *c = sqi_cell(&h->ring, pos);
+	struct sqi_place p = sqi_place(&h->ring, pos);
 	const void *data;
 	size_t len;
 
 	if (sqi_message_view(&h->ring, pos, &data, &len) < 0)
 		return sqi_message_drop(&h->ring, pos, w);
 	if (len > cap)
-		return sqi_load_seq(&c->word) == w ? -EMSGSIZE : 0;
-	if (data == sqi_data(&h->ring, pos))
-		return get_small(h, pos, w, buf, len);
+		return sqi_load_seq(&p.cell->word) == w ? -EMSGSIZE : 0;
+	if (data == p.data)
+		return get_small(h, &p, w, buf, len);
 	return get_block(h, pos, w, buf, cap);
 }
 
@@ -119,20 +117,23 @@ static inline ssize_t note_got(struct sq *h, ssize_t len)
 static unsigned copy_run(const struct sqi_ring *ring, uint64_t pos, unsigned char *at, size_t cap,
 	uint32_t ret_len[SQI_GROUP_MAX], unsigned n)
 {
-	uint64_t full = sqi_word(SQI_FULL, 0, 0, pos >> ring->shift);
+	struct sqi_stride stride = sqi_stride(ring);
+	struct sqi_place place = sqi_place(ring, pos);
+	uint64_t full = sqi_word(SQI_FULL, 0, 0, place.turn);
+	uint32_t small = ring->small;
 	unsigned got = 0;
 	size_t len;
 
-	if (n > sqi_group_limit(ring))
-		n = sqi_group_limit(ring);
+	if (n > sqi_group_limit(ring, pos))
+		n = sqi_group_limit(ring, pos);
 	if (cap > SQI_GROUP_BYTES)
 		cap = SQI_GROUP_BYTES; /* if another is faster, all was copied in vain */
-	for (; got < n; got++) {
-		if (sqi_load_seq(&sqi_cell(ring, pos + got)->word) != full ||
-			!sqi_message_is_small(ring, pos + got, &len) || len > cap)
+	for (; got < n; got++, sqi_place_next(&place, stride)) {
+		if (sqi_load_seq(&place.cell->word) != full ||
+			!sqi_meta_is_small(place.cell, small, &len) || len > cap)
 			break;
-		sqi_ask_run_ahead(ring, pos + got);
-		sqi_payload_read(at, sqi_data(ring, pos + got), len);
+		sqi_ask_run_ahead(&place, stride);
+		sqi_payload_read(at, place.data, len);
 		ret_len[got] = (uint32_t)len;
 		at += len;
 		cap -= len;
@@ -186,7 +187,10 @@ static __attribute__((noinline)) unsigned remove_each(
  */
 static inline bool select_for_group(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
 {
-	if (sqi_select_at_once(h, ret_pos, ret_word))
+	struct sqi_place place;
+
+	*ret_pos = h->ring.front;
+	if (sqi_select_at_once(h, &place, ret_word))
 		return true;
 	return !sqi_load_seq(&h->ring.head->closed) && sqi_select(h, ret_pos, ret_word) == 0 &&
 	       sqi_word_state(*ret_word) == SQI_FULL && !sqi_redelivery_maybe(&h->ring);
@@ -249,14 +253,15 @@ static __attribute__((noinline)) ssize_t get_any(struct sq *h, void *buf, size_t
  */
 ssize_t sqi_get_try(struct sq *h, void *buf, size_t cap)
 {
-	uint64_t pos, w;
+	struct sqi_place next;
+	uint64_t w;
 
 	/* The common case: a small message, and no other participant is faster. */
-	if (sqi_select_at_once(h, &pos, &w)) {
+	if (sqi_select_at_once(h, &next, &w)) {
 		size_t len;
 
-		if (sqi_message_is_small(&h->ring, pos, &len) && len <= cap &&
-			get_small(h, pos, w, buf, len) > 0)
+		if (sqi_meta_is_small(next.cell, h->ring.small, &len) && len <= cap &&
+			get_small(h, &next, w, buf, len) > 0)
 			return note_got(h, (ssize_t)len);
 	}
 	return get_any(h, buf, cap);

@@ -27,25 +27,27 @@
  * before the claim, and finds the new meta or reference, sees the claim when it reads the word
  * again.
  */
-static inline void write_message(
-	struct sq *h, struct sqi_cell *c, uint64_t pos, const struct sqi_message *m)
+static inline void write_small(const struct sqi_place *p, const void *data, size_t len)
 {
-	sqi_u64 *data = sqi_data(&h->ring, pos);
-	uint64_t turn = (pos >> h->ring.shift) << SQI_TURN_SHIFT;
+	sqi_store_release(&p->cell->meta, p->turn << SQI_TURN_SHIFT | len);
+	sqi_payload_write(p->data, data, len);
+}
 
+static inline void write_message(
+	struct sq *h, const struct sqi_place *p, const struct sqi_message *m)
+{
 	if (m->data || m->len == 0) {
-		sqi_store_release(&c->meta, turn | m->len);
-		sqi_payload_write(data, m->data, m->len);
+		write_small(p, m->data, m->len);
 		return;
 	}
-	sqi_store_release(&c->meta, turn | SQI_META_BLOCK);
-	sqi_store_release(&data[0], m->block.gen);
-	sqi_store_release(&data[1], m->block.index << 32 | m->block.len);
+	sqi_store_release(&p->cell->meta, p->turn << SQI_TURN_SHIFT | SQI_META_BLOCK);
+	sqi_store_release(&p->data[0], m->block.gen);
+	sqi_store_release(&p->data[1], m->block.index << 32 | m->block.len);
 	/*
 	 * Before the commit: recovery after this participant's death (D1) keeps the block only if
 	 * the cell at `home` refers to it.
 	 */
-	sqi_store_release(&sqi_block(&h->ring, m->block.index)->home, pos);
+	sqi_store_release(&sqi_block(&h->ring, m->block.index)->home, p->pos);
 }
 
 /*
@@ -53,10 +55,10 @@ static inline void write_message(
  * decide whether it happened. Release, in this order: recovery reads both after the death (D1), and
  * the put is in doubt only once intent_base equals puts.
  */
-static inline void begin_doubt(struct sq *h, uint64_t pos)
+static inline void begin_doubt(struct sqi_slot *slot, uint64_t puts, uint64_t pos)
 {
-	sqi_store_release(sqi_intent(h->ring.slot, h->member.puts), pos);
-	sqi_store_release(&h->ring.slot->intent_base, h->member.puts);
+	sqi_store_release(sqi_intent(slot, puts), pos);
+	sqi_store_release(&slot->intent_base, puts);
 }
 
 /*
@@ -85,24 +87,23 @@ static __attribute__((noinline)) int let_go(struct sq *h, uint64_t pos)
 }
 
 /*
- * The cell at pos is claimed, its word is w: fills and commits it. Returns 1, or as let_go() if the
- * claim was revoked.
+ * The cell is claimed, its word is w: fills and commits it. Returns 1, or as let_go() if the claim
+ * was revoked. `puts` is the number of this participant's puts.
  *
  * Between claim and commit there is only the copy of a small message, and nothing that could wait.
  */
-static inline __attribute__((always_inline)) int fill(
-	struct sq *h, uint64_t pos, uint64_t w, const struct sqi_message *m)
+static inline __attribute__((always_inline)) int fill(struct sq *h, struct sqi_slot *slot,
+	uint64_t puts, const struct sqi_place *p, uint64_t w, const struct sqi_message *m)
 {
-	struct sqi_cell *c = sqi_cell(&h->ring, pos);
-
-	write_message(h, c, pos, m);
-	begin_doubt(h, pos);
+	write_message(h, p, m);
+	begin_doubt(slot, puts, p->pos);
 	/* W2. */
-	if (!sqi_cell_commit(c, w))
-		return let_go(h, pos);
+	if (!sqi_cell_commit(p->cell, w))
+		return let_go(h, p->pos);
 	/* Ends the doubt. Release: recovery reads it after a death (D1). */
-	sqi_store_release(&h->ring.slot->puts, ++h->member.puts);
-	h->member.last = sqi_position_id(pos, h->ring.shift) + 1;
+	sqi_store_release(&slot->puts, puts + 1);
+	h->member.puts = puts + 1;
+	h->member.last = p->pos + 1;
 	/* E1. */
 	sqi_event_wake(&h->ring.head->message_event);
 	return 1;
@@ -121,8 +122,11 @@ static int put_try(struct sq *h, const struct sqi_message *m)
 		if (sqi_load_seq(&h->ring.head->closed))
 			return -EPIPE;
 		r = sqi_claim(&h->ring, &pos, &w);
-		if (r == 0)
-			r = fill(h, pos, w, m);
+		if (r == 0) {
+			struct sqi_place p = sqi_place(&h->ring, pos);
+
+			r = fill(h, h->ring.slot, h->member.puts, &p, w, m);
+		}
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
@@ -132,12 +136,14 @@ static int put_try(struct sq *h, const struct sqi_message *m)
 /* The same of a message that a cell can hold. */
 int sqi_put_small(struct sq *h, const void *data, size_t len)
 {
+	struct sqi_place next = sqi_place(&h->ring, h->ring.tail);
 	struct sqi_message m = {.data = data, .len = len};
-	uint64_t pos, w;
+	struct sqi_slot *slot = h->ring.slot;
+	uint64_t puts = h->member.puts, w;
 
 	/* The common case: the queue is open, and no other participant has claimed a cell. */
-	if (!sqi_load_seq(&h->ring.head->closed) && sqi_claim_next(&h->ring, &pos, &w)) {
-		int r = fill(h, pos, w, &m);
+	if (!sqi_load_seq(&h->ring.head->closed) && sqi_claim_next(&h->ring, &next, &w)) {
+		int r = fill(h, slot, puts, &next, w, &m);
 
 		if (r != 0)
 			return r < 0 ? r : 0;
@@ -153,7 +159,7 @@ int sqi_put_small(struct sq *h, const void *data, size_t len)
 static inline void begin_group_doubt(struct sq *h, uint64_t pos, unsigned span)
 {
 	sqi_store_release(&h->ring.slot->intent_span, span);
-	begin_doubt(h, pos);
+	begin_doubt(h->ring.slot, h->member.puts, pos);
 }
 
 /*
@@ -169,7 +175,7 @@ static inline void end_group_doubt(struct sq *h, uint64_t pos, unsigned span)
 	sqi_store_release(sqi_intent(slot, h->member.puts - 1), pos + span - 1);
 	sqi_store_release(&slot->puts, h->member.puts);
 	sqi_store_release(&slot->intent_span, 0);
-	h->member.last = sqi_position_id(pos + span - 1, h->ring.shift) + 1;
+	h->member.last = pos + span;
 }
 
 /* The claim of the group at pos was revoked: frees its cells. As let_go(), but 0 or -EBADMSG. */
@@ -206,26 +212,26 @@ static unsigned fit_group(const struct sq *h, const struct iovec *iov, int n)
 int sqi_put_group(struct sq *h, const struct iovec *iov, int n)
 {
 	struct sqi_ring *ring = &h->ring;
-	uint64_t pos, turn, w;
+	struct sqi_stride stride = sqi_stride(ring);
+	struct sqi_place place;
+	uint64_t pos, full, w;
 	unsigned span;
 
 	if (n < 2 || sqi_load_seq(&ring->head->closed))
 		return 0;
 	span = sqi_group_free_cells(ring, fit_group(h, iov, n), &pos);
-	turn = pos >> ring->shift;
+	place = sqi_place(ring, pos);
 	/* W1. */
-	if (span < 2 || !sqi_cell_claim(sqi_cell(ring, pos), sqi_word(SQI_FREE, 0, 0, turn),
+	if (span < 2 || !sqi_cell_claim(place.cell, sqi_word(SQI_FREE, 0, 0, place.turn),
 				ring->owner, span, &w))
 		return 0;
-	for (unsigned i = 0; i < span; i++) {
-		struct sqi_cell *c = sqi_cell(ring, pos + i);
-
-		sqi_ask_group_ahead(ring, pos + i);
-		write_message(h, c, pos + i,
-			&(struct sqi_message){.data = iov[i].iov_base, .len = iov[i].iov_len});
+	full = sqi_word(SQI_FULL, 0, 0, place.turn);
+	for (unsigned i = 0; i < span; i++, sqi_place_next(&place, stride)) {
+		sqi_ask_group_ahead(&place, stride);
+		write_small(&place, iov[i].iov_base, iov[i].iov_len);
 		/* The head's word, with which all are committed, comes last. */
 		if (i > 0)
-			sqi_store_release(&c->word, sqi_word(SQI_FULL, 0, 0, turn));
+			sqi_store_release(&place.cell->word, full);
 	}
 	begin_group_doubt(h, pos, span);
 	/* W2. */

@@ -25,10 +25,10 @@ bool sqi_has_message(struct sq *h);
  * The common case: true if the queue is open, nothing waits for redelivery, and the ring's next
  * message is there. It is then what sqi_select() chooses; its word says FULL.
  */
-static inline bool sqi_select_at_once(struct sq *h, uint64_t *ret_pos, uint64_t *ret_word)
+static inline bool sqi_select_at_once(struct sq *h, struct sqi_place *ret_place, uint64_t *ret_word)
 {
 	return !sqi_load_seq(&h->ring.head->closed) && !sqi_redelivery_maybe(&h->ring) &&
-	       sqi_front_is_next(&h->ring, ret_pos, ret_word);
+	       sqi_front_is_next(&h->ring, ret_place, ret_word);
 }
 
 #endif

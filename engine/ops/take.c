@@ -232,11 +232,12 @@ static __attribute__((noinline)) int lease_any(struct sq *h, struct sq_lease *re
  */
 int sqi_lease_try(struct sq *h, struct sq_lease *ret)
 {
-	uint64_t pos, w, taken;
+	struct sqi_place next;
+	uint64_t w, taken;
 
 	/* The common case: no lease time, and no other participant is faster. */
-	if (!h->ring.g.in.lease_ns && sqi_select_at_once(h, &pos, &w)) {
-		int r = take(h, pos, w, ret, &taken);
+	if (!h->ring.g.in.lease_ns && sqi_select_at_once(h, &next, &w)) {
+		int r = take(h, next.pos, w, ret, &taken);
 
 		if (r != 0)
 			return r < 0 ? r : 0;

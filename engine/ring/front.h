@@ -10,15 +10,15 @@ int sqi_front(struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word);
 int sqi_seal(struct sqi_ring *ring);
 
 /*
- * True if no participant has taken a message since this one did, and the next is there. It is then
- * what sqi_front() finds.
+ * True if no participant has taken a message since this one did, and the next, at ring->front, is
+ * there. It is then what sqi_front() finds; its word is *ret_word.
  */
 static inline bool sqi_front_is_next(
-	const struct sqi_ring *ring, uint64_t *ret_pos, uint64_t *ret_word)
+	const struct sqi_ring *ring, struct sqi_place *ret, uint64_t *ret_word)
 {
-	*ret_pos = ring->front;
-	*ret_word = sqi_word(SQI_FULL, 0, 0, ring->front >> ring->shift);
-	return sqi_load_seq(&sqi_cell(ring, ring->front)->word) == *ret_word;
+	*ret = sqi_place(ring, ring->front);
+	*ret_word = sqi_word(SQI_FULL, 0, 0, ret->turn);
+	return sqi_load_seq(&ret->cell->word) == *ret_word;
 }
 
 #endif

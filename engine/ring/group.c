@@ -38,13 +38,15 @@
  */
 static inline unsigned count_free(const struct sqi_ring *ring, uint64_t pos, unsigned most)
 {
-	uint64_t free = sqi_word(SQI_FREE, 0, 0, pos >> ring->shift);
+	struct sqi_stride stride = sqi_stride(ring);
+	struct sqi_place place = sqi_place(ring, pos);
+	uint64_t free = sqi_word(SQI_FREE, 0, 0, place.turn);
 	unsigned n;
 
-	if (most > sqi_group_limit(ring))
-		most = sqi_group_limit(ring);
-	for (n = 0; n < most; n++)
-		if (sqi_load_seq(&sqi_cell(ring, pos + n)->word) != free)
+	if (most > sqi_group_limit(ring, pos))
+		most = sqi_group_limit(ring, pos);
+	for (n = 0; n < most; n++, sqi_place_next(&place, stride))
+		if (sqi_load_seq(&place.cell->word) != free)
 			break;
 	return n & ~1U;
 }
@@ -111,11 +113,18 @@ bool sqi_group_free(const struct sqi_ring *ring, uint64_t pos)
 
 	/* Again if the head was skipped meanwhile: then all of the group was. */
 	while (own_head(ring, pos, &w)) {
-		uint64_t free = sqi_word_free(w, 0);
+		struct sqi_stride stride = sqi_stride(ring);
+		struct sqi_place place = sqi_place(ring, pos);
+		uint64_t free = sqi_word_free(w, 0), to_end = sqi_cells_to_end(ring, pos);
+		unsigned span = sqi_span(ring, w);
 
+		if (span > to_end)
+			span = (unsigned)to_end; /* the word is damaged */
 		/* K2. Release: what was read of the cell, or written late; W1 acquires it. */
-		for (unsigned i = sqi_span(ring, w); --i > 0;)
-			sqi_store_release(&sqi_cell(ring, pos + i)->word, free);
+		for (unsigned i = span; --i > 0;) {
+			sqi_place_next(&place, stride);
+			sqi_store_release(&place.cell->word, free);
+		}
 		/* V2, F1. */
 		if (sqi_cell_free(sqi_cell(ring, pos), w))
 			return true;

@@ -12,13 +12,16 @@
 #define SQI_GROUP_BYTES 8192 /* of its messages */
 #define SQI_GROUP_PART  8    /* and no more than such a part of the ring, or two cells */
 
-/* The most cells that a group may have in this ring. */
-static inline unsigned sqi_group_limit(const struct sqi_ring *ring)
+/* The most cells that a group may have which begins at this position: not over the end of the array. */
+static inline unsigned sqi_group_limit(const struct sqi_ring *ring, uint64_t pos)
 {
 	uint64_t part = (ring->mask + 1) / SQI_GROUP_PART, most = part > 2 ? part : 2;
+	uint64_t to_end = sqi_cells_to_end(ring, pos);
 
 	if (most > ring->mask)
 		most = ring->mask; /* never all of it */
+	if (most > to_end)
+		most = to_end;
 	return most < SQI_GROUP_MAX ? (unsigned)most : SQI_GROUP_MAX;
 }
 

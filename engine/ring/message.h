@@ -16,14 +16,20 @@ bool sqi_message_release_block(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 /* It is damaged: removes and counts it. */
 int sqi_message_drop(struct sqi_ring *ring, uint64_t pos, uint64_t w);
 
-/* Returns true if the message is small, and lies at sqi_data(). Then *ret_len is its length. */
-static inline bool sqi_message_is_small(const struct sqi_ring *ring, uint64_t pos, size_t *ret_len)
+/* Returns true if the cell's message is small: at most so long. Then *ret_len is its length. */
+static inline bool sqi_meta_is_small(const struct sqi_cell *c, uint32_t small, size_t *ret_len)
 {
 	/* Acquire: pairs with write_message() in ops/put.c. */
-	uint64_t meta = sqi_load_acquire(&sqi_cell(ring, pos)->meta);
+	uint64_t meta = sqi_load_acquire(&c->meta);
 
 	*ret_len = meta & 0xffff;
-	return !(meta & SQI_META_BLOCK) && *ret_len <= ring->small;
+	return !(meta & SQI_META_BLOCK) && *ret_len <= small;
+}
+
+/* The same of the cell at this position; the message lies at sqi_data(). */
+static inline bool sqi_message_is_small(const struct sqi_ring *ring, uint64_t pos, size_t *ret_len)
+{
+	return sqi_meta_is_small(sqi_cell(ring, pos), ring->small, ret_len);
 }
 
 /*

@@ -75,9 +75,20 @@ static inline void sqi_payload_move(void *to, const void *from, size_t len)
 	size_t at = 0;
 
 	if (len >= 16) {
-		for (; at + 16 <= len; at += 16)
+		for (; len - at >= 64; at += 64) {
 			SQI_MOVE(sqi_bytes16, to, from, at);
-		if (at < len)
+			SQI_MOVE(sqi_bytes16, to, from, at + 16);
+			SQI_MOVE(sqi_bytes16, to, from, at + 32);
+			SQI_MOVE(sqi_bytes16, to, from, at + 48);
+		}
+		if (len & 32) {
+			SQI_MOVE(sqi_bytes16, to, from, at);
+			SQI_MOVE(sqi_bytes16, to, from, at + 16);
+			at += 32;
+		}
+		if (len & 16)
+			SQI_MOVE(sqi_bytes16, to, from, at);
+		if (len & 15)
 			SQI_MOVE(sqi_bytes16, to, from, len - 16);
 	} else if (len >= 8) {
 		SQI_MOVE(sqi_bytes8, to, from, 0);

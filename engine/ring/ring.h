@@ -73,6 +73,49 @@ static inline sqi_u64 *sqi_data(const struct sqi_ring *ring, uint64_t position)
 	return (sqi_u64 *)(ring->data + (position & ring->mask) * ring->data_size);
 }
 
+/*
+ * A cell, and where its message lies: computed before the first step of a call. After each
+ * compare-and-swap the compiler has to take for changed whatever it has loaded, and a processor
+ * executes no load of it until the swap is done.
+ */
+struct sqi_place {
+	uint64_t pos, turn;
+	struct sqi_cell *cell;
+	sqi_u64 *data;
+};
+
+static inline struct sqi_place sqi_place(const struct sqi_ring *ring, uint64_t position)
+{
+	return (struct sqi_place){.pos = position,
+		.turn = position >> ring->shift,
+		.cell = sqi_cell(ring, position),
+		.data = sqi_data(ring, position)};
+}
+
+/* How many cells there are from this position on to the end of the array. */
+static inline uint64_t sqi_cells_to_end(const struct sqi_ring *ring, uint64_t position)
+{
+	return ring->mask + 1 - (position & ring->mask);
+}
+
+/* How far cells, and messages, are from each other. */
+struct sqi_stride {
+	uint64_t cell, data;
+};
+
+static inline struct sqi_stride sqi_stride(const struct sqi_ring *ring)
+{
+	return (struct sqi_stride){ring->cell_size, ring->data_size};
+}
+
+/* The next place; not over the end of the array. */
+static inline void sqi_place_next(struct sqi_place *place, struct sqi_stride stride)
+{
+	place->pos++;
+	place->cell = (struct sqi_cell *)((unsigned char *)place->cell + stride.cell);
+	place->data = (sqi_u64 *)((unsigned char *)place->data + stride.data);
+}
+
 static inline struct sqi_slot *sqi_slot(const struct sqi_ring *ring, unsigned number)
 {
 	return (struct sqi_slot *)(ring->base + ring->g.slots) + number;
@@ -128,13 +171,13 @@ static inline void sqi_ask_ahead(const struct sqi_ring *ring, uint64_t position)
 
 /*
  * The same for a producer that fills a group: what follows it has no step that waits for each cell,
- * so it goes faster and has to ask further ahead.
+ * so it goes faster and has to ask further ahead. (Beyond the end of the array in vain.)
  */
-static inline void sqi_ask_group_ahead(const struct sqi_ring *ring, uint64_t position)
+static inline void sqi_ask_group_ahead(const struct sqi_place *place, struct sqi_stride stride)
 {
-	sqi_prefetch_write(sqi_data(ring, position + SQI_GROUP_AHEAD));
-	if (sqi_is_apart(ring))
-		sqi_prefetch_write(sqi_cell(ring, position + SQI_GROUP_AHEAD));
+	sqi_prefetch_write((unsigned char *)place->data + SQI_GROUP_AHEAD * stride.data);
+	if (stride.cell < stride.data)
+		sqi_prefetch_write((unsigned char *)place->cell + SQI_GROUP_AHEAD * stride.cell);
 }
 
 /*
@@ -142,10 +185,10 @@ static inline void sqi_ask_group_ahead(const struct sqi_ring *ring, uint64_t pos
  * one that takes them one by one: that goes on so near behind a producer that it would take lines
  * from it that are being written.
  */
-static inline void sqi_ask_run_ahead(const struct sqi_ring *ring, uint64_t position)
+static inline void sqi_ask_run_ahead(const struct sqi_place *place, struct sqi_stride stride)
 {
-	if (sqi_is_apart(ring))
-		sqi_prefetch_read(sqi_data(ring, position + SQI_GROUP_AHEAD));
+	if (stride.cell < stride.data)
+		sqi_prefetch_read((unsigned char *)place->data + SQI_GROUP_AHEAD * stride.data);
 }
 
 /* What the lease of this cell counts as, in a queue with max_attempts: see attempts.c. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "fixture.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "ring/group.h"
 #include "ring/redelivery.h"
 
@@ -189,7 +192,7 @@ static void test_part_of_the_ring(void **state)
 		struct sq *h = fx_make("a", &config);
 		uint64_t pos;
 
-		assert_int_equal(sqi_group_limit(&h->ring), limits[i]);
+		assert_int_equal(sqi_group_limit(&h->ring, 0), limits[i]);
 		assert_int_equal(sqi_group_free_cells(&h->ring, 32, &pos), limits[i] & ~1U);
 		fx_end(NULL);
 	}
@@ -497,6 +500,28 @@ static void test_spans_that_cannot_be(void **state)
 			}
 }
 
+/* Whatever a head's word says, nothing behind the array of cells is written to. */
+static void test_span_over_the_end(void **state)
+{
+	static const struct sq_config config = {
+		.capacity = 64, .max_message = 4096, .small_message = 512, .participants = 4};
+	struct sq *h = fx_make("a", &config);
+	const struct sqi_ring *ring = &h->ring;
+	size_t size = 32 * ring->cell_size;
+	const unsigned char *behind = ring->cells + 64 * ring->cell_size;
+	unsigned char *before = malloc(size);
+
+	assert_non_null(before);
+	assert_true(ring->g.cells + 64 * ring->cell_size + size <= ring->g.total);
+	memcpy(before, behind, size);
+	for (uint64_t i = 32; i < 64; i++) {
+		fx_set(h, i, sqi_word(SQI_VOID, ring->owner, 32, 1));
+		(void)sqi_group_free(ring, i);
+		assert_memory_equal(before, behind, size);
+	}
+	free(before);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(test_many_lie_as_if_put_alone),
 	TEST(test_as_many_as_there_is_room),
@@ -513,6 +538,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(test_swept),
 	TEST(test_dead_letters),
 	TEST(test_spans_that_cannot_be),
+	TEST(test_span_over_the_end),
 };
 
 FX_MAIN(tests)
