@@ -69,7 +69,7 @@ static int report_end(const struct take *take, int error)
 	return report(EXIT_TIMED_OUT,
 		"the time is up: %" PRIu64 " of %" PRIu64
 		" items came; see what `sqctl stat %s` says",
-		came, take->limit, take->queue);
+		came, take->limit, report_operand(take->queue));
 }
 
 /* The reader of our output may leave while there is no queue yet. */

@@ -30,7 +30,7 @@ const char help_create[] =
 	"  --lease-time SPAN    a message leased for longer is given to another (0: no limit)\n"
 	"  --max-attempts N     a message leased so often goes to the dead-letter queue (no limit)\n"
 	"  --dead-letter QUEUE  which that is\n"
-	"  --ephemeral          `sqctl gc` removes it once nobody uses it any more\n"
+	"  --ephemeral          `sqctl gc` removes it once nobody uses it any more: after the first use, or a minute\n"
 	"\n"
 	"N and SIZE may end in k, M, G or T (powers of 1024): --capacity and --max-message go to 1G, --small to\n"
 	"4k, --block-memory to 1T. --small is rounded up to what a cell of the ring holds, and no size class\n"
@@ -122,7 +122,7 @@ static int check_names(const struct sq_config *c, int n, char *const *queues)
 			return report(EXIT_CANNOT_CREATE,
 				"there is a queue %s already: use it, see it with `sqctl stat %s`, or remove it "
 				"with `sqctl rm %s`",
-				queues[i], queues[i], queues[i]);
+				queues[i], report_operand(queues[i]), report_operand(queues[i]));
 	}
 	return code;
 }
@@ -143,7 +143,7 @@ static void report_dead_letter(const char *dead_letter, const char *queue)
 	(void)report(EXIT_DONE,
 		"there is no queue %s yet: dead letters of %s stay in %s, undelivered, until there is; make it "
 		"with `sqctl create %s`",
-		name, queue, queue, name);
+		name, queue, queue, report_operand(name));
 }
 
 /* A dot in a name separates prefix and queue: say so, for a user may not know that. */

@@ -19,8 +19,10 @@ const char help_gc[] =
 	"  -a, --all  the queues of all prefixes, not only of ours\n"
 	"\n"
 	"Without names: all queues, and the remains of creations that were killed. What dead processes had\n"
-	"leased can be taken again. An ephemeral queue that nobody uses any more is removed. What was removed\n"
-	"is printed. A queue that cannot be used is named and left alone; `sqctl rm` removes it.\n"
+	"leased can be taken again. An ephemeral queue that nobody uses any more is removed, but one that nobody\n"
+	"has used yet only when it is a minute old. Those of a killed `sqctl local` have prefixes of their own:\n"
+	"`sqctl gc -a`. What was removed is printed. A queue that cannot be used is named and left alone;\n"
+	"`sqctl rm` removes it.\n"
 	"\n"
 	"Exit: 0 done, 64 usage, 66 no such queue, 69 no descriptor or memory, or /dev/shm is read-only; 70 not\n"
 	"a queue of this version, 77 not allowed.\n";

@@ -198,7 +198,7 @@ static int make_queue(struct sq **ret, const char *name, const struct sq_config 
 		return report(EXIT_CANNOT_CREATE,
 			"there is a queue %s already: choose another --prefix, or, if nobody uses it (see `sqctl "
 			"stat %s`), remove it with `sqctl rm %s`",
-			name, name, name);
+			name, report_operand(name), report_operand(name));
 	if (r < 0) {
 		(void)sq_size(config, &size); /* it was computed once already */
 		return room_report(name, r, size);

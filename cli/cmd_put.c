@@ -121,7 +121,7 @@ static int report_full(const struct put *put)
 		st.classes == 0)
 		return report(EXIT_FULL,
 			"%s is full; take some with `sqctl get %s`, or wait with a longer --timeout",
-			put->queue, put->queue);
+			put->queue, report_operand(put->queue));
 	return report(EXIT_FULL,
 		"%s has no room for an item of that length now: %" PRIu64 " of %" PRIu64
 		" places for the largest, of up to %s bytes, are in use (`sqctl stat %s` shows all sizes); "
@@ -129,7 +129,7 @@ static int report_full(const struct put *put)
 		"--block-memory",
 		put->queue, st.class[st.classes - 1].count - st.class[st.classes - 1].free,
 		st.class[st.classes - 1].count, words_size(size, st.class[st.classes - 1].size),
-		put->queue, put->queue);
+		report_operand(put->queue), report_operand(put->queue));
 }
 
 /* Why we end before the end, and how far we came. Returns the exit code. */
@@ -150,7 +150,7 @@ static int report_put(struct put *put, int error)
 	case ETIMEDOUT:
 		code = report(EXIT_TIMED_OUT,
 			"timed out waiting for room in %s; take some with `sqctl get %s`, or wait with a longer --timeout",
-			put->queue, put->queue);
+			put->queue, report_operand(put->queue));
 		break;
 	case EINTR:
 		code = report(128 + stop_signal(), "ended by signal %d", stop_signal());

@@ -41,13 +41,35 @@ bool local_show_escapes(void)
 	return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-static void list(const struct local *l, enum local_kind kind, const char *name)
+static void list(FILE *to, const struct local *l, enum local_kind kind, const char *name)
 {
-	fprintf(stderr, "%s", name);
+	fprintf(to, "%s", name);
 	for (unsigned i = 0; i < l->crew.count; i++)
 		if (l->crew.members[i].kind == kind)
-			fprintf(stderr, " %d", (int)l->crew.members[i].pid);
-	fputc('\n', stderr);
+			fprintf(to, " %d", (int)l->crew.members[i].pid);
+	fputc('\n', to);
+}
+
+/* In one piece: the collector writes to the same terminal. */
+static void head(const struct local *l)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+
+	if (!to)
+		return;
+	fprintf(to, "queues %s and %s, seed %" PRIu64 "\n", l->options.pq, l->options.cq,
+		l->options.seed);
+	list(to, l, LOCAL_PRODUCER, "producers");
+	list(to, l, LOCAL_WORKER, "workers  ");
+	list(to, l, LOCAL_COLLECTOR, "collector");
+	if (isatty(STDOUT_FILENO) && !local_keeps_results(&l->options))
+		fputs("a sample of the results follows; `sqctl local > FILE` gets every line\n",
+			to);
+	if (fclose(to) == 0)
+		(void)fwrite(text, 1, len, stderr);
+	free(text);
 }
 
 /* Done in a second, over the span that is told: a single moment says nothing about slow ones. */
@@ -92,14 +114,7 @@ void local_show_start(const struct local *l)
 	(void)rate_of(0, now_ns());
 	if (l->options.quiet)
 		return;
-	fprintf(stderr, "queues %s and %s, seed %" PRIu64 "\n", l->options.pq, l->options.cq,
-		l->options.seed);
-	list(l, LOCAL_PRODUCER, "producers");
-	list(l, LOCAL_WORKER, "workers  ");
-	list(l, LOCAL_COLLECTOR, "collector");
-	if (isatty(STDOUT_FILENO) && !local_keeps_results(&l->options))
-		fputs("a sample of the results follows; `sqctl local > FILE` gets every line\n",
-			stderr);
+	head(l);
 }
 
 void local_show_clear(const struct local *l)

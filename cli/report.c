@@ -55,6 +55,16 @@ static int report_name(const char *queue)
 		queue, SQ_NAME_MAX);
 }
 
+const char *report_operand(const char *queue)
+{
+	static char text[SQ_NAME_MAX * 2 + 8];
+
+	if (*queue != '-')
+		return queue;
+	(void)snprintf(text, sizeof(text), "-- %s", queue);
+	return text;
+}
+
 int report_queue(const char *queue, int error)
 {
 	char prefix[SQ_NAME_MAX + 1];
@@ -64,12 +74,12 @@ int report_queue(const char *queue, int error)
 	case ENOENT:
 		return report(EXIT_NO_QUEUE,
 			"no such queue: %s; make it with `sqctl create %s`, list with `sqctl ls`",
-			queue, queue);
+			queue, report_operand(queue));
 	case EINVAL:
 		return report_name(queue);
 	case EIDRM:
 		return report(EXIT_NO_QUEUE, "%s was removed; make it again with `sqctl create %s`",
-			queue, queue);
+			queue, report_operand(queue));
 	case EPERM:
 		return report(EXIT_DENIED,
 			"%s is another user's queue; say its whole name, with the prefix that `sqctl ls -a` "
@@ -87,7 +97,7 @@ int report_queue(const char *queue, int error)
 	case EPROTO:
 		why = sq_check(queue);
 		return report(EXIT_BROKEN, "%s cannot be used: %s; remove it with `sqctl rm %s`",
-			queue, why ? why : "it changed just now", queue);
+			queue, why ? why : "it changed just now", report_operand(queue));
 	case EUSERS:
 		return report(EXIT_UNAVAILABLE,
 			"%s has as many participants as it has room for; end some, or make it again with more "
@@ -105,7 +115,7 @@ int report_queue(const char *queue, int error)
 		return report(EXIT_BROKEN,
 			"the memory of %s has been damaged; save what `sqctl get %s` still gives, then "
 			"`sqctl rm %s`",
-			queue, queue, queue);
+			queue, report_operand(queue), report_operand(queue));
 	case EMFILE:
 	case ENFILE:
 		return report(EXIT_UNAVAILABLE,

@@ -37,6 +37,9 @@ int report_usage(const char *command, const char *format, ...)
  */
 int report_queue(const char *queue, int error);
 
+/* The queue as a command takes it: with -- before it, if its name looks like an option. */
+const char *report_operand(const char *queue);
+
 /* A task that is none: its text as far as it can be shown, why, and what becomes of it. */
 int report_refused(int code, const void *task, size_t len, const char *why, const char *fate);
 

@@ -195,7 +195,7 @@ int take_report(const struct take *take, int error)
 	case EPIPE:
 		return report(EXIT_DRAINED,
 			"%s is shut down and drained: no more will come; to go on, `sqctl rm %s` and make another",
-			take->queue, take->queue);
+			take->queue, report_operand(take->queue));
 	case EIO:
 		if (take->write_error == EPIPE)
 			return EXIT_DONE; /* the reader has left */
