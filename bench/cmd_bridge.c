@@ -70,17 +70,6 @@ static int open_hosts(struct bench *b, size_t size, int64_t delay_ns)
 	return hosts_open(&b->hosts, &setup);
 }
 
-/* One run of f, added to the row. */
-static int sample(struct bench *b, struct row *row, sample_run *f)
-{
-	struct sample s;
-	int code = sample_take(&s, b->o, row, f, b);
-
-	if (code == EXIT_DONE)
-		stats_add(&row->series, s);
-	return code;
-}
-
 /* Messages a second, or bytes: the row's unit says which. */
 static int carry(void *arg, double *ret)
 {
@@ -129,7 +118,7 @@ static int tasks(struct bench *b)
 	(void)snprintf(zmq.row.work, sizeof(zmq.row.work), "64 B PUSH/PULL");
 
 	for (unsigned i = 0; i < b->o->runs && code == EXIT_DONE; i++) {
-		code = sample(b, &b->ours, carry);
+		code = sample_add(&b->ours, b->o, carry, b);
 		if (code == EXIT_DONE)
 			code = run_add(&zmq, b->o);
 	}
@@ -141,7 +130,7 @@ static int tasks(struct bench *b)
 		out_bar(&bar, &b->ours, &zmq.row);
 #else
 	for (unsigned i = 0; i < b->o->runs && code == EXIT_DONE; i++)
-		code = sample(b, &b->ours, carry);
+		code = sample_add(&b->ours, b->o, carry, b);
 	if (code != EXIT_DONE)
 		return code;
 	out_row(&b->ours);
@@ -168,9 +157,9 @@ static int bulk(struct bench *b)
 	describe(b, &b->ours, "16 KiB messages, settled", "sqbridge", "B/s");
 	describe(b, &b->theirs, "16 KiB pieces", "iperf3", "B/s");
 	for (unsigned i = 0; i < b->o->runs && code == EXIT_DONE; i++) {
-		code = sample(b, &b->ours, carry);
+		code = sample_add(&b->ours, b->o, carry, b);
 		if (code == EXIT_DONE && there)
-			code = sample(b, &b->theirs, iperf);
+			code = sample_add(&b->theirs, b->o, iperf, b);
 	}
 	if (code != EXIT_DONE)
 		return code;
@@ -225,9 +214,9 @@ static int idle(struct bench *b)
 	describe(b, &b->ours, "64 B task there and back", "sqbridge", "ns");
 	describe(b, &b->theirs, "64 B there and back", "bare tcp", "ns");
 	for (unsigned i = 0; i < b->o->runs && code == EXIT_DONE; i++) {
-		code = sample(b, &b->ours, trips_bridge);
+		code = sample_add(&b->ours, b->o, trips_bridge, b);
 		if (code == EXIT_DONE)
-			code = sample(b, &b->theirs, trips_tcp);
+			code = sample_add(&b->theirs, b->o, trips_tcp, b);
 	}
 	if (code != EXIT_DONE)
 		return code;
@@ -268,7 +257,7 @@ static int delay(struct bench *b)
 	(void)snprintf(b->ours.setup, sizeof(b->ours.setup), "window %u; a task takes %g ms",
 		(unsigned)b->o->window, (double)b->o->task_ns / 1e6);
 	for (unsigned i = 0; i < runs && code == EXIT_DONE; i++)
-		code = sample(b, &b->ours, busy);
+		code = sample_add(&b->ours, b->o, busy, b);
 	if (code != EXIT_DONE)
 		return code;
 	out_row(&b->ours);

@@ -90,12 +90,8 @@ static int once(void *arg, double *ret)
 static int sample(struct side *s, const struct options *o)
 {
 	struct order order = {s, o};
-	struct sample sample;
-	int code = sample_take(&sample, o, &s->row, once, &order);
 
-	if (code == EXIT_DONE)
-		stats_add(&s->row.series, sample);
-	return code;
+	return sample_add(&s->row, o, once, &order);
 }
 
 static void describe(struct side *s, const struct options *o, const char *name)

@@ -160,12 +160,12 @@ static int once(void *arg, double *ret)
 	return EXIT_DONE;
 }
 
-/* The run counts. */
-static void add(struct contest *c, struct sample s, const uint32_t *sorted, unsigned trips)
+/* The last run of the row: what it says of the slowest trips. */
+static void add_tail(struct contest *c, const uint32_t *sorted, unsigned trips)
 {
+	struct sample s = c->row.series.run[c->row.series.n - 1];
 	char p99[24], p999[24], most[24];
 
-	stats_add(&c->row.series, s);
 	s.value = stats_percentile(sorted, trips, 0.99);
 	stats_add(&c->tail.series, s);
 	c->p99 += s.value;
@@ -182,11 +182,10 @@ static void add(struct contest *c, struct sample s, const uint32_t *sorted, unsi
 static int sample(struct contest *c, const struct options *o, uint32_t *ns)
 {
 	struct order order = {.contest = c, .options = o, .ns = ns};
-	struct sample s;
-	int code = sample_take(&s, o, &c->row, once, &order);
+	int code = sample_add(&c->row, o, once, &order);
 
 	if (code == EXIT_DONE)
-		add(c, s, order.sorted, order.trips);
+		add_tail(c, order.sorted, order.trips);
 	return code;
 }
 

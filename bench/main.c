@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "guess.h"
 #include "out.h"
 #include "say.h"
 #include "sq.h"
@@ -57,12 +58,18 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
+	const struct command *meant = NULL;
+	unsigned least = GUESS_NONE;
+
 	for (const struct command *c = commands; c->name; c++)
-		if (*name && (strncmp(c->name, name, strlen(name)) == 0 ||
-				     strncmp(name, c->name, strlen(c->name)) == 0))
-			return say(EXIT_USAGE,
-				"no such command: %s; did you mean `sqbench %s`? `sqbench help` lists them",
-				name, c->name);
+		if (guess_distance(name, c->name) < least) {
+			least = guess_distance(name, c->name);
+			meant = c;
+		}
+	if (meant)
+		return say(EXIT_USAGE,
+			"no such command: %s; did you mean `sqbench %s`? `sqbench help` lists them",
+			name, meant->name);
 	return say(EXIT_USAGE, "no such command: %s; `sqbench help` lists them", name);
 }
 

@@ -235,12 +235,8 @@ static int run_order(void *arg, double *ret)
 int run_add(struct side *s, const struct options *o)
 {
 	struct order order = {s, o->cpus};
-	struct sample sample;
-	int code = sample_take(&sample, o, &s->row, run_order, &order);
 
-	if (code == EXIT_DONE)
-		stats_add(&s->row.series, sample);
-	return code;
+	return sample_add(&s->row, o, run_order, &order);
 }
 
 int run_all(struct side *const *sides, unsigned n, const struct options *o)

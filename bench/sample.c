@@ -13,6 +13,13 @@
 /* What is left of the time for waiting, of all rows together. */
 static int64_t left_ns = -1;
 
+static void spend(int64_t since_ns)
+{
+	int64_t spent = now_ns() - since_ns;
+
+	left_ns -= spent < left_ns ? spent : left_ns;
+}
+
 /* A probe at least; further ones while it says far and there is time. */
 static int begin(const struct options *o, const struct row *row, struct sample *s)
 {
@@ -33,8 +40,7 @@ static int begin(const struct options *o, const struct row *row, struct sample *
 		out_progress("%s, %s: waiting until the CPUs are near", row->work, row->side);
 		(void)nanosleep(&look, NULL);
 	}
-	if (left_ns > 0)
-		left_ns -= now_ns() - began < left_ns ? now_ns() - began : left_ns;
+	spend(began);
 	out_progress(
 		"run %u of %u: %s, %s", row->series.n + 1, (unsigned)o->runs, row->work, row->side);
 	return code;
@@ -58,6 +64,16 @@ int sample_take(struct sample *ret, const struct options *o, const struct row *r
 		*ret = s;
 		if (code != EXIT_DONE || left_ns == 0 || stats_near(&s))
 			return code;
-		left_ns -= now_ns() - began < left_ns ? now_ns() - began : left_ns;
+		spend(began);
 	}
+}
+
+int sample_add(struct row *row, const struct options *o, sample_run *run, void *arg)
+{
+	struct sample s;
+	int code = sample_take(&s, o, row, run, arg);
+
+	if (code == EXIT_DONE)
+		stats_add(&row->series, s);
+	return code;
 }

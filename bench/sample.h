@@ -14,7 +14,10 @@
 /* Measures once: to *ret_value. An exit code. */
 typedef int sample_run(void *arg, double *ret_value);
 
-/* One sample more of this row, which is only read. An exit code. */
+/* One sample more, added to the row. An exit code. */
+int sample_add(struct row *row, const struct options *options, sample_run *run, void *arg);
+
+/* The same for one that does not count: the row is only read. */
 int sample_take(struct sample *ret, const struct options *options, const struct row *row,
 	sample_run *run, void *arg);
 

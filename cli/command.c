@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "guess.h"
 #include "report.h"
 
 /* The table of commands, and finding the one that was meant. */
-
-#define WORD_MAX 16
 
 const struct command commands[] = {
 	{"local", "[OPTION...]",
@@ -45,52 +44,17 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
-static unsigned min(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
-/*
- * How many letters are to be changed, dropped, put in or swapped with their neighbour, to get from
- * one word to the other; WORD_MAX, if one of them is longer than that.
- */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[WORD_MAX + 1][WORD_MAX + 1];
-	size_t n = strlen(a), m = strlen(b);
-
-	if (n > WORD_MAX || m > WORD_MAX)
-		return WORD_MAX;
-	for (unsigned i = 0; i <= n; i++)
-		for (unsigned k = 0; k <= m; k++) {
-			if (i == 0 || k == 0) {
-				row[i][k] = i + k;
-				continue;
-			}
-			row[i][k] = min(min(row[i - 1][k], row[i][k - 1]) + 1,
-				row[i - 1][k - 1] + (a[i - 1] != b[k - 1]));
-			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
-				row[i][k] = min(row[i][k], row[i - 2][k - 2] + 1);
-		}
-	return row[n][m];
-}
-
-/* The nearest one that has more in common with it than not; or one that it begins. NULL: none. */
+/* The one that may have been meant. NULL: none. */
 static const struct command *guess(const char *name)
 {
 	const struct command *best = NULL;
-	unsigned least = WORD_MAX;
+	unsigned least = GUESS_NONE;
 
-	for (const struct command *c = commands; c->name; c++) {
-		unsigned d = distance(name, c->name);
-
-		if (*name && strncmp(c->name, name, strlen(name)) == 0)
-			d = 0;
-		if (d < least && 2 * d < strlen(c->name) + 1) {
-			least = d;
+	for (const struct command *c = commands; c->name; c++)
+		if (guess_distance(name, c->name) < least) {
+			least = guess_distance(name, c->name);
 			best = c;
 		}
-	}
 	return best;
 }
 

@@ -25,34 +25,31 @@ static uint64_t eight_digits(uint64_t v)
 	return q | (v - q * 10) << 8;
 }
 
-/* Writes them without zeros in front: eight characters, of which so many count. */
-static size_t write_eight(char *to, uint64_t digits)
+/* Writes them but for so many in front: eight characters, of which the first ones count. How many. */
+static size_t write_eight(char *to, uint64_t digits, unsigned but)
 {
-	unsigned zeros = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
-	uint64_t text = htole64((digits >> 8 * zeros) + 0x3030303030303030);
+	uint64_t text = htole64((digits >> 8 * but) + 0x3030303030303030);
 
 	memcpy(to, &text, 8);
-	return 8 - zeros;
+	return 8 - but;
 }
 
-/* All eight of them. */
-static size_t write_all_eight(char *to, uint64_t digits)
+/* The zeros in front of them; not the last. */
+static unsigned zeros_of(uint64_t digits)
 {
-	uint64_t text = htole64(digits + 0x3030303030303030);
-
-	memcpy(to, &text, 8);
-	return 8;
+	return (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
 }
 
 /* Into its place at once: most of the time of a task was moving short texts. */
 size_t natural_text(char ret[static NATURAL_MAX], uint64_t v)
 {
+	uint64_t last = eight_digits(v % EIGHT);
 	size_t len;
 
 	if (v < EIGHT)
-		return write_eight(ret, eight_digits(v));
+		return write_eight(ret, last, zeros_of(last));
 	len = natural_text(ret, v / EIGHT);
-	return len + write_all_eight(ret + len, eight_digits(v % EIGHT));
+	return len + write_eight(ret + len, last, 0);
 }
 
 size_t wide_text(char ret[static WIDE_MAX], u128 v)
@@ -74,13 +71,15 @@ size_t wide_text(char ret[static WIDE_MAX], u128 v)
 
 size_t square_text(char ret[static SQUARE_MAX], uint64_t n)
 {
+	/* Computed once, written twice: most tasks are small. */
 	bool once = n < EIGHT;
 	uint64_t digits = once ? eight_digits(n) : 0;
-	size_t at = once ? write_eight(ret, digits) : natural_text(ret, n);
+	unsigned zeros = zeros_of(digits);
+	size_t at = once ? write_eight(ret, digits, zeros) : natural_text(ret, n);
 
 	memcpy(ret + at, " * ", 3);
 	at += 3;
-	at += once ? write_eight(ret + at, digits) : natural_text(ret + at, n);
+	at += once ? write_eight(ret + at, digits, zeros) : natural_text(ret + at, n);
 	memcpy(ret + at, " = ", 3);
 	at += 3;
 	return at + wide_text(ret + at, (u128)n * n);

@@ -93,16 +93,12 @@ static void queue_close(struct peer_queue *q)
 static void describe(struct peer_queue *q, const char *name, bool blocks)
 {
 	struct sq_stat stat;
-	struct sq *queue;
 
-	if (sq_open(&queue, name) < 0)
-		return;
-	if (sq_stat(queue, &stat) == 0)
+	if (sq_look(name, &stat) == 0)
 		(void)snprintf(q->setup, sizeof(q->setup),
 			"capacity %llu, small_message %llu, in %s",
 			(unsigned long long)stat.capacity, (unsigned long long)stat.small_message,
 			blocks ? "blocks" : "cells");
-	sq_close(queue);
 }
 
 static int queue_open(struct peer_queue *q)
